@@ -1,0 +1,72 @@
+"""The fields that are a name-addr with parameters and nothing else.
+
+RFC 3261 section 20 (From, To, Contact, Route, Record-Route, Reply-To), RFC 3327 (Path), RFC 3608
+(Service-Route), RFC 3325 (P-Asserted-Identity, P-Preferred-Identity), RFC 7315 (P-Associated-URI,
+P-Called-Party-ID), RFC 3515 (Refer-To), RFC 3892 (Referred-By), RFC 7044 (History-Info).
+"""
+
+from __future__ import annotations
+
+from ringfence.message import grammar
+from ringfence.message.address import NameAddr, parse_address
+from ringfence.message.errors import PeerError
+from ringfence.message.fields.field import field
+
+
+class Star:
+    """The ``*`` of ``Contact: *``, which removes every binding (RFC 3261 section 10.2.2)."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "*"
+
+
+STAR = Star()
+
+
+def parse_contact(text: str) -> NameAddr | Star:
+    """Read one contact-param or the lone ``*``."""
+    return STAR if text == "*" else parse_address(text)
+
+
+def parse_tagged(text: str) -> NameAddr:
+    """Read a From or To; a tag must be a token (RFC 3261 section 25.1).
+
+    Raises:
+        PeerError: 400 when the address or its tag is malformed.
+    """
+    address = parse_address(text)
+    tag = address.params.get("tag")
+    if tag is not None and not grammar.token(tag):
+        raise PeerError(400, "the tag is not a token")
+    return address
+
+
+def parse_route(text: str) -> NameAddr:
+    """Read one name-addr that must have its angle brackets (Route, Record-Route, Path, Service-Route).
+
+    Raises:
+        PeerError: 400 when it is malformed or has no angle brackets.
+    """
+    address = parse_address(text)
+    if "<" not in text:
+        raise PeerError(400, f"{text[:60]!r} needs angle brackets")
+    return address
+
+
+FROM = field("From", parse_tagged, compact="f")
+TO = field("To", parse_tagged, compact="t")
+CONTACT = field("Contact", parse_contact, compact="m", many=True)
+ROUTE = field("Route", parse_route, many=True)
+RECORD_ROUTE = field("Record-Route", parse_route, many=True)
+PATH = field("Path", parse_route, many=True)
+SERVICE_ROUTE = field("Service-Route", parse_route, many=True)
+REPLY_TO = field("Reply-To", parse_address)
+REFER_TO = field("Refer-To", parse_address, compact="r")
+REFERRED_BY = field("Referred-By", parse_address, compact="b")
+HISTORY_INFO = field("History-Info", parse_route, many=True)
+P_ASSERTED_IDENTITY = field("P-Asserted-Identity", parse_address, many=True)
+P_PREFERRED_IDENTITY = field("P-Preferred-Identity", parse_address, many=True)
+P_ASSOCIATED_URI = field("P-Associated-URI", parse_route, many=True)
+P_CALLED_PARTY_ID = field("P-Called-Party-ID", parse_route)

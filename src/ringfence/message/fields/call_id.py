@@ -1,0 +1,22 @@
+"""Call-ID and In-Reply-To (RFC 3261 sections 20.8 and 20.21)."""
+
+from __future__ import annotations
+
+from ringfence.message import grammar
+from ringfence.message.errors import PeerError
+from ringfence.message.fields.field import field
+
+
+def parse_call_id(text: str) -> str:
+    """Read a callid: ``word [ "@" word ]``; it is compared by its octets.
+
+    Raises:
+        PeerError: 400 when it is malformed.
+    """
+    if not grammar.callid(text):
+        raise PeerError(400, f"malformed: {text[:60]!r}")
+    return text
+
+
+CALL_ID = field("Call-ID", parse_call_id, compact="i")
+IN_REPLY_TO = field("In-Reply-To", parse_call_id, many=True)

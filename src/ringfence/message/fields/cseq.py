@@ -1,0 +1,39 @@
+"""CSeq (RFC 3261 section 20.16)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ringfence.message import grammar
+from ringfence.message.errors import PeerError
+from ringfence.message.fields.field import field
+
+MAX_SEQUENCE = 2**31 - 1
+"""The sequence number "MUST be less than 2**31" (RFC 3261 section 8.1.1.5)."""
+
+
+class CSeq(NamedTuple):
+    """A sequence number and the method it counts."""
+
+    number: int
+    method: str
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.method}"
+
+
+def parse_cseq(text: str) -> CSeq:
+    """Read ``1*DIGIT LWS Method``.
+
+    Raises:
+        PeerError: 400 when it is malformed or the number is 2**31 or more.
+    """
+    parts = text.split()
+    if len(parts) != 2 or not parts[0].isdecimal() or not parts[0].isascii() or not grammar.token(parts[1]):
+        raise PeerError(400, f"malformed: {text[:60]!r}")
+    if len(parts[0]) > 64 or int(parts[0]) > MAX_SEQUENCE:
+        raise PeerError(400, "the sequence number is 2**31 or more")
+    return CSeq(int(parts[0]), parts[1])
+
+
+CSEQ = field("CSeq", parse_cseq)

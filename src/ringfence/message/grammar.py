@@ -1,0 +1,127 @@
+"""The ABNF of RFC 3261 section 25, each rule beside the regular expression that stands for it.
+
+Every expression here is linear: no nested quantifier can match the same text in two ways, so that no
+message makes us slow. They work on header values after unfolding, where LWS is only SP and HTAB.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ringfence.message.errors import PeerError
+
+# token = 1*(alphanum / "-" / "." / "!" / "%" / "*" / "_" / "+" / "`" / "'" / "~" )
+TOKEN_CHARS = r"A-Za-z0-9\-.!%*_+`'~"  # noqa: S105  (a character class, not a password)
+TOKEN = rf"[{TOKEN_CHARS}]+"
+# word = 1*(alphanum / "-" / "." / "!" / "%" / "*" / "_" / "+" / "`" / "'" / "~" / "(" / ")" / "<" / ">" /
+#           ":" / "\" / DQUOTE / "/" / "[" / "]" / "?" / "{" / "}" )
+WORD = rf'[{TOKEN_CHARS}()<>:\\"/\[\]?{{}}]+'
+# quoted-string = SWS DQUOTE *(qdtext / quoted-pair ) DQUOTE;  quoted-pair = "\" (%x00-09 / %x0B-0C / %x0E-7F)
+QUOTED = r'"(?:[^"\\]|\\[^\r\n])*"'
+# unreserved = alphanum / mark;  mark = "-" / "_" / "." / "!" / "~" / "*" / "'" / "(" / ")"
+UNRESERVED = r"A-Za-z0-9\-_.!~*'()"
+# escaped = "%" HEXDIG HEXDIG
+ESCAPED = r"%[0-9A-Fa-f]{2}"
+# host = hostname / IPv4address / IPv6reference. Leniency: "_" in a label, which DNS service names and many
+# private networks have (RFC 2181 section 11 allows it in the DNS).
+LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_\-]*[A-Za-z0-9_])?"
+HOST = rf"(?:\[[0-9A-Fa-f:.]+\]|{LABEL}(?:\.{LABEL})*\.?)"
+
+token = re.compile(TOKEN).fullmatch
+quoted = re.compile(QUOTED, re.DOTALL).fullmatch
+host = re.compile(HOST).fullmatch
+# callid = word [ "@" word ]
+callid = re.compile(rf"{WORD}(?:@{WORD})?").fullmatch
+# display-name = *(token LWS)/ quoted-string
+display_tokens = re.compile(rf"[{TOKEN_CHARS} \t]*").fullmatch
+
+_IPV4_LIKE = re.compile(r"[0-9.]+").fullmatch
+_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)").fullmatch
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
+_FOLD = re.compile(r"[ \t]*\r\n[ \t]+")
+# One element of a comma list: commas inside quotes and inside <> do not separate (RFC 3261 section 7.3.1).
+_ELEMENT = re.compile(rf'(?:[^,"<]|{QUOTED}|<[^>]*>)*', re.DOTALL)
+
+
+def unfold(text: str) -> str:
+    """Replace each line folding by one SP and trim LWS at the ends (RFC 3261 section 7.3.1)."""
+    if "\r\n" in text:
+        text = _FOLD.sub(" ", text)
+    return text.strip(" \t")
+
+
+def unquote(text: str) -> str:
+    """The content of a quoted-string with its quoted-pairs resolved; other text as it is."""
+    if len(text) >= 2 and text[0] == '"' and text[-1] == '"':
+        text = text[1:-1]
+        return _QUOTED_PAIR.sub(r"\1", text) if "\\" in text else text
+    return text
+
+
+def quote(text: str) -> str:
+    """A quoted-string with this content (RFC 3261 section 25.1)."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def unescape(text: str) -> str:
+    """Resolve %HH escapes; octets that are not UTF-8 survive as surrogates."""
+    if "%" not in text:
+        return text
+    data = _ESCAPE.sub(
+        lambda m: chr(int(m[1], 16)), text.encode("utf-8", "surrogateescape").decode("latin-1")
+    )
+    return data.encode("latin-1").decode("utf-8", "surrogateescape")
+
+
+def valid_host(text: str) -> bool:
+    """Whether the text is a hostname, an IPv4 address or a bracketed IPv6 address (RFC 3261 section 25.1)."""
+    if not text or not host(text):
+        return False
+    if text[0] == "[":
+        return valid_ipv6(text[1:-1])
+    if text[-1].isdigit() and _IPV4_LIKE(text):  # toplabel starts with ALPHA: all digits must be an address
+        return bool(_IPV4(text))
+    return True
+
+
+def valid_ipv6(text: str) -> bool:
+    """Whether the text is an IPv6 address by RFC 3261 section 25.1 with the erratum of RFC 5954."""
+    head, gap, tail = text.partition("::")
+    if gap and "::" in tail:
+        return False
+    groups = (head.split(":") if head else []) + (tail.split(":") if tail else [])
+    count = len(groups)
+    if groups and "." in groups[-1]:
+        if not _IPV4(groups.pop()):
+            return False
+        count += 1
+    if not all(1 <= len(group) <= 4 and group.isalnum() for group in groups):
+        return False
+    return count <= 7 if gap else count == 8
+
+
+def split_list(text: str, header: str | None = None) -> list[str]:
+    """Split a comma list into its trimmed elements; empty elements are dropped.
+
+    RFC 3261 section 7.3.1 allows the list form; section 25.1 has no empty element in most of them, but
+    "robust" peers send them, and nothing is lost by dropping nothing.
+    """
+    if "," not in text:
+        return [text] if text else []
+    if '"' not in text and "<" not in text:
+        return [part for part in (piece.strip(" \t") for piece in text.split(",")) if part]
+    return [part for part in _elements(text, header) if part]
+
+
+def _elements(text: str, header: str | None) -> Iterator[str]:
+    position, size = 0, len(text)
+    while position <= size:
+        match = _ELEMENT.match(text, position)
+        assert match is not None  # the expression matches the empty text too
+        end = match.end()
+        if end < size and text[end] != ",":
+            raise PeerError(400, f"unbalanced {text[end]} in the value", header=header)
+        yield match[0].strip(" \t")
+        position = end + 1

@@ -1,0 +1,252 @@
+"""An ordered multimap of header fields, kept as received text.
+
+Two parallel lists: canonical names and whole lines. A line that nobody changes goes out byte for byte as it
+came in, whatever its spelling, spacing or folding; that is cheapest, and keeps what signatures cover. A typed
+view is made on first use and kept until the field changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+from ringfence.message import grammar
+from ringfence.message.errors import PeerError
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Parse(Protocol[T_co]):
+    """Reads one value of a header field; raises PeerError 400 when it is malformed."""
+
+    def __call__(self, text: str, /) -> T_co: ...
+
+
+class Field(NamedTuple, Generic[T]):
+    """What is known of one header field: its names, whether it is a comma list, how to read one value."""
+
+    name: str
+    compact: str
+    many: bool
+    parse: Parse[T]
+
+
+class Headers:
+    """The header fields of a message, in order. Names are canonical (``Call-ID``) whatever was received."""
+
+    __slots__ = ("_lines", "_names", "_typed")
+
+    _names: list[str]
+    _lines: list[str]
+    _typed: dict[str, Any] | None
+
+    def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
+        self._names = []
+        self._lines = []
+        self._typed = None
+        for name, value in items:
+            self.add(name, value)
+
+    @classmethod
+    def received(cls, names: list[str], lines: list[str]) -> Headers:
+        """Made by the parser from lines that it has checked."""
+        self = cls.__new__(cls)
+        self._names = names
+        self._lines = lines
+        self._typed = None
+        return self
+
+    def copy(self) -> Headers:
+        """An independent copy; typed views are shared, since they are immutable."""
+        new = Headers.__new__(Headers)
+        new._names = self._names.copy()
+        new._lines = self._lines.copy()
+        new._typed = self._typed.copy() if self._typed else None
+        return new
+
+    # -- text ------------------------------------------------------------------------------------------
+
+    def get(self, name: str) -> str | None:
+        """The first value, unfolded and trimmed, or None."""
+        names = self._names
+        if name not in names:
+            return None
+        line = self._lines[names.index(name)]
+        return grammar.unfold(line[line.index(":") + 1 :])
+
+    def all(self, name: str) -> list[str]:
+        """The value of each line of that name; a comma list stays whole."""
+        return [
+            grammar.unfold(line[line.index(":") + 1 :])
+            for key, line in zip(self._names, self._lines, strict=True)
+            if key == name
+        ]
+
+    def values(self, name: str) -> list[str]:
+        """Every value of that name, comma lists split (RFC 3261 section 7.3.1)."""
+        return [value for text in self.all(name) for value in grammar.split_list(text, name)]
+
+    def count(self, name: str) -> int:
+        """How many lines have that name."""
+        return self._names.count(name)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        for name, line in zip(self._names, self._lines, strict=True):
+            yield name, grammar.unfold(line[line.index(":") + 1 :])
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @property
+    def names(self) -> list[str]:
+        """The canonical names in order; do not change the list."""
+        return self._names
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines as they go out, without the final CRLF; do not change the list."""
+        return self._lines
+
+    # -- change ----------------------------------------------------------------------------------------
+
+    def add(self, name: str, value: object) -> None:
+        """Append a line at the end. ``value`` is text or a typed value."""
+        self._insert(len(self._names), name, value)
+
+    def prepend(self, name: str, value: object) -> None:
+        """Put a line before the first of that name, or on top if there is none (Via, Route, Record-Route)."""
+        self._insert(self._names.index(name) if name in self._names else 0, name, value)
+
+    def set(self, name: str, value: object) -> None:
+        """Make this the only line of that name, in the place of the first, or at the end."""
+        if self._names.count(name) > 1:
+            place = self._names.index(name)
+            self.remove(name)
+            self._insert(place, name, value)
+        elif name in self._names:
+            self._replace(self._names.index(name), name, value)
+        else:
+            self.add(name, value)
+
+    def set_top(self, name: str, value: object) -> None:
+        """Replace the first value of a comma list or of repeated lines; those behind it stay untouched."""
+        place = self._names.index(name)
+        rest = self._behind_first(place)
+        self._replace(place, name, value if not rest else f"{value}, {rest}")
+
+    def remove_top(self, name: str) -> None:
+        """Remove the first value of a comma list or of repeated lines."""
+        place = self._names.index(name)
+        rest = self._behind_first(place)
+        if rest:
+            self._replace(place, name, rest)
+        else:
+            del self._names[place], self._lines[place]
+            self._forget(name)
+
+    def remove(self, name: str) -> None:
+        """Remove every line of that name."""
+        while name in self._names:
+            place = self._names.index(name)
+            del self._names[place], self._lines[place]
+        self._forget(name)
+
+    def remove_line(self, name: str, value: str) -> None:
+        """Remove the lines of that name whose value is this text."""
+        keep = [text for text in self.all(name) if text != value]
+        if len(keep) != self.count(name):
+            self.remove(name)
+            for text in keep:
+                self.add(name, text)
+
+    def _behind_first(self, place: int) -> str:
+        line = self._lines[place]
+        if "," not in line:
+            return ""
+        value = grammar.unfold(line[line.index(":") + 1 :])
+        return ", ".join(grammar.split_list(value, self._names[place])[1:])
+
+    def _insert(self, place: int, name: str, value: object) -> None:
+        self._names.insert(place, name)
+        self._lines.insert(place, _line(name, value))
+        self._forget(name)
+
+    def _replace(self, place: int, name: str, value: object) -> None:
+        self._lines[place] = _line(name, value)
+        self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        if self._typed:
+            self._typed.pop(name, None)
+            self._typed.pop(name + "*", None)
+
+    # -- typed -----------------------------------------------------------------------------------------
+
+    def first(self, field: Field[T]) -> T | None:
+        """The first value, read, or None when the field is not there.
+
+        Raises:
+            PeerError: 400 with the field's name when the value is malformed.
+        """
+        typed = self._typed
+        if typed is None:
+            typed = self._typed = {}
+        name = field.name
+        if name in typed:
+            return typed[name]  # type: ignore[no-any-return]
+        text = self.get(name)
+        if text is not None and field.many and "," in text:
+            parts = grammar.split_list(text, name)
+            text = parts[0] if parts else ""
+        value = None if text is None else read(field, text)
+        typed[name] = value
+        return value
+
+    def every(self, field: Field[T]) -> list[T]:
+        """All values, read; comma lists are split where the field is one. Do not change the list."""
+        typed = self._typed
+        if typed is None:
+            typed = self._typed = {}
+        key = field.name + "*"
+        if key not in typed:
+            texts = self.values(field.name) if field.many else self.all(field.name)
+            typed[key] = [read(field, text) for text in texts]
+        return typed[key]  # type: ignore[no-any-return]
+
+    def only(self, field: Field[T]) -> T:
+        """The value of a field that must stand exactly once.
+
+        Raises:
+            PeerError: 400 when it is absent, repeated or malformed.
+        """
+        found = self._names.count(field.name)
+        if found != 1:
+            raise PeerError(400, "missing" if not found else "stands more than once", header=field.name)
+        value = self.first(field)
+        assert value is not None  # the name is there, so first() has read it or raised
+        return value
+
+    def __repr__(self) -> str:
+        return f"Headers({list(self)!r})"
+
+
+def _line(name: str, value: object) -> str:
+    text = str(value)
+    if "\r" in text or "\n" in text:
+        # A value that was received folded is unfolded by every reader, so this is ours: header injection.
+        raise ValueError(f"{name}: a header value holds no line break")
+    return f"{name}: {text}"
+
+
+def read(field: Field[T], text: str) -> T:
+    """Read one value; a malformed one is told with the field's name."""
+    try:
+        return field.parse(text)
+    except PeerError as error:
+        if error.header is None:
+            raise PeerError(error.status, error.reason, header=field.name) from None
+        raise

@@ -1,0 +1,164 @@
+"""Bytes of one datagram, or of one framed message, to a Request or Response.
+
+One check over the whole header block proves that no stray CR, LF or control character is in it; then the block
+is split and each line only cut at its colon. Values stay text until somebody asks (see ``headers``), as RFC 3261
+section 16.3 wants of a proxy: what it does not need, well-formed or not, it forwards unchanged.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ringfence.message import grammar
+from ringfence.message.errors import PeerError
+from ringfence.message.fields import CANONICAL, CONTENT_LENGTH, CSEQ, VIA, canonical_name
+from ringfence.message.headers import Headers
+from ringfence.message.message import Message, Request, Response
+
+MAX_HEAD = 65_535
+"""Longest start line and header block in bytes: no UDP datagram can carry more."""
+
+MAX_HEADER_LINES = 512
+"""Most header lines: a call through thirty proxies has under a hundred."""
+
+MAX_METHOD = 64
+"""Longest method name; the longest registered one has nine characters."""
+
+# Every octet that may stand in a header block, apart from CR and LF: HTAB, SP, visible ASCII, UTF-8.
+_ALLOWED = bytes([9, *range(32, 127), *range(128, 256)])
+# quoted-pair may escape control characters, NUL included (RFC 3261 section 25.1).
+_QUOTED_PAIR = re.compile(rb"\\[\x00-\x09\x0b\x0c\x0e-\x7f]")
+_STATUS = re.compile(r"SIP/([0-9]+\.[0-9]+) ([0-9]{3}) ?(.*)", re.IGNORECASE | re.DOTALL).fullmatch
+_VERSION = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE).fullmatch
+_SINGLE = ("From", "To", "Call-ID", "CSeq")
+
+
+def parse(data: bytes) -> Request | Response:
+    """Read one message.
+
+    Checked here: the framing, the start line, that Via, From, To, Call-ID and CSeq are there and the last four
+    once, that CSeq can be read and names the method, and Content-Length. Everything else is checked by its reader.
+
+    Raises:
+        PeerError: with the status to answer; its ``message`` holds what could be read.
+    """
+    end = data.find(b"\r\n\r\n")
+    if end < 0:
+        raise PeerError(400, "the header block does not end with an empty line")
+    if end > MAX_HEAD:
+        raise PeerError(513, f"the header block is longer than {MAX_HEAD} bytes")
+    head = data[:end]
+    lines = head.decode("utf-8", "surrogateescape").split("\r\n")
+    if head.translate(None, _ALLOWED) != b"\r\n" * (len(lines) - 1):
+        _check_controls(head)
+    if len(lines) > MAX_HEADER_LINES:
+        raise PeerError(400, f"more than {MAX_HEADER_LINES} header lines")
+    start = lines.pop(0)
+    headers, fault = _split_headers(lines)
+    message, start_fault = _start(start, headers)
+    fault = start_fault or fault
+    if fault is not None:
+        raise PeerError(fault.status, fault.reason, header=fault.header, message=message)
+    try:
+        message.body = _body(data, end + 4, headers)
+        _check_mandatory(message)
+    except PeerError as error:
+        error.message = message
+        raise
+    return message
+
+
+def _check_controls(head: bytes) -> None:
+    """The slow way: control characters are legal only in a quoted-pair."""
+    rest = _QUOTED_PAIR.sub(b"", head)
+    if rest.translate(None, _ALLOWED) == b"\r\n" * rest.count(b"\r\n"):
+        return
+    if b"\n" in rest.replace(b"\r\n", b""):
+        raise PeerError(400, "a line ends with LF alone, not CRLF")
+    if b"\r" in rest.replace(b"\r\n", b""):
+        raise PeerError(400, "a CR without its LF in the header block")
+    raise PeerError(400, "a control character in the header block")
+
+
+def _split_headers(lines: list[str]) -> tuple[Headers, PeerError | None]:
+    names: list[str] = []
+    kept: list[str] = []
+    fault: PeerError | None = None
+    known = CANONICAL
+    for line in lines:
+        name, colon, _ = line.partition(":")
+        if name in known and colon:
+            names.append(known[name])
+            kept.append(line)
+        elif line[:1] in {" ", "\t"} and kept:
+            kept[-1] += "\r\n" + line  # a folded value, kept as received (RFC 3261 section 7.3.1)
+        else:
+            try:
+                if not colon:
+                    raise PeerError(400, f"the header line {line[:40]!r} has no colon")
+                names.append(canonical_name(name))
+                kept.append(line)
+            except PeerError as error:
+                fault = fault or error
+    return Headers.received(names, kept), fault
+
+
+def _start(line: str, headers: Headers) -> tuple[Request | Response, PeerError | None]:
+    if line[:4].upper() == "SIP/":
+        return _status_line(line, headers)
+    return _request_line(line, headers)
+
+
+def _status_line(line: str, headers: Headers) -> tuple[Response, PeerError | None]:
+    match = _STATUS(line)
+    if match is None:
+        return Response(400, "", headers), PeerError(400, f"malformed status line {line[:60]!r}")
+    version, status, reason = match.groups()
+    response = Response(int(status), reason, headers)
+    if version != "2.0":
+        return response, PeerError(505, f"SIP/{version} is not supported")
+    if not 100 <= response.status <= 699:
+        return response, PeerError(400, f"{status} is no status code")
+    return response, None
+
+
+def _request_line(line: str, headers: Headers) -> tuple[Request, PeerError | None]:
+    # Request-Line = Method SP Request-URI SP SIP-Version CRLF: single spaces and nothing at either end.
+    parts = line.split(" ")
+    if len(parts) == 3 and parts[2] == "SIP/2.0" and parts[1]:
+        method, uri, _ = parts
+        if not grammar.token(method) or len(method) > MAX_METHOD:
+            return Request("UNKNOWN", uri, headers), PeerError(400, f"{method[:40]!r} is no method")
+        return Request(method, uri, headers), None
+    words = line.split()
+    method = words[0] if words and grammar.token(words[0]) else "UNKNOWN"
+    request = Request(method, words[1] if len(words) > 1 else "sip:invalid.invalid", headers)
+    if len(parts) == 3 and _VERSION(parts[2]):
+        if parts[2].upper() == "SIP/2.0":
+            return request, None  # "SIP/2.0" is compared without case (RFC 3261 section 7.1)
+        return request, PeerError(505, f"{parts[2]} is not supported")
+    return request, PeerError(400, f"malformed request line {line[:60]!r}")
+
+
+def _body(data: bytes, start: int, headers: Headers) -> bytes:
+    if "Content-Length" not in headers:
+        return data[start:]  # "the body is assumed to extend to the end of the transport packet" (18.3)
+    length = headers.only(CONTENT_LENGTH)
+    present = len(data) - start
+    if length > present:
+        raise PeerError(400, f"says {length}, but {present} bytes are there", header="Content-Length")
+    return data[start : start + length] if length else b""
+
+
+def _check_mandatory(message: Message) -> None:
+    names = message.headers.names
+    if "Via" not in names:
+        raise PeerError(400, "missing", header="Via")
+    for name in _SINGLE:
+        if names.count(name) != 1:
+            raise PeerError(400, "missing" if name not in names else "stands more than once", header=name)
+    cseq = message.headers.only(CSEQ)
+    message.headers.first(VIA)
+    if isinstance(message, Request) and cseq.method != message.method:
+        # RFC 3261 section 8.1.1.5: "The method MUST match that of the request."
+        raise PeerError(400, f"says {cseq.method}, but the request is {message.method}", header="CSeq")
