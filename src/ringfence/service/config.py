@@ -1,0 +1,246 @@
+"""Read ringfence.toml: `Config.load(path)` gives values that are right, or says all that is wrong.
+
+`sections` has the keys, `problems` turns what pydantic finds into a line, a reason and a fix, `lines` finds
+the line. A private key or secret that other users of the machine can read is refused here, before anything
+starts.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import stat
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from ringfence.service.lines import KeyPath, line_of, locate
+from ringfence.service.problems import ConfigError, Problem, translate
+from ringfence.service.sections import (
+    Control,
+    Database,
+    Dns,
+    Domain,
+    Limits,
+    Listen,
+    Log,
+    Many,
+    MetricsSection,
+    NodeSection,
+    Peer,
+    PolicySection,
+    Proxy,
+    Registrar,
+    Section,
+    Security,
+    Timers,
+    Tls,
+)
+
+CONFIG_NAME = "ringfence.toml"
+MAX_CONFIG_BYTES = 1_000_000
+"""A configuration is some kilobytes; a larger file is another file."""
+
+MAX_SOCKET_PATH = 104
+"""Bytes of the path of a Unix socket: 107 on Linux, 103 and a zero on BSD."""
+
+DEFAULT_LISTEN = (
+    Listen(transport="tls", port=5061),
+    Listen(transport="wss", port=5443),
+    Listen(transport="tcp", port=5060),
+    Listen(transport="udp", port=5060),
+)
+"""TLS for whoever can; TCP and UDP since many phones need them (DESIGN: `require_tls` turns them off)."""
+
+
+class Config(Section):
+    """The whole configuration of a node. Paths are absolute or from the working directory."""
+
+    domain: Domain
+    node: NodeSection = NodeSection()
+    listen: Annotated[Many[Listen], Field(min_length=1)] = DEFAULT_LISTEN
+    tls: Tls = Tls()
+    security: Security = Security()
+    registrar: Registrar = Registrar()
+    proxy: Proxy = Proxy()
+    timers: Timers = Timers()
+    limits: Limits = Limits()
+    dns: Dns = Dns()
+    database: Database = Database()
+    log: Log = Log()
+    metrics: MetricsSection = MetricsSection()
+    control: Control = Control()
+    policy: PolicySection = PolicySection()
+    peer: Many[Peer] = ()
+
+    _file: Path = PrivateAttr(default=Path(CONFIG_NAME))
+    _places: dict[KeyPath, int] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read and check a file. Raises `ConfigError` with every problem found."""
+        text = _read(path)
+        try:
+            values = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError([_syntax(path, str(error), text)]) from None
+        return cls.from_values(values, path, locate(text))
+
+    @classmethod
+    def from_values(
+        cls, values: dict[str, Any], path: Path, places: dict[KeyPath, int] | None = None
+    ) -> Self:
+        """The configuration with these values, as if read from the file. Raises `ConfigError`."""
+        places = places or {}
+        # An absent section is an empty one: its default paths too start from the file's directory.
+        sections: dict[str, Any] = {
+            key: {} for key, field in cls.model_fields.items() if isinstance(field.default, Section)
+        }
+        try:
+            config = cls.model_validate(sections | values, context={"directory": path.parent})
+        except ValidationError as error:
+            raise ConfigError(translate(error, cls, path, places)) from None
+        config._file = path
+        config._places = places
+        if exposed := list(config._exposed_secrets()):
+            raise ConfigError(exposed)
+        return config
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = Counter(peer.name for peer in self.peer)
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise PydanticCustomError(
+                "peer_twice", "two peers have one name", {"fix": f"rename one of the peers {twice[0]}"}
+            )
+        if self.security.require_tls and not any(each.secure for each in self.listen):
+            raise PydanticCustomError(
+                "nothing_to_listen",
+                "require_tls is on, and no port is tls or wss",
+                {"fix": 'add [[listen]] transport = "tls" port = 5061'},
+            )
+        if len(str(self.control_socket).encode()) > MAX_SOCKET_PATH:
+            raise PydanticCustomError(
+                "socket_path",
+                "the path of the control socket is too long for the operating system",
+                {"fix": 'write socket = "/run/ringfence/control.sock" under [control]'},
+            )
+        return self
+
+    @property
+    def file(self) -> Path:
+        """The file this was read from."""
+        return self._file
+
+    @property
+    def realm(self) -> str:
+        """The digest realm."""
+        return self.domain.realm or self.domain.name
+
+    @property
+    def domains(self) -> frozenset[str]:
+        """All the domains this node is responsible for."""
+        return frozenset({self.domain.name, *self.domain.aliases})
+
+    @property
+    def listeners(self) -> tuple[Listen, ...]:
+        """The ports to open: without plaintext ones when TLS is required."""
+        return tuple(each for each in self.listen if each.secure or not self.security.require_tls)
+
+    @property
+    def database_url(self) -> str:
+        """Where accounts and registrations are kept. It may hold a password."""
+        return self.database.url or f"sqlite:///{(self.node.data_dir / 'ringfence.db').absolute()}"
+
+    @property
+    def control_socket(self) -> Path:
+        """Where the running node takes commands."""
+        return self.control.socket or self.node.data_dir / "control.sock"
+
+    @property
+    def secret_file(self) -> Path:
+        """The random bytes behind nonces and flow tokens."""
+        return self.security.secret or self.node.data_dir / "secret.key"
+
+    def certificate_files(self) -> Iterator[tuple[str, Path, Path]]:
+        """Each certificate in use: the section that names it, the chain, the private key."""
+        if any(each.secure and each.certificate is None for each in self.listeners):
+            yield "tls", self.tls.certificate, self.tls.key
+        for each in self.listeners:
+            if each.secure and each.certificate and each.key:
+                yield "listen", each.certificate, each.key
+
+    def missing_files(self) -> list[Problem]:
+        """The files that serving needs and that are not there."""
+        needed = [(section, "certificate", chain) for section, chain, _ in self.certificate_files()]
+        needed += [(section, "key", key) for section, _, key in self.certificate_files()]
+        needed += [("tls", "trust", path) for path in self.tls.trust]
+        needed += [("tls", "crl", path) for path in self.tls.crl]
+        return [
+            self.problem(
+                (section, key), f"there is no file {path}", "run ringfence init, or name the right file"
+            )
+            for section, key, path in needed
+            if not path.is_file()
+        ]
+
+    def problem(self, path: KeyPath, reason: str, fix: str) -> Problem:
+        """A problem with the key at the path, with the line it stands on."""
+        key = ".".join(str(part) for part in path if isinstance(part, str))
+        return Problem(self.file.name, line_of(self._places, path), key, reason, fix)
+
+    def _secrets(self) -> Iterator[tuple[KeyPath, Path]]:
+        for section, _, key in self.certificate_files():
+            yield (section, "key"), key
+        if self.tls.ca_key:
+            yield ("tls", "ca_key"), self.tls.ca_key
+        yield ("security", "secret"), self.secret_file
+        if "@" in self.database.url:
+            yield ("database", "url"), self.file
+
+    def _exposed_secrets(self) -> Iterator[Problem]:
+        for path, secret in self._secrets():
+            if readable_by_others(secret):
+                yield self.problem(
+                    path,
+                    f"{secret} can be read by other users of this machine",
+                    f"run chmod 600 {shlex.quote(str(secret))}",
+                )
+
+
+def readable_by_others(path: Path) -> bool:
+    """Whether the file exists and its mode lets group or others do anything with it."""
+    try:
+        return bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
+    except OSError:
+        return False
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            raise ConfigError(
+                [Problem(str(path), None, "", "too large for a configuration", "name another file")]
+            )
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        fix = "run ringfence init DOMAIN, or name the file with --config"
+        raise ConfigError([Problem(str(path), None, "", "there is no such file", fix)]) from None
+    except OSError as error:
+        raise ConfigError([Problem(str(path), None, "", f"can't be read: {error.strerror}", "")]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([Problem(str(path), None, "", "is not UTF-8", "save it as UTF-8")]) from None
+
+
+def _syntax(path: Path, message: str, text: str) -> Problem:
+    """tomllib puts the place at the end of its message: "... (at line 3, column 5)"."""
+    place = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", message)
+    line = int(place[1] or len(text.splitlines())) if place else None
+    reason = message[: place.start()] if place else message
+    fix = 'write key = value; a text stands in quotes: name = "example.org"'
+    return Problem(path.name, line, "", f"is not TOML: {reason[:1].lower()}{reason[1:]}", fix)

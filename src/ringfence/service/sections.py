@@ -1,0 +1,373 @@
+"""The sections of ringfence.toml: every key, its default and its meaning.
+
+The docstring below a key is its documentation, here and in the reference that is made from it. A unit
+stands in the key's name; an Expires value is in seconds, as RFC 3261 has it. Values are checked strictly:
+"yes" is not a boolean and 1.0 is not a count.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from ringfence.service.addresses import Address, all_addresses, parse_address
+
+T = TypeVar("T")
+
+_HOST_NAME = re.compile(
+    r"(?=.{1,253}\Z)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+)
+_STEP = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def _host(text: str) -> str:
+    name = text.lower().rstrip(".")
+    if _HOST_NAME.fullmatch(name):
+        return name
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        raise PydanticCustomError("host", "expected a host name or an address") from None
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text, strict=False))
+    except ValueError:
+        raise PydanticCustomError(
+            "network", 'expected an address or a network such as "192.0.2.0/24"'
+        ) from None
+
+
+def _address(text: str) -> str:
+    try:
+        parse_address(text)
+    except ValueError:
+        raise PydanticCustomError("address", 'expected "address:port" such as "127.0.0.1:9090"') from None
+    return text
+
+
+def _optional_address(text: str) -> str:
+    return text and _address(text)
+
+
+def _step(text: str) -> str:
+    if not _STEP.fullmatch(text):
+        raise PydanticCustomError("step", 'expected "package.module:function"')
+    return text
+
+
+def _path(value: object, info: ValidationInfo) -> Path:
+    """A path from the file's own directory, wherever the node is started from."""
+    if not isinstance(value, str | Path) or not str(value):
+        raise PydanticCustomError("path", "expected a path in quotes")
+    base: Path = (info.context or {}).get("directory", Path())
+    return base / Path(value).expanduser()
+
+
+def _listed(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Many = Annotated[tuple[T, ...], BeforeValidator(_listed)]
+FilePath = Annotated[Path, BeforeValidator(_path)]
+Host = Annotated[str, AfterValidator(_host)]
+Network = Annotated[str, AfterValidator(_network)]
+HostPort = Annotated[str, AfterValidator(_address)]
+OptionalHostPort = Annotated[str, AfterValidator(_optional_address)]
+Step = Annotated[str, AfterValidator(_step)]
+Port = Annotated[int, Field(ge=0, le=65535, examples=[5061])]
+Seconds = Annotated[float, Field(gt=0, le=86400 * 366)]
+Count = Annotated[int, Field(ge=1, le=100_000_000)]
+
+Role = Literal["edge", "core", "registrar", "redirect"]
+Algorithm = Literal["SHA-512-256", "SHA-256", "MD5"]
+TransportName = Literal["udp", "tcp", "tls", "ws", "wss"]
+SECURE_TRANSPORTS = frozenset({"tls", "wss"})
+
+
+class Section(BaseModel):
+    """What all sections have in common: unknown keys are refused, and nothing changes after reading."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, validate_default=True, use_attribute_docstrings=True
+    )
+
+
+class Domain(Section):
+    """What this node is responsible for."""
+
+    name: Annotated[Host, Field(examples=["example.org"])]
+    """The domain in its users' addresses."""
+    aliases: Many[Host] = ()
+    """Other domains whose users are the same accounts."""
+    realm: Annotated[str, Field(examples=["example.org"])] = ""
+    """The digest realm; empty: the domain's name. Changing it makes every stored credential useless."""
+
+
+class NodeSection(Section):
+    """This process."""
+
+    roles: Annotated[Many[Role], Field(min_length=1)] = ("edge", "core", "registrar", "redirect")
+    """What the node does."""
+    name: Host = "localhost"
+    """The host name of this machine, for logs and bindings."""
+    data_dir: FilePath = Path("data")
+    """Where the database, the control socket and the secrets of the node are."""
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    """Processes that share the listening ports; one a core."""
+    advertise: Many[Host] = ()
+    """Names or addresses of this node. The first goes into Via and Record-Route; all are known as our own in
+    Route. Empty: the address a message came to."""
+
+
+class Listen(Section):
+    """One listening port."""
+
+    transport: TransportName
+    host: str = "*"
+    """An address of this machine; "*": all of them, IPv4 and IPv6."""
+    port: Port
+    """0 takes a free port, for tests."""
+    advertise: Host | None = None
+    """What to put into Via and Record-Route for this port, instead of `node.advertise`."""
+    certificate: FilePath | None = None
+    """A certificate chain for this port only, instead of `tls.certificate`."""
+    key: FilePath | None = None
+    """The private key of that certificate."""
+
+    @property
+    def secure(self) -> bool:
+        """Whether the transport is over TLS."""
+        return self.transport in SECURE_TRANSPORTS
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The addresses to bind."""
+        return all_addresses() if self.host == "*" else (self.host,)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.host != "*":
+            try:
+                ipaddress.ip_address(self.host)
+            except ValueError:
+                raise PydanticCustomError(
+                    "listen_host",
+                    "host must be an address of this machine, or *",
+                    {"fix": 'write host = "*" or an address, and the name in advertise'},
+                ) from None
+        if (self.certificate is None) != (self.key is None):
+            raise PydanticCustomError(
+                "listen_key", "certificate and key go together", {"fix": "write both, or neither"}
+            )
+        return self
+
+
+class Tls(Section):
+    """Certificates. Reloaded by `ringfence reload` without dropping a connection."""
+
+    certificate: FilePath = Path("tls/server.pem")
+    """This node's certificate, followed by those between it and its root."""
+    key: FilePath = Path("tls/server.key")
+    """Its private key, readable by nobody else."""
+    ca: FilePath | None = Path("tls/ca.pem")
+    """The certificate of the private CA that `ringfence init` made. It is trusted."""
+    ca_key: FilePath | None = Path("tls/ca.key")
+    """The private key of that CA, for `ringfence cert`. It may be kept on another machine."""
+    trust: Many[FilePath] = ()
+    """Further roots that other domains' certificates may come from: files of PEM."""
+    system_trust: bool = True
+    """Whether the roots of the operating system are trusted too."""
+    client_certificates: Literal["optional", "required", "none"] = "optional"
+    """Whether a connection that comes in is asked for a certificate."""
+    min_version: Literal["1.2", "1.3"] = "1.2"
+    """The oldest version of TLS that is spoken."""
+    crl: Many[FilePath] = ()
+    """Lists of revoked certificates: files of PEM, read again by reload."""
+
+
+class Security(Section):
+    """Who is let in, and how they prove who they are."""
+
+    require_tls: bool = False
+    """True: the udp, tcp and ws ports are not opened, and nothing is sent over them."""
+    challenge: Literal["first", "every-request", "none"] = "first"
+    """first: once for each TLS connection, and always where there is none. every-request: always. none:
+    never; anybody can then call as anybody. For benchmarks and laboratories."""
+    algorithms: Annotated[Many[Algorithm], Field(min_length=1)] = ("SHA-512-256", "SHA-256")
+    """Digest algorithms, in the order they are offered. MD5 also needs an account that allows it."""
+    nonce_lifetime_seconds: Seconds = 300.0
+    """How long a nonce is good for."""
+    uri_check: Literal["exact", "user-host"] = "exact"
+    """How the digest's uri is compared with the Request-URI. user-host is for phones that leave out
+    parameters."""
+    unauthenticated_methods: Many[str] = ()
+    """Methods that are let in without credentials, such as "OPTIONS". ACK and CANCEL always are
+    (RFC 3261 section 22.1)."""
+    secret: FilePath | None = None
+    """A file of random bytes that nonces and flow tokens are made from, the same for all workers of the
+    domain; default: secret.key in data_dir."""
+
+
+class Registrar(Section):
+    """Registrations (RFC 3261 section 10.3). Times are in seconds."""
+
+    min_expires: Count = 60
+    """Shorter ones are answered 423. A lower limit lets one phone keep the registrar busy."""
+    default_expires: Count = 3600
+    """For a REGISTER that asks for no time."""
+    max_expires: Count = 7200
+    """Longer ones are cut to this."""
+    max_contacts: Annotated[int, Field(ge=1, le=100)] = 10
+    """Contacts for one address: it bounds how far a call to it forks."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.min_expires <= self.default_expires <= self.max_expires:
+            raise PydanticCustomError(
+                "expires_order",
+                "default_expires must lie between min_expires and max_expires",
+                {"fix": f"now {self.min_expires}, {self.default_expires}, {self.max_expires}: change one"},
+            )
+        return self
+
+
+class Proxy(Section):
+    """Forwarding (RFC 3261 section 16)."""
+
+    record_route: bool = True
+    """Stay in the path of a call after it is set up, so that it can be recorded and ended."""
+    timer_c_seconds: Annotated[float, Field(gt=180, le=3600)] = 190.0
+    """How long a call may ring. RFC 3261 section 16.6 step 11 wants more than three minutes."""
+    max_forwards: Annotated[int, Field(ge=1, le=255)] = 70
+    """For a request that has no Max-Forwards of its own (RFC 3261 section 16.6 step 3)."""
+    max_breadth: Annotated[int, Field(ge=1, le=1000)] = 60
+    """For a request that has no Max-Breadth of its own (RFC 5393 section 5.3)."""
+    fork: Literal["parallel", "sequential"] = "parallel"
+    """parallel: all contacts ring. sequential: those of the highest q first."""
+
+
+class Timers(Section):
+    """The base of every SIP timer (RFC 3261 section 17.1.1.1)."""
+
+    t1_seconds: Annotated[float, Field(ge=0.05, le=10)] = 0.5
+    """The round trip time that is assumed."""
+    t2_seconds: Annotated[float, Field(ge=0.1, le=60)] = 4.0
+    """The longest wait between retransmissions."""
+    t4_seconds: Annotated[float, Field(ge=0.1, le=60)] = 5.0
+    """How long a message may stay in the network."""
+
+
+class Limits(Section):
+    """How much of the node one peer, or all of them, can take."""
+
+    message_bytes: Annotated[int, Field(ge=1500, le=10_000_000)] = 65_535
+    """Of one message on a connection. A datagram holds no more than 65535 anyway."""
+    connections: Count = 20_000
+    """Open at a time. Each takes a file descriptor: see `ulimit -n`."""
+    connections_per_source: Count = 500
+    """From one address. An office behind one address has a connection for each phone."""
+    handshake_seconds: Seconds = 10.0
+    """For TLS and WebSocket to be set up."""
+    message_seconds: Seconds = 10.0
+    """For a message to arrive whole after its first byte."""
+    idle_seconds: Seconds = 900.0
+    """Without a byte, after which a connection is closed. A keep-alive is one (RFC 5626: each 120 s)."""
+    unsent_bytes: Annotated[int, Field(ge=65_535, le=1_000_000_000)] = 1_000_000
+    """Waiting for a peer that does not read. Over it the connection is closed."""
+    transactions: Count = 200_000
+    """At a time. Over it a new request is answered 503."""
+
+
+class Dns(Section):
+    """How other domains are found (RFC 3263)."""
+
+    servers: Annotated[Many[HostPort], Field(examples=[("192.0.2.53:53",)])] = ()
+    """Name servers, "address:port"; empty: those of the operating system."""
+    hosts: dict[str, Many[Host]] = Field(default_factory=dict)
+    """Addresses of names that are not asked for, like /etc/hosts."""
+    timeout_seconds: Seconds = 5.0
+    """For one question, all servers tried."""
+
+
+class Database(Section):
+    """Where accounts and registrations are kept."""
+
+    url: Annotated[str, Field(repr=False, examples=["postgresql://ringfence@db.example.org/ringfence"])] = ""
+    """A SQLAlchemy URL; empty: SQLite in data_dir. It may hold a password and is not shown or logged."""
+
+
+class Log(Section):
+    """One line for each event."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"
+    """auto: for people on a terminal, JSON anywhere else."""
+    file: FilePath | None = None
+    """Where to write; none: standard error."""
+
+
+class MetricsSection(Section):
+    """The HTTP port for Prometheus and for health checks."""
+
+    listen: OptionalHostPort = "127.0.0.1:9090"
+    """Serves /metrics and /healthz without a password: keep it inside. Empty: off."""
+
+    @property
+    def address(self) -> Address | None:
+        """Where to listen; None: not at all."""
+        return parse_address(self.listen) if self.listen else None
+
+
+class Control(Section):
+    """The socket that the commands talk to a running node over. Who can open it runs the node."""
+
+    socket: FilePath | None = None
+    """default: control.sock in data_dir."""
+
+
+class PolicySection(Section):
+    """The owner's own rules."""
+
+    steps: Annotated[Many[Step], Field(examples=[("mycompany.rules:no_premium_numbers",)])] = ()
+    """Python functions, "package.module:function", run in this order before a request is forwarded."""
+
+
+class Peer(Section):
+    """Another domain or a carrier whose requests are not challenged."""
+
+    name: Annotated[str, Field(min_length=1, examples=["carrier"])]
+    domain: Annotated[Host | None, Field(examples=["example.net"])] = None
+    """Requests for this domain go to it. It is known by a certificate for the domain."""
+    addresses: Annotated[Many[Network], Field(examples=[("192.0.2.0/24",)])] = ()
+    """Addresses it is known by. Over UDP anybody can write one: prefer certificates."""
+    certificate_names: Many[Host] = ()
+    """Names in its certificate that it is known by, besides the domain."""
+    transport: TransportName | None = None
+    """How to reach it; none: as DNS says."""
+    trusted: bool = False
+    """Whether its word on who is calling is believed (RFC 3325)."""
+
+    @model_validator(mode="after")
+    def _known_by_something(self) -> Self:
+        if not (self.domain or self.addresses or self.certificate_names):
+            raise PydanticCustomError(
+                "peer_unknown",
+                "a peer needs a domain, addresses or certificate_names to be known by",
+                {"fix": 'write domain = "example.net"'},
+            )
+        return self
