@@ -140,7 +140,8 @@ def test_the_description_of_the_torture_tests_with_a_malformed_rtpmap() -> None:
 
 def test_unknown_attributes_and_media_round_trip_byte_for_byte() -> None:
     body = (
-        b"v=0\r\no=- 1 1 IN IP4 a.example\r\ns=\xe9t\xe9\r\nc=IN IP4 a.example\r\nt=0 0\r\na=charset:ISO-8859-1\r\n"
+        b"v=0\r\no=- 1 1 IN IP4 a.example\r\ns=\xe9t\xe9\r\nc=IN IP4 a.example\r\nt=0 0\r\n"
+        b"a=charset:ISO-8859-1\r\n"
         b"a=X-odd:  two  spaces \r\n"
         b"m=hologram 9/3 TCP/X/Y * 1a\r\na=ice-thing::;=\xff\r\n"
     )
