@@ -1,4 +1,4 @@
-"""name-addr and addr-spec with header parameters: From, To, Contact, Route and their kin (RFC 3261 section 20)."""
+"""name-addr and addr-spec with parameters: From, To, Contact, Route and their kin (RFC 3261 section 20)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ringfence.message.uri import CACHE_SIZE, SipUri, Uri, parse_uri
 
 # name-addr = [ display-name ] LAQUOT addr-spec RAQUOT, then *( SEMI generic-param )
 _NAME_ADDR = re.compile(
-    rf'[ \t]*(?:({grammar.QUOTED})[ \t]*|([^"<>]*))<([^<>]*)>[ \t]*(;.*)?', re.DOTALL
+    rf'[ \t]*+(?:({grammar.QUOTED})[ \t]*+|([^"<>]*+))<([^<>]*+)>[ \t]*+(;.*)?', re.DOTALL
 ).fullmatch
 # addr-spec form: "if the URI contains a comma, question mark or semicolon, the URI MUST be enclosed in angle
 # brackets" (section 20), so what follows the first ";" are header parameters.
-_ADDR_SPEC = re.compile(r'[ \t]*([^;,?<>"\s]+)[ \t]*(;.*)?', re.DOTALL).fullmatch
+_ADDR_SPEC = re.compile(r'[ \t]*+([^;,?<>"\s]++)[ \t]*+(;.*)?', re.DOTALL).fullmatch
 
 
 class NameAddr:

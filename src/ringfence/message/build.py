@@ -8,7 +8,7 @@ from ringfence.message.headers import Headers
 from ringfence.message.message import Request, Response
 
 # RFC 3261 section 8.2.6.2: these are copied from the request, in order. Record-Route is copied into responses
-# that can create a dialog (12.1.1); it does no harm in others, but tells more than is needed, so it stays out.
+# that can create a dialog (12.1.1); in others it would tell more than is needed.
 _COPIED = frozenset({"Via", "From", "To", "Call-ID", "CSeq"})
 _DIALOG = frozenset({"Record-Route"})
 
@@ -44,15 +44,15 @@ def _tagged(request: Request, line: str, to_tag: str) -> str:
         return line  # a To that cannot be read goes back as it came: the 400 says what is wrong with it
     if to is None or to.tag is not None:
         return line
-    if ">" in line or ";" in line or "\r\n" in line:
-        return f"To: {to.with_param('tag', to_tag)}" if "\r\n" in line else f"{line};tag={to_tag}"
+    if "\r\n" in line:
+        return f"To: {to.with_param('tag', to_tag)}"
     return f"{line};tag={to_tag}"
 
 
 def _from_request(request: Request, method: str, *, to: str | None) -> Request:
-    """A request on the same branch: topmost Via only, same Request-URI, From, Call-ID, CSeq number and Route."""
+    """A request on the same branch: topmost Via, Request-URI, From, Call-ID, CSeq number and Route alike."""
     source = request.headers
-    headers = Headers([("Via", request.via)])
+    headers = Headers([("Via", str(request.via))])
     for name in ("Route", "Max-Forwards"):
         for value in source.all(name):
             headers.add(name, value)

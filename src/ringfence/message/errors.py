@@ -21,7 +21,7 @@ class PeerError(RingfenceError):
 
     ``status`` is the SIP status code to answer with (RFC 3261 section 21), ``reason`` one sentence for a
     person, ``header`` the canonical name of the header field that is to blame, ``message`` the part of the
-    message that could be read (enough to answer it when it is a request with Via, From, To, Call-ID and CSeq).
+    message that could be read: enough to answer it when it is a request with Via, From, To, Call-ID and CSeq.
     """
 
     __slots__ = ("header", "message", "reason", "status")

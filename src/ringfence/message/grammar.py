@@ -18,7 +18,7 @@ TOKEN = rf"[{TOKEN_CHARS}]+"
 #           ":" / "\" / DQUOTE / "/" / "[" / "]" / "?" / "{" / "}" )
 WORD = rf'[{TOKEN_CHARS}()<>:\\"/\[\]?{{}}]+'
 # quoted-string = SWS DQUOTE *(qdtext / quoted-pair ) DQUOTE;  quoted-pair = "\" (%x00-09 / %x0B-0C / %x0E-7F)
-QUOTED = r'"(?:[^"\\]|\\[^\r\n])*"'
+QUOTED = r'"[^"\\]*+(?:\\[^\r\n][^"\\]*+)*+"'
 # unreserved = alphanum / mark;  mark = "-" / "_" / "." / "!" / "~" / "*" / "'" / "(" / ")"
 UNRESERVED = r"A-Za-z0-9\-_.!~*'()"
 # escaped = "%" HEXDIG HEXDIG
@@ -26,23 +26,28 @@ ESCAPED = r"%[0-9A-Fa-f]{2}"
 # host = hostname / IPv4address / IPv6reference. Leniency: "_" in a label, which DNS service names and many
 # private networks have (RFC 2181 section 11 allows it in the DNS).
 LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_\-]*[A-Za-z0-9_])?"
-HOST = rf"(?:\[[0-9A-Fa-f:.]+\]|{LABEL}(?:\.{LABEL})*\.?)"
+HOST = rf"(?:\[[0-9A-Fa-f:.]++\]|{LABEL}(?:\.{LABEL})*\.?)"
 
 token = re.compile(TOKEN).fullmatch
 quoted = re.compile(QUOTED, re.DOTALL).fullmatch
 host = re.compile(HOST).fullmatch
 # callid = word [ "@" word ]
 callid = re.compile(rf"{WORD}(?:@{WORD})?").fullmatch
-# display-name = *(token LWS)/ quoted-string
-display_tokens = re.compile(rf"[{TOKEN_CHARS} \t]*").fullmatch
+# display-name = *(token LWS)/ quoted-string. Leniency: UTF-8 letters, which people have in their names and
+# some phones do not quote; nothing else can be meant by them.
+display_tokens = re.compile(rf"[{TOKEN_CHARS} \t\x80-\ud7ff\ue000-\U0010ffff]*").fullmatch
 
 _IPV4_LIKE = re.compile(r"[0-9.]+").fullmatch
 _IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)").fullmatch
+_GROUP = re.compile(r"[0-9A-Fa-f]{1,4}").fullmatch
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _FOLD = re.compile(r"[ \t]*\r\n[ \t]+")
 # One element of a comma list: commas inside quotes and inside <> do not separate (RFC 3261 section 7.3.1).
-_ELEMENT = re.compile(rf'(?:[^,"<]|{QUOTED}|<[^>]*>)*', re.DOTALL)
+_ELEMENT = re.compile(rf'(?:[^,"<]++|{QUOTED}|<[^>]*+>)*+', re.DOTALL)
+
+MAX_VALUES = 512
+"""Most values of one header field: as many as there may be header lines (see ``parser.MAX_HEADER_LINES``)."""
 
 
 def unfold(text: str) -> str:
@@ -81,7 +86,7 @@ def valid_host(text: str) -> bool:
         return False
     if text[0] == "[":
         return valid_ipv6(text[1:-1])
-    if text[-1].isdigit() and _IPV4_LIKE(text):  # toplabel starts with ALPHA: all digits must be an address
+    if _IPV4_LIKE(text):  # toplabel starts with ALPHA: digits and dots must be an address
         return bool(_IPV4(text))
     return True
 
@@ -97,7 +102,7 @@ def valid_ipv6(text: str) -> bool:
         if not _IPV4(groups.pop()):
             return False
         count += 1
-    if not all(1 <= len(group) <= 4 and group.isalnum() for group in groups):
+    if not all(_GROUP(group) for group in groups):
         return False
     return count <= 7 if gap else count == 8
 
@@ -105,14 +110,25 @@ def valid_ipv6(text: str) -> bool:
 def split_list(text: str, header: str | None = None) -> list[str]:
     """Split a comma list into its trimmed elements; empty elements are dropped.
 
-    RFC 3261 section 7.3.1 allows the list form; section 25.1 has no empty element in most of them, but
-    "robust" peers send them, and nothing is lost by dropping nothing.
+    Raises:
+        PeerError: 400 when a quote or a bracket is not closed, or there are more than ``MAX_VALUES``.
+    """
+    return [part for part in list_parts(text, header) if part]
+
+
+def list_parts(text: str, header: str | None = None) -> list[str]:
+    """Split a comma list into its trimmed elements, the empty ones too (RFC 3261 section 7.3.1).
+
+    Raises:
+        PeerError: 400 when a quote or a bracket is not closed, or there are more than ``MAX_VALUES``.
     """
     if "," not in text:
-        return [text] if text else []
+        return [text]
+    if text.count(",") >= MAX_VALUES:
+        raise PeerError(400, f"more than {MAX_VALUES} values", header=header)
     if '"' not in text and "<" not in text:
-        return [part for part in (piece.strip(" \t") for piece in text.split(",")) if part]
-    return [part for part in _elements(text, header) if part]
+        return [piece.strip(" \t") for piece in text.split(",")]
+    return list(_elements(text, header))
 
 
 def _elements(text: str, header: str | None) -> Iterator[str]:

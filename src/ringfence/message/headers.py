@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from ringfence.message import grammar
-from ringfence.message.errors import PeerError
+from ringfence.message.errors import LocalError, PeerError
+from ringfence.message.names import CANONICAL, canonical_name
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -24,16 +25,23 @@ class Parse(Protocol[T_co]):
 
 
 class Field(NamedTuple, Generic[T]):
-    """What is known of one header field: its names, whether it is a comma list, how to read one value."""
+    """What is known of one header field: its names, whether it is a comma list, how to read one value.
+
+    ``empty`` says that the list may have no element (``Supported:``), and that stray commas are let through.
+    """
 
     name: str
     compact: str
     many: bool
     parse: Parse[T]
+    empty: bool = False
 
 
 class Headers:
-    """The header fields of a message, in order. Names are canonical (``Call-ID``) whatever was received."""
+    """The header fields of a message, in order. Names are canonical (``Call-ID``) whatever was received.
+
+    Asking and changing take any spelling of a name; the canonical one is fastest.
+    """
 
     __slots__ = ("_lines", "_names", "_typed")
 
@@ -69,14 +77,15 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """The first value, unfolded and trimmed, or None."""
-        names = self._names
-        if name not in names:
+        place = self._place(name)
+        if place < 0:
             return None
-        line = self._lines[names.index(name)]
+        line = self._lines[place]
         return grammar.unfold(line[line.index(":") + 1 :])
 
     def all(self, name: str) -> list[str]:
         """The value of each line of that name; a comma list stays whole."""
+        name = _known(name)
         return [
             grammar.unfold(line[line.index(":") + 1 :])
             for key, line in zip(self._names, self._lines, strict=True)
@@ -84,15 +93,23 @@ class Headers:
         ]
 
     def values(self, name: str) -> list[str]:
-        """Every value of that name, comma lists split (RFC 3261 section 7.3.1)."""
+        """Every value of that name, comma lists split (RFC 3261 section 7.3.1), empty ones left out."""
         return [value for text in self.all(name) for value in grammar.split_list(text, name)]
 
     def count(self, name: str) -> int:
         """How many lines have that name."""
-        return self._names.count(name)
+        return self._names.count(_known(name))
 
     def __contains__(self, name: str) -> bool:
-        return name in self._names
+        return name in self._names or self._place(name) >= 0
+
+    def _place(self, name: str) -> int:
+        """Where the first line of that name is, or -1."""
+        names = self._names
+        if name in names:
+            return names.index(name)
+        known = _known(name)
+        return names.index(known) if known != name and known in names else -1
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         for name, line in zip(self._names, self._lines, strict=True):
@@ -114,23 +131,27 @@ class Headers:
     # -- change ----------------------------------------------------------------------------------------
 
     def add(self, name: str, value: object) -> None:
-        """Append a line at the end. ``value`` is text or a typed value."""
-        self._insert(len(self._names), name, value)
+        """Append a line at the end. ``value`` is text or a typed value.
+
+        Raises:
+            LocalError: when the name is no token or the value has a line break.
+        """
+        self._insert(len(self._names), _known(name), value)
 
     def prepend(self, name: str, value: object) -> None:
         """Put a line before the first of that name, or on top if there is none (Via, Route, Record-Route)."""
-        self._insert(self._names.index(name) if name in self._names else 0, name, value)
+        self._insert(max(self._place(name), 0), _known(name), value)
 
     def set(self, name: str, value: object) -> None:
         """Make this the only line of that name, in the place of the first, or at the end."""
+        name = _known(name)
+        place = self._place(name)
+        if place < 0:
+            self._insert(len(self._names), name, value)
+            return
+        self._replace(place, name, value)
         if self._names.count(name) > 1:
-            place = self._names.index(name)
-            self.remove(name)
-            self._insert(place, name, value)
-        elif name in self._names:
-            self._replace(self._names.index(name), name, value)
-        else:
-            self.add(name, value)
+            self._keep(i <= place or key != name for i, key in enumerate(self._names))
 
     def set_top(self, name: str, value: object) -> None:
         """Replace the first value of a comma list or of repeated lines; those behind it stay untouched."""
@@ -150,18 +171,22 @@ class Headers:
 
     def remove(self, name: str) -> None:
         """Remove every line of that name."""
-        while name in self._names:
-            place = self._names.index(name)
-            del self._names[place], self._lines[place]
-        self._forget(name)
+        name = _known(name)
+        if name in self._names:
+            self._keep(key != name for key in self._names)
+            self._forget(name)
 
     def remove_line(self, name: str, value: str) -> None:
         """Remove the lines of that name whose value is this text."""
-        keep = [text for text in self.all(name) if text != value]
-        if len(keep) != self.count(name):
-            self.remove(name)
-            for text in keep:
-                self.add(name, text)
+        name = _known(name)
+        if value in self.all(name):
+            self._keep(key != name or text != value for key, text in self)
+            self._forget(name)
+
+    def _keep(self, wanted: Iterable[bool]) -> None:
+        flags = list(wanted)
+        self._names = [name for name, flag in zip(self._names, flags, strict=True) if flag]
+        self._lines = [line for line, flag in zip(self._lines, flags, strict=True) if flag]
 
     def _behind_first(self, place: int) -> str:
         line = self._lines[place]
@@ -199,9 +224,11 @@ class Headers:
         if name in typed:
             return typed[name]  # type: ignore[no-any-return]
         text = self.get(name)
-        if text is not None and field.many and "," in text:
-            parts = grammar.split_list(text, name)
-            text = parts[0] if parts else ""
+        if text is not None and field.many and (not text or "," in text):
+            parts = _parts(field, text)
+            text = parts[0] if parts else None
+            if text is None and self._names.count(name) > 1:  # "Supported:" and then one that is not empty
+                return next(iter(self.every(field)), None)
         value = None if text is None else read(field, text)
         typed[name] = value
         return value
@@ -213,7 +240,11 @@ class Headers:
             typed = self._typed = {}
         key = field.name + "*"
         if key not in typed:
-            texts = self.values(field.name) if field.many else self.all(field.name)
+            texts = self.all(field.name)
+            if field.many:
+                texts = [part for text in texts for part in _parts(field, text)]
+                if len(texts) > grammar.MAX_VALUES:
+                    raise PeerError(400, f"more than {grammar.MAX_VALUES} values", header=field.name)
             typed[key] = [read(field, text) for text in texts]
         return typed[key]  # type: ignore[no-any-return]
 
@@ -234,12 +265,33 @@ class Headers:
         return f"Headers({list(self)!r})"
 
 
+def _known(name: str) -> str:
+    """The canonical name, for callers that spell it otherwise."""
+    known = CANONICAL.get(name)
+    if known is not None:
+        return known
+    try:
+        return canonical_name(name)
+    except PeerError as error:
+        raise LocalError(error.reason) from None
+
+
 def _line(name: str, value: object) -> str:
     text = str(value)
     if "\r" in text or "\n" in text:
         # A value that was received folded is unfolded by every reader, so this is ours: header injection.
-        raise ValueError(f"{name}: a header value holds no line break")
+        raise LocalError(f"{name}: a header value holds no line break")
     return f"{name}: {text}"
+
+
+def _parts(field: Field[T], text: str) -> list[str]:
+    """The elements of one line of a comma list field."""
+    parts = grammar.list_parts(text, field.name)
+    if "" not in parts:
+        return parts
+    if not field.empty:
+        raise PeerError(400, "an element of the list is empty", header=field.name)
+    return [part for part in parts if part]
 
 
 def read(field: Field[T], text: str) -> T:

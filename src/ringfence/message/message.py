@@ -18,7 +18,7 @@ VERSION = "SIP/2.0"
 
 
 class Message:
-    """What requests and responses share. Fields that every element needs are properties, read on first use."""
+    """What requests and responses share. What every element needs are properties, read on first use."""
 
     __slots__ = ("body", "headers")
 

@@ -1,6 +1,6 @@
 """Parameters: ``;name=value`` after a URI or a header value. Ordered, immutable, names without case.
 
-Values are kept as received (quotes and escapes included), so that what we do not touch goes out as it came in.
+Values are kept as received (quotes and escapes included), so that what we do not touch goes out as it came.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ MAX_PARAMS = 64
 """Most parameters after one value: real ones have under ten, and each is looked up by a walk."""
 
 # generic-param = token [ EQUAL gen-value ];  gen-value = token / host / quoted-string. The value class is the
-# union of what header fields allow unquoted (token, host, IPv6 reference, "/" of some later RFCs, and any UTF-8).
+# union of what header fields allow unquoted: token, host, IPv6 reference, "/" of later RFCs, and any UTF-8.
 _PARAM = re.compile(
-    rf"[ \t]*;[ \t]*({grammar.TOKEN})(?:[ \t]*=[ \t]*({grammar.QUOTED}|[^;,\"<>\s]+))?(?=[ \t]*(?:;|$))",
+    rf"[ \t]*+;[ \t]*+({grammar.TOKEN})"
+    rf"(?:[ \t]*+=[ \t]*+({grammar.QUOTED}|[^;,\"<>\s]++))?+(?=[ \t]*+(?:;|\Z))",
     re.DOTALL,
 )
 
@@ -56,7 +57,7 @@ class Params:
         return len(self.items)
 
     def with_(self, name: str, value: str | None) -> Params:
-        """Replace the parameter in its place, or append it. The value is raw: quote it first if it needs that."""
+        """Replace the parameter in its place, or append it. The value is raw: quote it if it needs that."""
         lower = name.lower()
         items = list(self.items)
         for i, (key, _) in enumerate(items):
@@ -89,22 +90,27 @@ def parse_params(text: str, header: str | None = None) -> Params:
     """Read the ``;name=value`` list of a header value (RFC 3261 section 25.1, generic-param).
 
     Raises:
-        PeerError: 400 when the text is no such list, a name stands twice (section 7.3.1), or there are too many.
+        PeerError: 400 when it is no such list, a name stands twice (section 7.3.1), or there are too many.
     """
     if not text:
         return NO_PARAMS
     items: list[tuple[str, str | None]] = []
     position, end = 0, len(text.rstrip(" \t"))
-    while position < end:
+    while position < end and len(items) <= MAX_PARAMS:
         match = _PARAM.match(text, position)
         if match is None:
             raise PeerError(400, f"bad parameter at {text[position : position + 20]!r}", header=header)
         items.append((match[1], match[2]))
         position = match.end()
-    return _checked(items, header)
+    return checked_params(items, header)
 
 
-def _checked(items: list[tuple[str, str | None]], header: str | None) -> Params:
+def checked_params(items: list[tuple[str, str | None]], header: str | None = None) -> Params:
+    """Parameters from read items, when they are few enough and none stands twice.
+
+    Raises:
+        PeerError: 400 otherwise.
+    """
     if len(items) > MAX_PARAMS:
         raise PeerError(400, f"more than {MAX_PARAMS} parameters", header=header)
     if len(items) > 1:
@@ -113,6 +119,3 @@ def _checked(items: list[tuple[str, str | None]], header: str | None) -> Params:
             # "any given parameter-name MUST NOT appear more than once" (RFC 3261 section 7.3.1)
             raise PeerError(400, "a parameter stands twice", header=header)
     return Params(tuple(items))
-
-
-checked_params = _checked

@@ -1,8 +1,8 @@
 """Bytes of one datagram, or of one framed message, to a Request or Response.
 
-One check over the whole header block proves that no stray CR, LF or control character is in it; then the block
-is split and each line only cut at its colon. Values stay text until somebody asks (see ``headers``), as RFC 3261
-section 16.3 wants of a proxy: what it does not need, well-formed or not, it forwards unchanged.
+One check over the whole header block proves that no stray CR, LF or control character is in it; then the
+block is split and each line only cut at its colon. Values stay text until somebody asks (see ``headers``), as
+RFC 3261 section 16.3 wants of a proxy: what it does not need, well-formed or not, it forwards unchanged.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_METHOD = 64
 _ALLOWED = bytes([9, *range(32, 127), *range(128, 256)])
 # quoted-pair may escape control characters, NUL included (RFC 3261 section 25.1).
 _QUOTED_PAIR = re.compile(rb"\\[\x00-\x09\x0b\x0c\x0e-\x7f]")
-_STATUS = re.compile(r"SIP/([0-9]+\.[0-9]+) ([0-9]{3}) ?(.*)", re.IGNORECASE | re.DOTALL).fullmatch
+_STATUS = re.compile(r"SIP/([0-9]+\.[0-9]+) ([0-9]+)(?: (.*))?", re.IGNORECASE | re.DOTALL).fullmatch
 _VERSION = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE).fullmatch
 _SINGLE = ("From", "To", "Call-ID", "CSeq")
 
@@ -36,8 +36,8 @@ _SINGLE = ("From", "To", "Call-ID", "CSeq")
 def parse(data: bytes) -> Request | Response:
     """Read one message.
 
-    Checked here: the framing, the start line, that Via, From, To, Call-ID and CSeq are there and the last four
-    once, that CSeq can be read and names the method, and Content-Length. Everything else is checked by its reader.
+    Checked here: the framing, the start line, that Via, From, To, Call-ID and CSeq are there and the last
+    four once, that CSeq can be read and names the method, and Content-Length. The rest its readers check.
 
     Raises:
         PeerError: with the status to answer; its ``message`` holds what could be read.
@@ -114,11 +114,11 @@ def _status_line(line: str, headers: Headers) -> tuple[Response, PeerError | Non
     if match is None:
         return Response(400, "", headers), PeerError(400, f"malformed status line {line[:60]!r}")
     version, status, reason = match.groups()
-    response = Response(int(status), reason, headers)
+    if len(status) != 3 or not "100" <= status <= "699":
+        return Response(400, "", headers), PeerError(400, f"{status[:40]} is no status code")
+    response = Response(int(status), reason or "", headers)
     if version != "2.0":
         return response, PeerError(505, f"SIP/{version} is not supported")
-    if not 100 <= response.status <= 699:
-        return response, PeerError(400, f"{status} is no status code")
     return response, None
 
 

@@ -92,4 +92,4 @@ _CLASSES = {
 
 def reason_phrase(status: int) -> str:
     """The registered reason phrase, or the name of the class for a code that is not registered."""
-    return REASONS.get(status) or _CLASSES[status // 100]
+    return REASONS.get(status) or _CLASSES.get(status // 100, "")

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from ipaddress import IPv6Address
 
 from ringfence.message import grammar
 from ringfence.message.errors import LocalError, PeerError
-from ringfence.message.params import NO_PARAMS, Params, checked_params
+from ringfence.message.params import MAX_PARAMS, NO_PARAMS, Params, checked_params
 
 MAX_URI = 4096
 """Longest URI in characters. No deployed one comes near; a longer one is answered 414."""
@@ -20,31 +21,40 @@ CACHE_SIZE = 8192
 """URIs kept parsed; at about 500 bytes each this is 4 MB at the most."""
 
 # SIP-URI = "sip:" [ userinfo ] hostport uri-parameters [ headers ]
-# user = 1*( unreserved / escaped / user-unreserved );  user-unreserved = "&" / "=" / "+" / "$" / "," / ";" / "?" / "/"
+# user = 1*( unreserved / escaped / user-unreserved )
+# user-unreserved = "&" / "=" / "+" / "$" / "," / ";" / "?" / "/"
 # password = *( unreserved / escaped / "&" / "=" / "+" / "$" / "," )
 _SIP = re.compile(
-    rf"(sips?):(?:((?:[{grammar.UNRESERVED}&=+$,;?/]|{grammar.ESCAPED})+)"
-    rf"(?::((?:[{grammar.UNRESERVED}&=+$,]|{grammar.ESCAPED})*))?@)?"
-    rf"({grammar.HOST})(?::([0-9]{{1,5}}))?"
-    rf"((?:;[^;?]*)*)(?:\?(.*))?",
+    rf"(sips?):(?:((?:[{grammar.UNRESERVED}&=+$,;?/]++|{grammar.ESCAPED})++)"
+    rf"(?::((?:[{grammar.UNRESERVED}&=+$,]++|{grammar.ESCAPED})*+))?+@)?+"
+    rf"({grammar.HOST})(?::([0-9]{{1,10}}))?"
+    rf"((?:;[^;?]*+)*+)(?:\?(.*))?",
     re.IGNORECASE | re.DOTALL,
 ).fullmatch
 # uri-parameter = pname [ "=" pvalue ];  paramchar = param-unreserved / unreserved / escaped
 # param-unreserved = "[" / "]" / "/" / ":" / "&" / "+" / "$"
 _PARAM = re.compile(
-    rf"((?:[{grammar.UNRESERVED}\[\]/:&+$]|{grammar.ESCAPED})+)"
-    rf"(?:=((?:[{grammar.UNRESERVED}\[\]/:&+$]|{grammar.ESCAPED})+))?"
+    rf"((?:[{grammar.UNRESERVED}\[\]/:&+$]++|{grammar.ESCAPED})++)"
+    rf"(?:=((?:[{grammar.UNRESERVED}\[\]/:&+$]++|{grammar.ESCAPED})++))?+"
 ).fullmatch
 # headers = "?" header *( "&" header );  hnv-unreserved = "[" / "]" / "/" / "?" / ":" / "+" / "$"
 _HEADER = re.compile(
-    rf"((?:[{grammar.UNRESERVED}\[\]/?:+$]|{grammar.ESCAPED})+)=((?:[{grammar.UNRESERVED}\[\]/?:+$]|{grammar.ESCAPED})*)"
+    rf"((?:[{grammar.UNRESERVED}\[\]/?:+$]++|{grammar.ESCAPED})++)"
+    rf"=((?:[{grammar.UNRESERVED}\[\]/?:+$]++|{grammar.ESCAPED})*+)"
 ).fullmatch
-# RFC 3966 section 3: "+" 1*phonedigit / 1*phonedigit-hex, then ";" parameters.
-_TEL = re.compile(r"tel:(\+?[0-9A-Fa-f*#\-.()]+)((?:;[^;]+)*)", re.IGNORECASE).fullmatch
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):(.+)", re.DOTALL).fullmatch
-# Characters that no URI has (RFC 3986 section 2): a Request-URI with one is malformed whatever its scheme.
-_ILLEGAL = re.compile(r'[\x00-\x20\x7f<>"\\^`{|}]').search
+# RFC 3966 section 3: "+" with digits, or local digits (HEXDIG / "*" / "#"), visual separators between them;
+# then ";" parameters. Leniency: a local number without phone-context, as every telephone sends 112.
+_TEL = re.compile(r"tel:(\+[0-9\-.()]+|[0-9A-Fa-f*#\-.()]+)((?:;[^;]+)*+)", re.IGNORECASE).fullmatch
+# absoluteURI = scheme ":" ( hier-part / opaque-part ), of reserved, unreserved and escaped; and "[", "]" and
+# "#", which RFC 3986 has too.
+_OTHER = re.compile(
+    rf"([A-Za-z][A-Za-z0-9+.\-]*+):((?:[{grammar.UNRESERVED};/?:@&=+$,\[\]#]++|{grammar.ESCAPED})++)"
+).fullmatch
 _VISUAL = str.maketrans("", "", "-.()")
+_TEL_PARAM = re.compile(
+    rf"([A-Za-z0-9\-]++)(?:=((?:[{grammar.UNRESERVED}\[\]/:&+$]++|{grammar.ESCAPED})++))?+"
+).fullmatch
+_NOT_IN_USER = re.compile(rf"[^{grammar.UNRESERVED}&=+$,;?/]")
 _RESERVED_ESCAPE = re.compile(
     r"%(?:2[46BCFbcf]|3[ABDFabdf]|40|25|0[0-9A-Fa-f]|1[0-9A-Fa-f]|7[Ff]|2[0235]|[89A-Fa-f][0-9A-Fa-f])"
 )
@@ -88,8 +98,14 @@ class SipUri:
 
     @property
     def aor(self) -> str:
-        """The address-of-record of RFC 3261 section 10.3 step 5: canonical, no parameters, scheme ``sip``."""
-        return f"sip:{grammar.unescape(self.user)}@{self.host}" if self.user else f"sip:{self.host}"
+        """The address-of-record of RFC 3261 section 10.3 step 5: canonical, no parameters, scheme ``sip``.
+
+        Every escape is resolved whose character may stand in a user part as it is. What may not (NUL, ``@``,
+        "%", octets that are no UTF-8) stays escaped, so that the text is a URI again, no two users share one,
+        and it is safe to store and print.
+        """
+        host = _same_host(self.host)
+        return f"sip:{_canonical_user(self.user)}@{host}" if self.user else f"sip:{host}"
 
     @property
     def transport(self) -> str | None:
@@ -137,7 +153,7 @@ class SipUri:
         return self is other or (isinstance(other, SipUri) and _equivalent(self, other))
 
     def __hash__(self) -> int:
-        return hash((self.scheme, self.host, self.port, _normal(self.user)))
+        return hash((self.scheme, _same_host(self.host), self.port, _normal(self.user)))
 
     def __repr__(self) -> str:
         return f"SipUri({str(self)!r})"
@@ -213,8 +229,8 @@ def parse_uri(text: str) -> Uri:
     match = _SIP(text)
     if match is not None:
         return _sip_uri(match, text)
-    match = _SCHEME(text)
-    if match is None or _ILLEGAL(text):
+    match = _OTHER(text)
+    if match is None:
         raise PeerError(400, f"not a URI: {text[:80]!r}")
     scheme = match[1].lower()
     if scheme in {"sip", "sips"}:
@@ -247,12 +263,12 @@ def _sip_uri(match: re.Match[str], text: str) -> SipUri:
 
 def _uri_params(text: str) -> Params:
     items: list[tuple[str, str | None]] = []
-    for piece in text[1:].split(";"):
+    for piece in text[1:].split(";", MAX_PARAMS):
         match = _PARAM(piece)
         if match is None:
             raise PeerError(400, f"malformed URI parameter: {piece[:80]!r}")
         items.append((match[1], match[2]))
-    return checked_params(items, None)
+    return checked_params(items)
 
 
 def _tel_uri(text: str) -> TelUri:
@@ -261,10 +277,12 @@ def _tel_uri(text: str) -> TelUri:
     if match is None or not number.strip("+"):
         raise PeerError(400, f"malformed tel URI: {text[:80]!r}")
     items: list[tuple[str, str | None]] = []
-    for piece in match[2].split(";")[1:]:
-        name, equals, value = piece.partition("=")
-        items.append((name, value if equals else None))
-    return TelUri(number, checked_params(items, None), text)
+    for piece in match[2].split(";", MAX_PARAMS + 1)[1:]:
+        found = _TEL_PARAM(piece)
+        if found is None:
+            raise PeerError(400, f"malformed tel URI parameter: {piece[:80]!r}")
+        items.append((found[1], found[2]))
+    return TelUri(number, checked_params(items), text)
 
 
 def sip_uri(text: str) -> SipUri:
@@ -291,6 +309,21 @@ def make_aor(user: str, host: str) -> str:
         raise LocalError(f"{user}@{host} is no SIP address: {error.reason}") from None
 
 
+def _same_host(host: str) -> str:
+    """A host as it is compared: an IPv6 address by its value (RFC 5954 section 4.2)."""
+    return f"[{IPv6Address(host[1:-1])}]" if host[0] == "[" else host
+
+
+def _canonical_user(user: str) -> str:
+    if "%" not in user:
+        return user
+    return _NOT_IN_USER.sub(_escaped, grammar.unescape(user))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return "".join(f"%{octet:02X}" for octet in found[0].encode("utf-8", "surrogateescape"))
+
+
 def _normal(text: str | None) -> str | None:
     """A component with the escapes of unreserved characters resolved and others in upper case (19.1.4)."""
     if text is None or "%" not in text:
@@ -308,7 +341,9 @@ _BOTH_OR_NEITHER = ("user", "ttl", "method", "maddr", "transport")
 
 
 def _equivalent(a: SipUri, b: SipUri) -> bool:
-    if a.scheme != b.scheme or a.host != b.host or a.port != b.port:
+    if a.scheme != b.scheme or a.port != b.port:
+        return False
+    if a.host != b.host and not (a.host[0] == b.host[0] == "[" and _same_host(a.host) == _same_host(b.host)):
         return False
     if _normal(a.user) != _normal(b.user) or _normal(a.password) != _normal(b.password):
         return False

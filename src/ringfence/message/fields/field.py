@@ -1,37 +1,25 @@
-"""The names of header fields: canonical spelling and compact forms."""
+"""One registry row for each header field that we can read."""
 
 from __future__ import annotations
 
-from ringfence.message import grammar
-from ringfence.message.errors import PeerError
 from ringfence.message.headers import Field, Parse, T
+from ringfence.message.names import CANONICAL, canonical_name, register
+
+__all__ = ["CANONICAL", "REGISTRY", "canonical_name", "field"]
 
 REGISTRY: dict[str, Field[object]] = {}
 """Every known field by canonical name."""
 
-CANONICAL: dict[str, str] = {}
-"""Spellings that are looked up at once: canonical, lower case, upper case and compact."""
 
+def field(
+    name: str, parse: Parse[T], *, compact: str = "", many: bool = False, empty: bool = False
+) -> Field[T]:
+    """Register a header field.
 
-def field(name: str, parse: Parse[T], *, compact: str = "", many: bool = False) -> Field[T]:
-    """Register a header field. ``many`` says that it is a comma list of values (RFC 3261 section 7.3.1)."""
-    made = Field(name, compact, many, parse)
-    REGISTRY[name] = made  # type: ignore[assignment]
-    for spelling in (name, name.lower(), name.upper(), *((compact, compact.upper()) if compact else ())):
-        CANONICAL[spelling] = name
-    return made
-
-
-def canonical_name(name: str) -> str:
-    """The canonical name for any spelling; an unknown field is capitalised by its hyphens (``X-Foo``).
-
-    Raises:
-        PeerError: 400 when the name is not a token.
+    ``many`` says that it is a comma list of values (RFC 3261 section 7.3.1), ``empty`` that the list may have
+    no element, and that empty ones between its commas are let through.
     """
-    name = name.rstrip(" \t")  # HCOLON = *( SP / HTAB ) ":" SWS
-    known = CANONICAL.get(name) or CANONICAL.get(name.lower())
-    if known is not None:
-        return known
-    if not grammar.token(name):
-        raise PeerError(400, f"{name[:40]!r} is not a header field name")
-    return "-".join(part.capitalize() for part in name.split("-"))
+    made = Field(name, compact, many, parse, empty)
+    REGISTRY[name] = made  # type: ignore[assignment]
+    register(name, compact)
+    return made

@@ -11,7 +11,7 @@ from ringfence.message.fields.field import field
 from ringfence.message.headers import Parse
 
 MAX_DELTA_SECONDS = 2**32 - 1
-"""Expires and its kin: "a decimal integer number of seconds between 0 and (2**32)-1" (RFC 3261 section 20.19)."""
+"""Expires and its kin are "between 0 and (2**32)-1" (RFC 3261 section 20.19)."""
 
 
 def number(low: int, high: int, *, clamp: bool = False) -> Parse[int]:

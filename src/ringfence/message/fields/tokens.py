@@ -21,9 +21,9 @@ def parse_token(text: str) -> str:
     return text
 
 
-ALLOW = field("Allow", parse_token, many=True)
+ALLOW = field("Allow", parse_token, many=True, empty=True)
 REQUIRE = field("Require", parse_token, many=True)
 PROXY_REQUIRE = field("Proxy-Require", parse_token, many=True)
-SUPPORTED = field("Supported", parse_token, compact="k", many=True)
+SUPPORTED = field("Supported", parse_token, compact="k", many=True, empty=True)
 UNSUPPORTED = field("Unsupported", parse_token, many=True)
-ALLOW_EVENTS = field("Allow-Events", parse_token, compact="u", many=True)
+ALLOW_EVENTS = field("Allow-Events", parse_token, compact="u", many=True, empty=True)

@@ -11,13 +11,14 @@ from ringfence.message.params import NO_PARAMS, Params, parse_params
 
 # via-parm = sent-protocol LWS sent-by *( SEMI via-params );  sent-by = host [ COLON port ]
 _VIA = re.compile(
-    rf"({grammar.TOKEN})[ \t]*/[ \t]*({grammar.TOKEN})[ \t]*/[ \t]*({grammar.TOKEN})[ \t]+"
-    rf"({grammar.HOST})(?:[ \t]*:[ \t]*([0-9]{{1,5}}))?[ \t]*(;.*)?",
+    rf"({grammar.TOKEN})[ \t]*+/[ \t]*+({grammar.TOKEN})[ \t]*+/[ \t]*+({grammar.TOKEN})[ \t]++"
+    rf"({grammar.HOST})(?:[ \t]*+:[ \t]*+([0-9]{{1,10}}))?[ \t]*+(;.*)?",
     re.DOTALL,
 ).fullmatch
 # What almost every element sends, and nothing that needs the general reading of parameters.
 _PLAIN = re.compile(
-    rf"SIP/2\.0/([A-Z]+) ({grammar.HOST})(?::([0-9]{{1,5}}))?((?:;{grammar.TOKEN}(?:=[{grammar.TOKEN_CHARS}:\[\]]+)?)*)"
+    rf"SIP/2\.0/([A-Z]+) ({grammar.HOST})(?::([0-9]{{1,10}}))?"
+    rf"((?:;{grammar.TOKEN}(?:=[{grammar.TOKEN_CHARS}:\[\]]+)?)*)"
 ).fullmatch
 
 MAGIC_COOKIE = "z9hG4bK"
@@ -92,7 +93,7 @@ def parse_via(text: str) -> Via:
     if match is not None:
         transport, host, port, rest = match.groups()
         items = tuple([_item(piece) for piece in rest[1:].split(";")]) if rest else ()
-        if len({name for name, _ in items}) == len(items) < 16:
+        if len({name.lower() for name, _ in items}) == len(items) < 16:
             return _checked(transport, host, port, Params(items))
     match = _VIA(text)
     if match is None:

@@ -1,0 +1,30 @@
+"""Header field names: any spelling to the canonical one (RFC 3261 sections 7.3.1 and 7.3.3)."""
+
+from __future__ import annotations
+
+from ringfence.message import grammar
+from ringfence.message.errors import PeerError
+
+CANONICAL: dict[str, str] = {}
+"""Spellings that are looked up at once: canonical, lower case, upper case and compact."""
+
+
+def register(name: str, compact: str = "") -> None:
+    """Make a field name and its compact form known."""
+    for spelling in (name, name.lower(), name.upper(), *((compact, compact.upper()) if compact else ())):
+        CANONICAL[spelling] = name
+
+
+def canonical_name(name: str) -> str:
+    """The canonical name for any spelling; an unknown field is capitalised by its hyphens (``X-Foo``).
+
+    Raises:
+        PeerError: 400 when the name is not a token.
+    """
+    name = name.rstrip(" \t")  # HCOLON = *( SP / HTAB ) ":" SWS
+    known = CANONICAL.get(name) or CANONICAL.get(name.lower())
+    if known is not None:
+        return known
+    if not grammar.token(name):
+        raise PeerError(400, f"{name[:40]!r} is not a header field name")
+    return "-".join(part.capitalize() for part in name.split("-"))
