@@ -24,10 +24,13 @@ _PLUS_NUMBER = re.compile(r"\+[0-9][0-9\-.()]*").fullmatch
 _DIGITS = re.compile(r"[0-9*#][0-9*#\-.()]*").fullmatch
 
 
+Kind = Literal["tn", "uri"]
+
+
 class Party(NamedTuple):
     """One identity claim (RFC 8225 section 5.2.1): a ``tn`` or a ``uri``, already canonical."""
 
-    kind: Literal["tn", "uri"]
+    kind: Kind
     value: str
 
     def __str__(self) -> str:

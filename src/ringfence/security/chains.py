@@ -119,7 +119,7 @@ def judge_chain(
             path = tuple(_build(chain, anchors, now))
         except (VerificationError, ValueError, UnsupportedAlgorithm) as error:
             return Judged(path, (_path_flaw(leaf, error),))
-    return Judged(path, reasons + _revocation_flaws(path, tuple(revocation), now))
+    return Judged(path, reasons + revocation_flaws(path, tuple(revocation), now))
 
 
 def _build(
@@ -163,7 +163,7 @@ def _usage_flaws(leaf: x509.Certificate, usages: Iterable[x509.ObjectIdentifier]
 # ---- revocation (RFC 5280 section 6.3) ----
 
 
-def _revocation_flaws(
+def revocation_flaws(
     path: Sequence[x509.Certificate], lists: tuple[x509.CertificateRevocationList, ...], now: float
 ) -> Reasons:
     reasons: list[Reason] = []

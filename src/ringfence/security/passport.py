@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from ringfence.message.errors import LocalError, PeerError
-from ringfence.security.canonical import Party
+from ringfence.security.canonical import Kind, Party
 from ringfence.security.claims import Claims, canonical_json
 from ringfence.security.reasons import Reason, Reasons
 
@@ -43,6 +43,7 @@ FRESHNESS = 60.0
 """Seconds that a token's iat may differ from now (RFC 8224 section 6.2 step 4 recommends sixty)."""
 
 _SIGNATURE_OCTETS = 64
+_KINDS: tuple[Kind, ...] = ("tn", "uri")
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]*").fullmatch
 _TO_STANDARD = str.maketrans("-_", "+/")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}").fullmatch
@@ -71,9 +72,13 @@ class Flaw(StrEnum):
 
 
 class Passport:
-    """A parsed token. ``signing_input`` is what is signed; empty in the compact form until rebuilt."""
+    """A parsed token. ``signing_input`` is what is signed; empty in the compact form until rebuilt.
 
-    __slots__ = ("claims", "compact", "header", "signature", "signing_input")
+    ``iat`` is None, ``orig`` and ``div`` are None, and ``dest`` is empty when the claim is missing or
+    malformed.
+    """
+
+    __slots__ = ("claims", "compact", "dest", "div", "header", "iat", "orig", "signature", "signing_input")
 
     def __init__(
         self, header: Claims, claims: Claims, signing_input: bytes, signature: bytes, *, compact: bool
@@ -83,6 +88,10 @@ class Passport:
         self.signing_input = signing_input
         self.signature = signature
         self.compact = compact
+        self.iat = _seconds(claims.get("iat"))
+        self.orig = _party(claims.get("orig"))
+        self.dest = _parties(claims.get("dest"))
+        self.div = _party(claims.get("div"))  # where a retargeted call was for (RFC 8946 section 3)
 
     @property
     def ppt(self) -> str | None:
@@ -96,52 +105,42 @@ class Passport:
         value = self.header.get("x5u")
         return value if isinstance(value, str) else ""
 
-    @property
-    def iat(self) -> int | None:
-        """When the call began, seconds since 1970; None when the claim is missing or no number."""
-        value = self.claims.get("iat")
-        # The full form in RFC 8224 section 4.1.1 is signed with a string of digits; so do some signers.
-        if isinstance(value, str) and _NUMBER(value):
-            return int(value)
-        return value if type(value) is int else None
-
-    @property
-    def orig(self) -> Party | None:
-        """The one originating identity, or None when the claim is not well formed."""
-        parties = _parties(self.claims.get("orig"), single=True)
-        return parties[0] if len(parties) == 1 else None
-
-    @property
-    def dest(self) -> tuple[Party, ...]:
-        """The destinations; empty when the claim is not well formed."""
-        return _parties(self.claims.get("dest"), single=False)
-
-    @property
-    def div(self) -> Party | None:
-        """The destination that a retargeted call had before (RFC 8946 section 3)."""
-        parties = _parties(self.claims.get("div"), single=True)
-        return parties[0] if len(parties) == 1 else None
-
     def rebuilt(self, header: Claims, claims: Claims) -> Passport:
         """A compact token with what was left out, rebuilt from the message (RFC 8225 section 7)."""
         return Passport(header, claims, _signing_input(header, claims), self.signature, compact=True)
 
 
-def _parties(value: object, *, single: bool) -> tuple[Party, ...]:
+def _seconds(value: object) -> int | None:
+    # The full form in RFC 8224 section 4.1.1 is signed with a string of digits; so do some signers.
+    if isinstance(value, str):
+        return int(value) if _NUMBER(value) else None
+    return value if type(value) is int else None
+
+
+def _party(value: object) -> Party | None:
+    """Exactly one identity: ``orig`` and ``div``."""
+    if not isinstance(value, dict) or ("tn" in value) == ("uri" in value):
+        return None
+    kind: Kind = "tn" if "tn" in value else "uri"
+    name = value[kind]
+    return Party(kind, name) if isinstance(name, str) else None
+
+
+def _parties(value: object) -> tuple[Party, ...]:
+    """A list of identities: ``dest``. The div-o example of RFC 8946 section 5 has a bare string for a
+    list."""
     if not isinstance(value, dict):
         return ()
     found: list[Party] = []
-    for kind in ("tn", "uri"):
-        names = value.get(kind, [])
-        # A destination is an array; the div-o example of RFC 8946 section 5 has a bare string.
-        if isinstance(names, str):
-            names = [names]
-        elif single and kind in value:
-            return ()
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            return ()
-        found += [Party(kind, name) for name in names]
-    return tuple(found[: MAX_PARTIES + 1])
+    for kind in _KINDS:
+        names = value.get(kind, ())
+        for name in (
+            (names,) if isinstance(names, str) else names if isinstance(names, list | tuple) else (None,)
+        ):
+            if not isinstance(name, str) or len(found) == MAX_PARTIES:
+                return ()
+            found.append(Party(kind, name))
+    return tuple(found)
 
 
 # ---- writing ----
@@ -274,7 +273,7 @@ def _claim_flaws(passport: Passport) -> list[str]:
     claims = passport.claims
     if passport.orig is None:
         wrong.append("orig is not one tn or uri")
-    if not 0 < len(passport.dest) <= MAX_PARTIES:
+    if not passport.dest:
         wrong.append("dest is not a list of tn and uri")
     if passport.iat is None:
         wrong.append("iat is not an integer")
