@@ -1,0 +1,387 @@
+"""Every transaction of a node: which message belongs to which, what runs, what is due.
+
+This is the door to the engine. A message or the time goes in, effects come out: ``Send``, ``Deliver``,
+``Failed`` and ``Ended``. Nothing is raised for what a peer sends, as long as the message came through
+``parse``. A server transaction stays with the flow that its request came by: whoever further down knows a
+branch and a sent-by (every Via is shown to them) can repeat the request from elsewhere, and must not draw the
+responses to themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ringfence.engine.effects import Arm, Deliver, Disarm, Effect, Ended, Failed, Outlet, Send
+from ringfence.engine.invite_client import Event as InviteClientEvent
+from ringfence.engine.invite_client import InviteClient
+from ringfence.engine.invite_client import State as InviteClientState
+from ringfence.engine.invite_server import Event as InviteServerEvent
+from ringfence.engine.invite_server import InviteServer
+from ringfence.engine.keys import Key, acknowledges, client_key, merge_key, server_key
+from ringfence.engine.machine import ClientTransaction, ServerTransaction, Transaction, step
+from ringfence.engine.request_client import RequestClient
+from ringfence.engine.request_server import Event as ServerEvent
+from ringfence.engine.request_server import RequestServer
+from ringfence.engine.timers import RESENDING, RETRANSMITTING, Deadline, Deadlines, Timer, Timers
+from ringfence.message import LocalError, Request, Response, cancel_for, response_to
+
+MAX_TRANSACTIONS = 250_000
+"""Most transactions at a time. A proxied call leaves four behind for up to 32 seconds, so that a thousand
+calls a second need 130,000; at 1 to 2 KB each the limit bounds the memory that a flood can take to some 400
+MB."""
+
+RETRY_AFTER = 10
+"""Seconds in the Retry-After of a refusal: what is lingering then has mostly gone."""
+
+
+class Waiter(Protocol):
+    """A transaction user with timers of its own, such as a proxy's timer C."""
+
+    def expired(self, timer: Timer, now: float) -> list[Effect]:
+        """Called when a timer that was armed with ``Transactions.arm`` is due."""
+        ...
+
+
+@dataclass(slots=True)
+class Counts:
+    """What has happened since the start, for metrics."""
+
+    received: int = 0
+    sent: int = 0
+    refused: int = 0
+    failed: int = 0
+    retransmitted: int = 0
+    absorbed: int = 0
+    stray: int = 0
+
+
+class Transactions:
+    """The transactions of one node. ``limit`` bounds how many there are before new requests are refused."""
+
+    __slots__ = (
+        "_armed",
+        "_by_flow",
+        "_clients",
+        "_deadlines",
+        "_merged",
+        "_servers",
+        "counts",
+        "limit",
+        "timers",
+    )
+
+    def __init__(self, timers: Timers | None = None, limit: int = MAX_TRANSACTIONS) -> None:
+        self.timers = timers or Timers()
+        self.limit = limit
+        self.counts = Counts()
+        self._clients: dict[Key, ClientTransaction] = {}
+        self._servers: dict[Key, ServerTransaction] = {}
+        self._merged: dict[Key, ServerTransaction] = {}
+        self._by_flow: dict[str, set[ClientTransaction]] = {}  # of connections only: see failed()
+        self._armed: dict[tuple[Waiter, Timer], Deadline] = {}
+        self._deadlines = Deadlines()
+
+    def __len__(self) -> int:
+        return len(self._clients) + len(self._servers)
+
+    @property
+    def clients(self) -> int:
+        """How many client transactions there are."""
+        return len(self._clients)
+
+    @property
+    def servers(self) -> int:
+        """How many server transactions there are."""
+        return len(self._servers)
+
+    # -- from the network ------------------------------------------------------------------------------
+
+    def receive(self, message: Request | Response, flow: Outlet, now: float) -> list[Effect]:
+        """Take a message that came by this flow.
+
+        Raises:
+            PeerError: 400 when a header field that tells transactions apart is malformed. The parser has read
+                Via and
+                CSeq, so that only a request without the magic cookie can do that.
+        """
+        if isinstance(message, Response):
+            return self._receive_response(message, flow, now)
+        key = server_key(message)
+        transaction = self._servers.get(key)
+        if transaction is not None:
+            return self._receive_again(transaction, message, now)
+        if message.method == "ACK":
+            return [Deliver(message, None)]
+        if len(self) >= self.limit and not self._cancels(message):
+            return self._refuse(message, flow)
+        self.counts.received += 1
+        made = InviteServer if message.method == "INVITE" else RequestServer
+        transaction = self._servers[key] = made(key, message, flow, self.timers)
+        return [Deliver(message, transaction)]
+
+    def _receive_again(self, transaction: ServerTransaction, request: Request, now: float) -> list[Effect]:
+        if request.method != "ACK":
+            self.counts.absorbed += 1
+            event = InviteServerEvent.REQUEST if request.method == "INVITE" else ServerEvent.REQUEST
+            return self._run(transaction, event, request, now)
+        response = transaction.response
+        if response is not None and response.status >= 300 and not acknowledges(request, response):
+            return [Deliver(request, None)]
+        return self._run(transaction, InviteServerEvent.ACK, request, now)
+
+    def _receive_response(self, response: Response, flow: Outlet, now: float) -> list[Effect]:
+        transaction = self._clients.get(client_key(response))
+        # A response to what went over a connection comes over a connection, that one or a new one (RFC 3261
+        # section 18.2.2). A datagram would be somebody who saw our Via further down.
+        if transaction is None or (transaction.flow.reliable and not flow.reliable):
+            self.counts.stray += 1
+            return [Deliver(response, None)]
+        effects = self._run(transaction, transaction.event(response.status), response, now)
+        if transaction.cancel is not None:
+            effects += self._send_cancel(transaction, now)
+        return effects
+
+    def _cancels(self, request: Request) -> bool:
+        return request.method == "CANCEL" and self.find_invite(request) is not None
+
+    def _refuse(self, request: Request, flow: Outlet) -> list[Effect]:
+        """Full: a 503 that leaves no state. The tag is the same for a retransmission (RFC 3261 section
+        8.2.7).
+        """
+        self.counts.refused += 1
+        tag = format(hash(server_key(request)) & 0xFFFF_FFFF_FFFF, "x")
+        response = response_to(request, 503, to_tag=tag)
+        response.headers.add("Retry-After", RETRY_AFTER)
+        return [Send(response, flow)]
+
+    # -- from the transaction user: server side --------------------------------------------------------
+
+    def respond(self, transaction: ServerTransaction, response: Response, now: float) -> list[Effect]:
+        """Give a response through its server transaction. What the state does not allow is absorbed.
+
+        The request is let go with the final response, and a repeated 2xx to INVITE is the caller's to send.
+        """
+        return self._run(transaction, transaction.event(response.status), response, now)
+
+    def trying(self, transaction: ServerTransaction, now: float) -> list[Effect]:
+        """Say that an answer may take longer than 200 ms: when the request was forwarded, or a person is
+        asked.
+
+        An INVITE gets a 100 at once, unless something has been sent (RFC 3261 section 17.2.1). Another
+        request gets one after 3.5 s, if it has no final response by then (RFC 4320 section 4.1).
+        """
+        return self._run(transaction, InviteServerEvent.NO_ANSWER_YET, None, now)
+
+    def discard(self, transaction: ServerTransaction) -> None:
+        """Forget a transaction that has not been answered, at once.
+
+        For a challenge that is sent once and leaves no state (RFC 3261 section 26.3.2.4), and for a request
+        that gets no answer at all. Without this, an unanswered transaction is kept for ever.
+        """
+        self._run(transaction, InviteServerEvent.DISCARDED, None, 0.0)
+        transaction.release()
+
+    def undelivered(self, transaction: ServerTransaction, reason: str, now: float) -> list[Effect]:
+        """Say that a response could not be sent anywhere (RFC 3261 section 18.2.2). The transaction stays."""
+        return self._run(transaction, InviteServerEvent.TRANSPORT_ERROR, reason, now)
+
+    # -- from the transaction user: client side --------------------------------------------------------
+
+    def request(
+        self, request: Request, flow: Outlet, user: Any, now: float
+    ) -> tuple[ClientTransaction, list[Effect]]:
+        """Send a request through a new client transaction, known by the branch of its topmost Via.
+
+        Responses and failures are for ``user``; None means that nobody waits for them. The limit does not
+        apply: what we send follows from what we took.
+
+        Raises:
+            LocalError: for an ACK, which has no transaction, and when the branch is in use.
+        """
+        if request.method == "ACK":
+            raise LocalError("an ACK is sent without a client transaction (RFC 3261 section 17.1)")
+        key = client_key(request)
+        if key in self._clients:
+            raise LocalError(f"the branch {key[0]} is in use")
+        made = InviteClient if request.method == "INVITE" else RequestClient
+        transaction = self._clients[key] = made(key, request, flow, self.timers, user)
+        if flow.reliable:
+            self._by_flow.setdefault(flow.key, set()).add(transaction)
+        self.counts.sent += 1
+        effects: list[Effect] = []
+        self._perform(transaction, transaction.start(), effects, now)
+        return transaction, effects
+
+    def cancel(self, transaction: ClientTransaction, now: float, reason: str | None = None) -> list[Effect]:
+        """Cancel an INVITE: after a provisional response at once, before it as soon as one comes (section
+        9.1).
+
+        ``reason`` is the value of a Reason header field (RFC 3326). Nothing happens for other methods, after
+        a final response, or the second time.
+        """
+        waiting = transaction.state in {InviteClientState.CALLING, InviteClientState.PROCEEDING}
+        if transaction.method != "INVITE" or transaction.cancelled or not waiting:
+            return []
+        transaction.cancelled = True
+        transaction.cancel = cancel_for(transaction.request)
+        if reason is not None:
+            transaction.cancel.headers.add("Reason", reason)
+        return self._send_cancel(transaction, now)
+
+    def _send_cancel(self, transaction: ClientTransaction, now: float) -> list[Effect]:
+        """Send the CANCEL that waits, if its time has come; forget it, if that has passed."""
+        cancel = transaction.cancel
+        if cancel is None or transaction.state == InviteClientState.CALLING:
+            return []
+        transaction.cancel = None
+        if transaction.state != InviteClientState.PROCEEDING:
+            return []
+        _, effects = self.request(cancel, transaction.flow, None, now)
+        return effects + self._run(transaction, InviteClientEvent.CANCELLED, None, now)
+
+    # -- from the transport and the clock --------------------------------------------------------------
+
+    def failed(self, flow: Outlet, reason: str, now: float) -> list[Effect]:
+        """A connection is gone: its client transactions fail as with a 503 (RFC 3261 section 17.1.4).
+
+        Server transactions stay; their responses go to another connection (section 18.2.2), which is the
+        driver's to find. Datagram flows do not fail: what is sent over them times out.
+        """
+        effects: list[Effect] = []
+        for transaction in self._by_flow.pop(flow.key, ()):
+            effects += self._run(transaction, InviteClientEvent.TRANSPORT_ERROR, reason, now)
+        return effects
+
+    def arm(self, owner: Waiter, timer: Timer, delay: float, now: float) -> None:
+        """Start a timer of a transaction user; a running one of that name starts anew.
+
+        Raises:
+            LocalError: when the delay is not above zero.
+        """
+        if delay <= 0:
+            raise LocalError(f"a delay of {delay} s")
+        self.disarm(owner, timer)
+        self._armed[owner, timer] = self._deadlines.arm(owner, timer, delay, now)
+
+    def disarm(self, owner: Waiter, timer: Timer) -> None:
+        """Stop a timer of a transaction user; nothing happens when it does not run."""
+        deadline = self._armed.pop((owner, timer), None)
+        if deadline is not None:
+            self._deadlines.stop(deadline)
+
+    def expire(self, now: float) -> list[Effect]:
+        """Let everything happen that is due."""
+        effects: list[Effect] = []
+        while (due := self._deadlines.pop(now)) is not None:
+            owner, timer = due
+            if isinstance(owner, Transaction):
+                self.counts.retransmitted += timer in RETRANSMITTING
+                effects += self._run(owner, timer, None, now)
+            else:
+                self._armed.pop((owner, timer), None)
+                effects += owner.expired(timer, now)
+        return effects
+
+    def next_deadline(self) -> float | None:
+        """When ``expire`` has to be called next, or None."""
+        return self._deadlines.next()
+
+    # -- look up ---------------------------------------------------------------------------------------
+
+    def find(self, key: Key) -> Transaction | None:
+        """The transaction with this key (see ``keys``)."""
+        return self._servers.get(key) or self._clients.get(key)
+
+    def find_invite(self, cancel: Request) -> InviteServer | None:
+        """The INVITE that a CANCEL is for (RFC 3261 section 9.2), or None: then the answer is 481.
+
+        A CANCEL cannot be authenticated. The role should see that it came by the flow of the INVITE, where
+        that is a connection.
+        """
+        found = self._servers.get(server_key(cancel, "INVITE"))
+        return found if isinstance(found, InviteServer) else None
+
+    def merged(self, transaction: ServerTransaction) -> ServerTransaction | None:
+        """The ongoing transaction that brought the same request on another way, or None (RFC 3261 section
+        8.2.2.2).
+
+        For user agents, which answer the later ones with 482. Each request that was asked about is
+        remembered.
+        """
+        key = merge_key(transaction.request)
+        if key is None:
+            return None
+        first = self._merged.setdefault(key, transaction)
+        if first is transaction:
+            transaction.merge_key = key
+            return None
+        return first
+
+    # -- the machine room ------------------------------------------------------------------------------
+
+    def _run(self, transaction: Transaction, event: str, given: object, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        self._perform(transaction, step(transaction, event, given), effects, now)
+        return effects
+
+    def _perform(self, transaction: Transaction, asked: Any, effects: list[Effect], now: float) -> None:
+        """Keep what is for the engine itself; pass on the rest, in order."""
+        for effect in asked:
+            kind = type(effect)
+            if kind is Arm:
+                self._arm(transaction, effect, effects, now)
+            elif kind is Disarm:
+                self._disarm(transaction, effect.timer)
+            else:
+                effects.append(effect)
+                if kind is Ended:
+                    self._end(transaction)
+                elif kind is Failed:
+                    self.counts.failed += 1
+
+    def _arm(self, transaction: Transaction, arm: Arm, effects: list[Effect], now: float) -> None:
+        timer, delay = arm.timer, arm.delay
+        if timer in RESENDING:
+            transaction.retry = self._deadlines.arm(transaction, timer, delay, now)
+            return
+        if transaction.expiry is not None:
+            self._deadlines.stop(transaction.expiry)
+        if delay:
+            transaction.expiry = self._deadlines.arm(transaction, timer, delay, now)
+        else:
+            transaction.expiry = None
+            self._perform(transaction, step(transaction, timer), effects, now)
+
+    def _disarm(self, transaction: Transaction, timer: Timer) -> None:
+        if timer in RESENDING:
+            if transaction.retry is not None:
+                self._deadlines.stop(transaction.retry)
+                transaction.retry = None
+        elif transaction.expiry is not None:
+            self._deadlines.stop(transaction.expiry)
+            transaction.expiry = None
+
+    def _end(self, transaction: Transaction) -> None:
+        """Forget a transaction; its deadlines hold it no longer."""
+        if transaction.retry is not None:
+            self._deadlines.stop(transaction.retry)
+            transaction.retry = None
+        if transaction.expiry is not None:
+            self._deadlines.stop(transaction.expiry)
+            transaction.expiry = None
+        if isinstance(transaction, ServerTransaction):
+            del self._servers[transaction.key]
+            if transaction.merge_key is not None:
+                del self._merged[transaction.merge_key]
+        else:
+            del self._clients[transaction.key]
+            if transaction.flow.reliable:
+                self._end_on_flow(transaction)
+
+    def _end_on_flow(self, transaction: Transaction) -> None:
+        on_flow = self._by_flow.get(transaction.flow.key)
+        if on_flow is not None:
+            on_flow.discard(transaction)
+            if not on_flow:
+                del self._by_flow[transaction.flow.key]
