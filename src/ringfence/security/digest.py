@@ -32,7 +32,8 @@ MAX_CREDENTIALS = 16
 
 AUTH = "auth"
 AUTH_INT = "auth-int"
-QOPS = frozenset({AUTH, AUTH_INT})
+QOPS = (AUTH, AUTH_INT)
+"""What a server offers, and what both sides understand."""
 
 
 class Algorithm(StrEnum):

@@ -49,7 +49,7 @@ def _answerable(challenge: Challenge, supported: Collection[Algorithm]) -> bool:
     if algorithm is None or algorithm not in supported:
         return False
     if challenge.qop:
-        return not QOPS.isdisjoint(challenge.qop)
+        return any(option in QOPS for option in challenge.qop)
     # RFC 3261 section 22.4 item 8: no qop means no cnonce, which a session needs.
     return algorithm is algorithm.plain
 
