@@ -196,8 +196,8 @@ class Headers:
         return ", ".join(grammar.split_list(value, self._names[place])[1:])
 
     def _insert(self, place: int, name: str, value: object) -> None:
-        self._names.insert(place, name)
         self._lines.insert(place, _line(name, value))
+        self._names.insert(place, name)
         self._forget(name)
 
     def _replace(self, place: int, name: str, value: object) -> None:

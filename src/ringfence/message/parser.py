@@ -42,8 +42,13 @@ def parse(data: bytes) -> Request | Response:
     Raises:
         PeerError: with the status to answer; its ``message`` holds what could be read.
     """
+    if data[:2] == b"\r\n":
+        data = data.lstrip(
+            b"\r\n"
+        )  # empty lines before the start line "MUST" be ignored (RFC 3261 section 7.5)
     end = data.find(b"\r\n\r\n")
     if end < 0:
+        _check_controls(data[: MAX_HEAD + 1])
         raise PeerError(400, "the header block does not end with an empty line")
     if end > MAX_HEAD:
         raise PeerError(513, f"the header block is longer than {MAX_HEAD} bytes")
