@@ -1,0 +1,39 @@
+# Everything runs in ./.venv, which the first target makes: python3, gcc and make are all that is assumed.
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help run test check format fuzz bench docs clean
+
+help:  ## say what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml scripts/bootstrap
+	@scripts/bootstrap $(VENV)
+	@touch $@
+
+run: $(STAMP)  ## set up all, start a node for ringfence.localhost, place a secure call through it, stay up
+	@$(BIN)/ringfence demo --serve
+
+test: $(STAMP)  ## set up all and run every test
+	$(BIN)/pytest
+
+check: $(STAMP)  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)  ## rewrite the files in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+fuzz: $(STAMP)  ## a bounded run of the fuzzers
+	$(BIN)/pip install --quiet '.[fuzz]'
+	$(BIN)/python fuzz/run.py
+
+bench: $(STAMP)  ## the figures of docs/performance.md
+	$(BIN)/python bench/run.py
+
+clean:  ## remove what was made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,94 @@
+"""Where this node listens, and how it names itself in Via, Record-Route and Contact."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import NamedTuple
+
+from ringfence.message import SipUri
+from ringfence.transport.flow import Endpoint, Flow
+
+DEFAULT_PORTS = {"UDP": 5060, "TCP": 5060, "WS": 80, "TLS": 5061, "WSS": 443}
+"""RFC 3261 section 19.1.2 and RFC 7118."""
+
+
+class Listener(NamedTuple):
+    """One open port, and the host that peers know it by (a name or an address, IPv6 in brackets)."""
+
+    transport: str
+    host: str
+    port: int
+    advertised: str
+
+
+class Addresses:
+    """All listeners of a node. Knows which URIs mean this node, and what to write for a given flow."""
+
+    def __init__(self, listeners: list[Listener], names: frozenset[str] = frozenset()) -> None:
+        self.listeners = listeners
+        self._hosts = {_plain(name) for name in names}
+        for listener in listeners:
+            self._hosts.add(_plain(listener.advertised))
+            if not _is_wildcard(listener.host):
+                self._hosts.add(listener.host.lower())
+        self._ports = {listener.port for listener in listeners}
+        self._sent_by: dict[tuple[str, str, bool], str] = {}
+
+    def means_us(self, uri: SipUri) -> bool:
+        """Whether the host and port of a Route or Request-URI are this node's."""
+        if uri.address not in self._hosts:
+            return False
+        port = uri.port or (5061 if uri.secure or uri.transport == "TLS" else 5060)
+        return port in self._ports or (uri.port is None and not uri.address[0].isdigit())
+
+    def is_own_host(self, host: str) -> bool:
+        """Whether a host, without port, is a name or address of this node."""
+        return host.strip("[]").lower() in self._hosts
+
+    def sent_by(self, flow: Flow) -> str:
+        """``host:port`` for a Via or Record-Route on this flow: a port that we listen on, not an ephemeral one."""
+        loopback = _is_loopback(flow.remote)
+        key = (flow.transport, flow.local.host, loopback)
+        found = self._sent_by.get(key)
+        if found is None:
+            found = self._sent_by[key] = self._make_sent_by(flow, loopback)
+        return found
+
+    def _make_sent_by(self, flow: Flow, loopback: bool) -> str:
+        best = max(self.listeners, key=lambda listener: _fit(listener, flow), default=None)
+        if best is None or best.transport != flow.transport:
+            return _bracketed(flow.local)
+        host = best.advertised
+        if loopback and _is_wildcard(best.host):
+            host = "[::1]" if ":" in flow.remote.host else "127.0.0.1"
+        return f"{host}:{best.port}"
+
+
+def _fit(listener: Listener, flow: Flow) -> int:
+    """How well a listener stands for a flow: transport, then address, then family."""
+    if listener.transport != flow.transport:
+        return 0
+    if listener.host == flow.local.host:
+        return 4 if listener.port == flow.local.port else 3
+    return 2 if (":" in listener.host) == (":" in flow.remote.host) else 1
+
+
+def _bracketed(endpoint: Endpoint) -> str:
+    return (
+        f"[{endpoint.host}]:{endpoint.port}" if ":" in endpoint.host else f"{endpoint.host}:{endpoint.port}"
+    )
+
+
+def _plain(host: str) -> str:
+    return host.strip("[]").lower()
+
+
+def _is_wildcard(host: str) -> bool:
+    return host in {"0.0.0.0", "::", ""}  # noqa: S104  (compared, not bound)
+
+
+def _is_loopback(endpoint: Endpoint) -> bool:
+    host = endpoint.host
+    if host.startswith("127."):
+        return True
+    return ":" in host and ip_address(host.partition("%")[0]).is_loopback

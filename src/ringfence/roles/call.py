@@ -1,0 +1,95 @@
+"""One request on its way through the steps of a role, and what the steps have found out about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from ringfence.message import Request, SipUri
+
+if TYPE_CHECKING:
+    from ringfence.engine.machine import ServerTransaction
+    from ringfence.roles.policy import Services
+    from ringfence.security.credentials import Credentials
+    from ringfence.store.records import Account
+    from ringfence.transport.flow import Flow
+
+
+class Trust(StrEnum):
+    """What the element that handed us the request is to us (RFC 3324)."""
+
+    STRANGER = "stranger"
+    PEER = "peer"
+    """Another domain or node whose certificate or address the configuration names."""
+
+
+@dataclass(slots=True, frozen=True)
+class Authenticated:
+    """A user who has proved an account, and how."""
+
+    account: Account
+    evidence: str
+    """``digest SHA-256``, ``flow``, ``certificate`` ..."""
+
+
+@dataclass(slots=True, frozen=True)
+class Target:
+    """One place to send a request to (RFC 3261 section 16.5). ``flow`` is a flow key that wins over the URI."""
+
+    uri: str
+    route: tuple[str, ...] = ()
+    flow: str = ""
+    q: float = 1.0
+
+
+@dataclass(slots=True)
+class Findings:
+    """What steps have found out; each is set by the step of that name and read by later ones."""
+
+    peer: Trust = Trust.STRANGER
+    peer_name: str = ""
+    user: Authenticated | None = None
+    in_dialog: bool = False
+    """The request carries a dialog token of ours: it belongs to a dialog that was set up through us."""
+
+    credentials: Credentials | None = None
+    """The credentials that proved ``user``, where it was digest."""
+
+    for_us: bool = False
+    """The Request-URI names a domain of ours, or this node itself."""
+
+    flow: str = ""
+    """Key of the flow that a Route of ours named (RFC 5626 section 5.3.1)."""
+
+    warnings: list[str] = field(default_factory=list)
+
+
+class Call:
+    """The context of one request. Steps read the request, add findings and targets, and give a verdict."""
+
+    __slots__ = ("findings", "flow", "received_uri", "request", "services", "targets", "transaction", "uri")
+
+    def __init__(
+        self,
+        request: Request,
+        transaction: ServerTransaction | None,
+        flow: Flow,
+        services: Services,
+        uri: SipUri,
+    ) -> None:
+        self.request = request
+        self.transaction = transaction
+        self.flow = flow
+        self.services = services
+        self.uri = uri
+        """The Request-URI, read; a step that changes ``request.uri`` changes this too."""
+        self.received_uri = request.uri
+        """The Request-URI as received, which digest credentials are computed over."""
+        self.findings = Findings()
+        self.targets: tuple[Target, ...] = ()
+
+    def retarget(self, uri: SipUri) -> None:
+        """Change the Request-URI."""
+        self.uri = uri
+        self.request.uri = str(uri)

@@ -1,0 +1,31 @@
+"""The edge: where phones and other domains meet ours. Everything that enters is judged here, in this order."""
+
+from __future__ import annotations
+
+from ringfence.roles.pipeline import Step
+from ringfence.roles.registrar import register
+from ringfence.roles.steps.authenticate import authenticate
+from ringfence.roles.steps.claims import honest_from, permitted, strip_own_credentials, strip_strangers_claims
+from ringfence.roles.steps.domain import answer_for_domain
+from ringfence.roles.steps.hops import not_looping, within_breadth, within_hops
+from ringfence.roles.steps.locate import locate_user
+from ringfence.roles.steps.routes import follow_routes
+from ringfence.roles.steps.sane import sane
+from ringfence.roles.steps.send import forward
+
+STEPS: tuple[Step, ...] = (
+    sane,
+    follow_routes,
+    within_hops,
+    not_looping,
+    authenticate,
+    honest_from,
+    permitted,
+    strip_strangers_claims,
+    strip_own_credentials,
+    answer_for_domain,
+    register,
+    locate_user,
+    within_breadth,
+    forward,
+)

@@ -1,0 +1,76 @@
+"""Steps, verdicts and the runner. A role is a literal tuple of steps, read top to bottom as policy.
+
+A step that never waits is a plain function, and a run of plain functions schedules nothing. The first step that
+has to wait gives a coroutine; from there on the run is a coroutine too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from types import CoroutineType
+from typing import Any, Final
+
+from ringfence.roles.call import Call, Target
+
+
+class Continue:
+    """Go on to the next step."""
+
+    __slots__ = ()
+
+
+@dataclass(slots=True, frozen=True)
+class Answer:
+    """Answer the request with this status and stop.
+
+    ``once``: send it without keeping a transaction (challenges, RFC 3261 section 26.3.2.4).
+    """
+
+    status: int
+    reason: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    once: bool = False
+    body: bytes = b""
+
+
+@dataclass(slots=True, frozen=True)
+class Forward:
+    """Forward the request to these targets and stop."""
+
+    targets: tuple[Target, ...]
+
+
+@dataclass(slots=True, frozen=True)
+class Drop:
+    """Say nothing and stop: for ACK, and for what must not be answered."""
+
+    reason: str
+
+
+CONTINUE: Final = Continue()
+
+Verdict = Continue | Answer | Forward | Drop
+Step = Callable[[Call], Verdict | Awaitable[Verdict]]
+
+
+def run(steps: tuple[Step, ...], call: Call) -> Verdict | Coroutine[Any, Any, Verdict]:
+    """Run the steps until one decides. A role whose last step does not decide drops the request."""
+    for place, step in enumerate(steps):
+        verdict = step(call)
+        if verdict is CONTINUE:
+            continue
+        if type(verdict) is CoroutineType:
+            return _go_on(verdict, steps[place + 1 :], call)
+        return verdict  # type: ignore[return-value]
+    return Drop("no step decided")
+
+
+async def _go_on(waiting: Awaitable[Verdict], rest: tuple[Step, ...], call: Call) -> Verdict:
+    verdict = await waiting
+    for step in rest:
+        if verdict is not CONTINUE:
+            return verdict
+        found = step(call)
+        verdict = found if isinstance(found, Continue | Answer | Forward | Drop) else await found
+    return verdict if verdict is not CONTINUE else Drop("no step decided")

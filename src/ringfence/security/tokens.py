@@ -1,0 +1,53 @@
+"""Short proofs that a text came from us: what we hand to peers in routes and want to see again unchanged.
+
+A *dialog token* stands in each Record-Route of ours. A request inside a dialog carries it back in its Route, so
+that we need not remember dialogs to know that this one was set up through us: without it, anybody could add a
+To tag and a Route to a request and have it relayed (the open relay of most SIP proxies). A *flow token* names
+the connection that a request or a registration came over (RFC 5626 section 5.2).
+"""
+
+from __future__ import annotations
+
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from hashlib import blake2b
+
+_MAC_OCTETS = 9
+"""72 bits, 12 characters: a guess costs an attacker a request each, so 2**72 requests."""
+
+
+def dialog_token(key: bytes, call_id: str) -> str:
+    """The proof that a dialog of this Call-ID was set up through the holder of ``key`` (at most 64 bytes)."""
+    digest = blake2b(
+        call_id.encode("utf-8", "surrogateescape"), key=key, digest_size=_MAC_OCTETS, person=b"dialog"
+    )
+    return urlsafe_b64encode(digest.digest()).decode("ascii")
+
+
+def check_dialog_token(key: bytes, call_id: str, token: str) -> bool:
+    """Whether the token is the one for this Call-ID."""
+    return token.isascii() and hmac.compare_digest(dialog_token(key, call_id), token)
+
+
+def flow_token(key: bytes, flow: str) -> str:
+    """Name a flow by its key, provably by us; safe in the user part of a URI."""
+    text = flow.encode("utf-8")
+    mac = blake2b(text, key=key, digest_size=_MAC_OCTETS, person=b"flow").digest()
+    return urlsafe_b64encode(mac + text).decode("ascii").rstrip("=")
+
+
+def open_flow_token(key: bytes, token: str) -> str | None:
+    """The flow key inside a token of ours; None for any other text."""
+    try:
+        data = urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        text = data[_MAC_OCTETS:].decode("utf-8")
+    except (ValueError, UnicodeDecodeError):
+        return None
+    mac = blake2b(data[_MAC_OCTETS:], key=key, digest_size=_MAC_OCTETS, person=b"flow").digest()
+    return text if text and hmac.compare_digest(mac, data[:_MAC_OCTETS]) else None
+
+
+def loop_hash(key: bytes, *parts: str) -> str:
+    """The second half of a proxy's branch: what a request would have to keep to be looping (RFC 5393 section 4.2.1)."""
+    text = "\0".join(parts).encode("utf-8", "surrogateescape")
+    return blake2b(text, key=key, digest_size=8, person=b"loop").hexdigest()

@@ -1,0 +1,229 @@
+"""One running node: open everything in order, serve until a signal, close everything in reverse.
+
+SIGTERM and SIGINT stop it, SIGHUP reads certificates again without dropping a connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from importlib.metadata import version
+from typing import Any, TextIO
+
+import structlog
+import uvloop
+
+from ringfence.message import LocalError
+from ringfence.service.config import Config
+from ringfence.service.control import Arguments, CommandError, ControlServer, Json
+from ringfence.service.health import health_app
+from ringfence.service.logs import configure
+from ringfence.service.metrics import Metrics
+from ringfence.service.problems import ConfigError
+from ringfence.service.secrets import read_secret
+from ringfence.service.trace import Trace
+from ringfence.service.web import WebServer
+from ringfence.service.wiring import Parts, tls_settings, wire
+from ringfence.store.database import Database
+from ringfence.store.errors import StoreError
+from ringfence.store.migrate import upgrade
+from ringfence.store.ports import REFRESH_SECONDS, Store
+
+log = structlog.get_logger("ringfence.node")
+
+PURGE_SECONDS = 30.0
+"""How often bindings that have expired are removed; lookups skip them at once."""
+
+DRAIN_SECONDS = 2.0
+"""What transactions in progress get to finish when the node stops."""
+
+GC_THRESHOLDS = (50_000, 20, 100)
+"""The garbage collector looks for cycles this rarely: the engine makes none, and with 70,000 transactions alive a
+full collection would pause the node for a tenth of a second."""
+
+
+class Node:
+    """A node that is open. Made by ``running``."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.started = time.time()
+        self.trace = Trace(parts.driver.watch)
+        self.metrics = Metrics()
+        self.draining = False
+        self.stopping = asyncio.Event()
+        self._background: list[asyncio.Task[None]] = []
+
+    async def open(self) -> None:
+        """Open the ports, the control socket and the HTTP port. Raises LocalError or OSError with the reason."""
+        config = self.parts.config
+        for each in config.listeners:
+            for host in each.hosts:
+                await self.parts.pool.listen(each.transport.upper(), host, each.port)
+        self._background += [
+            asyncio.create_task(_every(REFRESH_SECONDS, self.parts.store.refresh)),
+            asyncio.create_task(_every(PURGE_SECONDS, self._purge)),
+        ]
+
+    async def _purge(self) -> None:
+        await self.parts.store.bindings.purge(time.time())
+
+    def reload(self) -> None:
+        """Read the certificates again; connections that are open keep theirs. Raises LocalError."""
+        self.parts.pool.reload(tls_settings(self.parts.config))
+        log.info("certificates read again")
+
+    def facts(self) -> Mapping[str, Any]:
+        """What /healthz and ``status`` tell."""
+        return {
+            "version": version("ringfence"),
+            "domain": self.parts.config.domain.name,
+            "uptime_seconds": round(time.time() - self.started),
+        }
+
+    async def close(self) -> None:
+        """Let transactions finish for a moment, then close every port."""
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self.parts.pool.close()
+        await self.parts.driver.close()
+
+    # -- control commands ------------------------------------------------------------------------------
+
+    async def status(self, _arguments: Arguments) -> Json:
+        """What the node is doing."""
+        parts = self.parts
+        counts = parts.store.bindings.counts()
+        return {
+            **self.facts(),
+            "transactions": len(parts.driver.transactions),
+            "registrations": None if not isinstance(counts, tuple) else counts.bindings,
+            "counts": dict(parts.driver.counts),
+        }
+
+    async def reload_command(self, _arguments: Arguments) -> Json:
+        """``ringfence reload``."""
+        try:
+            self.reload()
+        except LocalError as error:
+            raise CommandError(str(error), "the old certificates are still in use; mend the file") from None
+        return {"reloaded": True}
+
+    async def stop_command(self, _arguments: Arguments) -> Json:
+        """``ringfence stop``."""
+        self.stopping.set()
+        return {"stopping": True}
+
+
+async def _every(seconds: float, work: Any) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except StoreError as error:
+            log.error("storage", reason=str(error))
+
+
+@contextlib.asynccontextmanager
+async def running(config: Config, store: Store | None = None) -> AsyncIterator[Node]:
+    """A node that serves while the block runs. Without ``store`` the configured database is opened.
+
+    Raises:
+        ConfigError, StoreError, LocalError, OSError: what prevents it, before anything is open.
+    """
+    opened = store or await Database.open(config.database_url)
+    try:
+        parts = wire(config, opened, read_secret(config.secret_file), asyncio.get_running_loop())
+        node = Node(parts)
+        try:
+            await node.open()
+            yield node
+        finally:
+            await node.close()
+    finally:
+        if store is None:
+            await opened.close()
+
+
+async def _serve(config: Config) -> None:
+    async with running(config) as node, contextlib.AsyncExitStack() as stack:
+        await _open_control(node, stack)
+        await _open_http(node, stack)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, node.stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, _reload_by_signal, node)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
+        log.info(
+            "serving",
+            domain=config.domain.name,
+            ports=[f"{each.transport} {each.port}" for each in config.listeners],
+        )
+        await node.stopping.wait()
+        log.info("stopping")
+
+
+def _reload_by_signal(node: Node) -> None:
+    try:
+        node.reload()
+    except LocalError as error:
+        log.error("certificates not read", reason=str(error))
+
+
+async def _open_control(node: Node, stack: contextlib.AsyncExitStack) -> None:
+    control = ControlServer(
+        node.parts.config.control_socket,
+        {
+            "status": node.status,
+            "reload": node.reload_command,
+            "stop": node.stop_command,
+            "trace": node.trace.command,
+        },
+    )
+    await control.start()
+    stack.push_async_callback(control.stop)
+
+
+async def _open_http(node: Node, stack: contextlib.AsyncExitStack) -> None:
+    address = node.parts.config.metrics.address
+    if address is None:
+        return
+    app = health_app(node.metrics, {"database": lambda: _check_database(node)}, node.facts)
+    web = WebServer(app, address)
+    await web.start()
+    stack.push_async_callback(web.stop)
+
+
+async def _check_database(node: Node) -> str | None:
+    await node.parts.store.refresh()
+    return None
+
+
+def _log_file(config: Config) -> TextIO | None:
+    if config.log.file is None:
+        return None
+    return config.log.file.open("a", encoding="utf-8", buffering=1)
+
+
+def serve(config: Config) -> int:
+    """Run a node in the foreground until it is told to stop; gives the exit code.
+
+    Raises:
+        ConfigError: what is missing, before anything is opened.
+        StoreError, LocalError, OSError: what prevents serving.
+    """
+    if problems := config.missing_files():
+        raise ConfigError(problems)
+    console = config.log.format == "console" or (config.log.format == "auto" and sys.stderr.isatty())
+    configure(level=config.log.level, console=console, stream=_log_file(config))
+    upgrade(config.database_url)
+    uvloop.run(_serve(config))
+    return 0

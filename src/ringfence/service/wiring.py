@@ -1,0 +1,138 @@
+"""The only place that constructs: from a configuration to a node whose parts know each other.
+
+Read it top to bottom to see what a node is made of. Nothing here decides anything about a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ringfence.engine.timers import Timers
+from ringfence.engine.transactions import Transactions
+from ringfence.roles import edge
+from ringfence.roles.addresses import Addresses, Listener
+from ringfence.roles.pipeline import Step
+from ringfence.roles.policy import ChallengeMode, FlowReuse, Policy, RegistrarPolicy, Services
+from ringfence.roles.server import Server
+from ringfence.security.digest import Algorithm, UriCheck
+from ringfence.security.nonces import NcWindow, Nonces
+from ringfence.service.config import Config
+from ringfence.service.problems import ConfigError
+from ringfence.transport.driver import Driver
+from ringfence.transport.pool import Pool
+from ringfence.transport.resolver import Resolver
+
+if TYPE_CHECKING:
+    from ringfence.store.ports import Store
+
+
+@dataclass(slots=True)
+class Parts:
+    """What a running node consists of, for ``process`` to open and close."""
+
+    config: Config
+    driver: Driver
+    pool: Pool
+    resolver: Resolver
+    store: Store
+    services: Services
+    server: Server
+
+
+def wire(config: Config, store: Store, secret: bytes, loop: asyncio.AbstractEventLoop) -> Parts:
+    """Build a node. ``secret`` is the content of the secret file; ports are opened by ``process``."""
+    timers = Timers(config.timers.t1_seconds, config.timers.t2_seconds, config.timers.t4_seconds)
+    transactions = Transactions(timers, config.limits.transactions)
+    driver = Driver(transactions, loop)
+    resolver = make_resolver(config)
+    pool = make_pool(config, driver)
+    policy = make_policy(config, secret)
+    services = Services(
+        policy=policy,
+        accounts=store.accounts,
+        bindings=store.bindings,
+        nonces=Nonces(derive(secret, "nonces"), lifetime=config.security.nonce_lifetime_seconds),
+        nonce_counts=NcWindow(),
+        driver=driver,
+        resolver=resolver,
+        clock=time.time,
+    )
+    server = Server(services, steps_of(config))
+    driver.bind(pool, server.receive)
+    return Parts(config, driver, pool, resolver, store, services, server)
+
+
+def derive(secret: bytes, purpose: str) -> bytes:
+    """A key of its own for each purpose, from the one secret that the node keeps."""
+    return hashlib.blake2b(secret, digest_size=32, person=purpose.encode()[:16]).digest()
+
+
+def make_policy(config: Config, secret: bytes) -> Policy:
+    """The decisions of the configuration, as the steps read them."""
+    security, registrar, proxy = config.security, config.registrar, config.proxy
+    return Policy(
+        domain=config.domain.name,
+        domains=config.domains,
+        realm=config.realm,
+        addresses=make_addresses(config),
+        secret=derive(secret, "routes"),
+        challenge=ChallengeMode(security.challenge),
+        algorithms=tuple(Algorithm(name) for name in security.algorithms),
+        uri_check=UriCheck(security.uri_check),
+        require_tls=security.require_tls,
+        record_route=proxy.record_route,
+        max_breadth=proxy.max_breadth,
+        max_forwards=proxy.max_forwards,
+        timer_c=proxy.timer_c_seconds,
+        registrar=RegistrarPolicy(
+            min_expires=registrar.min_expires,
+            default_expires=registrar.default_expires,
+            max_expires=registrar.max_expires,
+            max_contacts=registrar.max_contacts,
+            flow_reuse=FlowReuse(registrar.flow_reuse),
+        ),
+    )
+
+
+def make_addresses(config: Config) -> Addresses:
+    """Where the node listens, and by what name peers know each port."""
+    listeners = [
+        Listener(each.transport.upper(), host, each.port, _advertised(config, each.advertise, host))
+        for each in config.listeners
+        for host in each.hosts
+    ]
+    return Addresses(listeners, frozenset({*config.node.advertise, config.node.name, *config.domains}))
+
+
+def _advertised(config: Config, own: str | None, host: str) -> str:
+    name = own or (config.node.advertise[0] if config.node.advertise else host)
+    if name in {"0.0.0.0", "::"}:  # noqa: S104  (compared, not bound)
+        name = config.node.name
+    return f"[{name}]" if ":" in name else name
+
+
+def steps_of(config: Config) -> tuple[Step, ...]:
+    """The role's list, with the owner's own steps before what is last: choosing targets and forwarding."""
+    own = tuple(load_step(config, place, name) for place, name in enumerate(config.policy.steps))
+    place = edge.STEPS.index(edge.locate_user)
+    return (*edge.STEPS[:place], *own, *edge.STEPS[place:])
+
+
+def load_step(config: Config, place: int, name: str) -> Step:
+    """Import one of the owner's steps.
+
+    Raises:
+        ConfigError: naming the line, when there is no such function.
+    """
+    module, _, function = name.partition(":")
+    try:
+        step: Step = getattr(import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        fix = "install the package in the same environment, or correct the name"
+        raise ConfigError([config.problem(("policy", "steps", place), str(error), fix)]) from None
+    return step

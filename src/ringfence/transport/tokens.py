@@ -1,0 +1,32 @@
+"""Random text for tags, branches and Call-IDs, from the operating system's generator, in batches.
+
+RFC 3261 section 19.3 wants at least 32 random bits in a tag, and that nobody can guess them; one system call
+for each would cost more than the machine step that needs it.
+"""
+
+from __future__ import annotations
+
+import os
+
+OCTETS = 10
+"""80 bits: guessing one, or two being alike within the life of a node, is out of reach."""
+
+_BATCH = 512
+
+
+class Tokens:
+    """Call it for a token: 20 hexadecimal digits, unique and not to be guessed."""
+
+    __slots__ = ("_place", "_text")
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._place = 0
+
+    def __call__(self) -> str:
+        place = self._place
+        if place >= len(self._text):
+            self._text = os.urandom(OCTETS * _BATCH).hex()
+            place = 0
+        self._place = place + 2 * OCTETS
+        return self._text[place : place + 2 * OCTETS]
