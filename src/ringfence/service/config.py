@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import stat
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from ringfence.security.pem import key_file_flaw
 from ringfence.service.lines import KeyPath, line_of, locate
 from ringfence.service.problems import ConfigError, Problem, translate
 from ringfence.service.sections import (
@@ -157,6 +157,11 @@ class Config(Section):
         """Where accounts and registrations are kept. It may hold a password."""
         return self.database.url or f"sqlite:///{(self.node.data_dir / 'ringfence.db').absolute()}"
 
+    def database_exists(self) -> bool:
+        """Whether there is a SQLite file; True for a database elsewhere, which only an attempt can tell."""
+        scheme, _, path = self.database_url.partition(":///")
+        return scheme != "sqlite" or Path(path).exists()
+
     @property
     def control_socket(self) -> Path:
         """Where the running node takes commands."""
@@ -205,20 +210,17 @@ class Config(Section):
 
     def _exposed_secrets(self) -> Iterator[Problem]:
         for path, secret in self._secrets():
-            if readable_by_others(secret):
-                yield self.problem(
-                    path,
-                    f"{secret} can be read by other users of this machine",
-                    f"run chmod 600 {shlex.quote(str(secret))}",
-                )
+            if flaw := exposure(secret):
+                yield self.problem(path, f"{secret}: {flaw}", f"run chmod 600 {shlex.quote(str(secret))}")
 
 
-def readable_by_others(path: Path) -> bool:
-    """Whether the file exists and its mode lets group or others do anything with it."""
+def exposure(secret: Path) -> str | None:
+    """Why the mode of a file with a secret is too open, or None; also None where there is no file."""
     try:
-        return bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
+        flaw = key_file_flaw(secret.stat().st_mode)
     except OSError:
-        return False
+        return None
+    return flaw and flaw.partition(": chmod")[0]
 
 
 def _read(path: Path) -> str:

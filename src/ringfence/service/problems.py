@@ -94,7 +94,7 @@ def _explain(detail: ErrorDetails, model: type[BaseModel], path: KeyPath) -> tup
 def _write(name: str, field: FieldInfo | None, value: object = None) -> str:
     if field is None:
         return ""
-    if section := _model_in(field.annotation):
+    if section := section_in(field.annotation):
         return f"write its keys below a line {f'[{name}]' if section is field.annotation else f'[[{name}]]'}"
     return f"write {name} = {toml(example(field, value))}"
 
@@ -127,13 +127,13 @@ def find_field(model: type[BaseModel], path: KeyPath) -> tuple[type[BaseModel] |
         if isinstance(part, int):
             continue
         if field is not None:
-            owner = _model_in(field.annotation)
+            owner = section_in(field.annotation)
         fields = owner.model_fields if owner else {}
         field = fields.get(part) or next((each for each in fields.values() if each.alias == part), None)
     return owner, field
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
+def section_in(annotation: Any) -> type[BaseModel] | None:
     """The section that the annotation is, or that is in it (``tuple[Listen, ...]``)."""
     candidates = [annotation, *getattr(annotation, "__args__", ())]
     return next((each for each in candidates if isinstance(each, type) and issubclass(each, BaseModel)), None)
@@ -156,6 +156,8 @@ def toml(value: object) -> str:
     """A value as TOML writes it."""
     if isinstance(value, bool | int | float):
         return json.dumps(value)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {toml(each)}" for key, each in value.items()) + "}"
     if isinstance(value, tuple | list):
         return "[" + ", ".join(map(toml, value)) + "]"
     return json.dumps(str(value), ensure_ascii=False)

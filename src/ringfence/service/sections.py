@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from ringfence.service.addresses import Address, all_addresses, parse_address
+from ringfence.transport.limits import Limits as TransportLimits
 
 T = TypeVar("T")
 
@@ -194,6 +195,9 @@ class Tls(Section):
     """Whether the roots of the operating system are trusted too."""
     client_certificates: Literal["optional", "required", "none"] = "optional"
     """Whether a connection that comes in is asked for a certificate."""
+    verify_servers: bool = True
+    """Whether the other side of a connection that goes out must prove its name (RFC 5922). False trusts anybody:
+    for benchmarks and laboratories."""
     min_version: Literal["1.2", "1.3"] = "1.2"
     """The oldest version of TLS that is spoken."""
     crl: Many[FilePath] = ()
@@ -234,6 +238,9 @@ class Registrar(Section):
     """Longer ones are cut to this."""
     max_contacts: Annotated[int, Field(ge=1, le=100)] = 10
     """Contacts for one address: it bounds how far a call to it forks."""
+    flow_reuse: Literal["always", "outbound"] = "always"
+    """always: a phone that registered over a connection is called over it while it lives, since few phones have
+    a certificate or an open port. outbound: only where the phone asks for it (RFC 5626) or can't be reached."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -272,25 +279,46 @@ class Timers(Section):
     """How long a message may stay in the network."""
 
 
-class Limits(Section):
-    """How much of the node one peer, or all of them, can take."""
+_TRANSPORT = TransportLimits()
 
-    message_bytes: Annotated[int, Field(ge=1500, le=10_000_000)] = 65_535
-    """Of one message on a connection. A datagram holds no more than 65535 anyway."""
-    connections: Count = 20_000
+
+class Limits(Section):
+    """How much of the node strangers can take. The reasons stand with the defaults, in `transport.limits`."""
+
+    connections: Count = _TRANSPORT.connections
     """Open at a time. Each takes a file descriptor: see `ulimit -n`."""
-    connections_per_source: Count = 500
-    """From one address. An office behind one address has a connection for each phone."""
-    handshake_seconds: Seconds = 10.0
-    """For TLS and WebSocket to be set up."""
-    message_seconds: Seconds = 10.0
-    """For a message to arrive whole after its first byte."""
-    idle_seconds: Seconds = 900.0
-    """Without a byte, after which a connection is closed. A keep-alive is one (RFC 5626: each 120 s)."""
-    unsent_bytes: Annotated[int, Field(ge=65_535, le=1_000_000_000)] = 1_000_000
+    connections_per_source: Count = _TRANSPORT.connections_per_source
+    """From one IPv4 address or IPv6 /64. An office behind one address has one or two for each phone."""
+    handshakes: Count = _TRANSPORT.handshakes
+    """TLS and WebSocket handshakes in progress at a time."""
+    handshake_seconds: Seconds = _TRANSPORT.handshake_time
+    """For the handshakes of a connection."""
+    connect_seconds: Seconds = _TRANSPORT.connect_time
+    """For a connection of our own to be ready, before the next address is tried."""
+    first_message_seconds: Seconds = _TRANSPORT.first_message_time
+    """For the first message on a connection."""
+    message_seconds: Seconds = _TRANSPORT.message_time
+    """From a message's first byte to its last."""
+    idle_seconds: Seconds = _TRANSPORT.idle_time
+    """Without a byte, after which a connection is closed. A keep-alive is one."""
+    unsent_bytes: Annotated[int, Field(ge=65_535, le=1_000_000_000)] = _TRANSPORT.unsent
     """Waiting for a peer that does not read. Over it the connection is closed."""
     transactions: Count = 200_000
     """At a time. Over it a new request is answered 503."""
+
+    def for_transport(self) -> TransportLimits:
+        """The same, as the transport takes it."""
+        return TransportLimits(
+            connections=self.connections,
+            connections_per_source=self.connections_per_source,
+            handshakes=self.handshakes,
+            handshake_time=self.handshake_seconds,
+            connect_time=self.connect_seconds,
+            first_message_time=self.first_message_seconds,
+            message_time=self.message_seconds,
+            idle_time=self.idle_seconds,
+            unsent=self.unsent_bytes,
+        )
 
 
 class Dns(Section):

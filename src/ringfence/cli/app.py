@@ -1,0 +1,80 @@
+"""The commands of ``ringfence``, and what happens to an error that none of them has dealt with."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import typer
+
+from ringfence.cli.cert import cert
+from ringfence.cli.check import check
+from ringfence.cli.failure import debugging, explain, show
+from ringfence.cli.init import init
+from ringfence.cli.node import drain, reload, status
+from ringfence.cli.serve import serve
+from ringfence.cli.trace import trace
+from ringfence.cli.user import user
+
+COMMANDS: Sequence[Callable[..., None]] = (
+    init,
+    serve,
+    check,
+    status,
+    reload,
+    drain,
+    trace,
+)
+"""One file for each. A new one is imported above and named here."""
+
+GROUPS: Sequence[tuple[str, typer.Typer]] = (
+    ("user", user),
+    ("cert", cert),
+)
+"""Commands that have commands of their own."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line (that of the process, if None) and exit with its code."""
+    try:
+        build()(args=arguments, prog_name="ringfence")
+    except Exception as error:
+        if debugging():
+            raise
+        code, lines = explain(error)
+        show(lines)
+        sys.exit(code)
+
+
+def build() -> typer.Typer:
+    """The command line as an object of typer."""
+    app = typer.Typer(
+        name="ringfence",
+        help="A secure-by-default SIP network for a domain.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_global_options)
+    for command in COMMANDS:
+        app.command()(command)
+    for name, group in GROUPS:
+        app.add_typer(group, name=name)
+    return app
+
+
+def _global_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _show_version(wanted: bool) -> None:
+    from importlib.metadata import version
+
+    if wanted:
+        typer.echo(f"ringfence {version('ringfence')}")
+        raise typer.Exit

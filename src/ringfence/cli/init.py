@@ -1,0 +1,165 @@
+"""``ringfence init``: everything that a domain needs to be served, made once and safely.
+
+All is made in a directory beside its place and moved there at the end, the configuration last. So a run that
+fails or is stopped leaves nothing that a second run, or `serve`, could take for a domain that is set up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Sequence
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ringfence.cli.accounts import generate_password, open_database
+from ringfence.cli.certificate_files import new_serial, prove, record, save_pair
+from ringfence.cli.failure import Exit, Failure
+from ringfence.cli.files import make_private_directory, write_private
+from ringfence.cli.options import JsonOption
+from ringfence.cli.output import console, print_facts, print_json
+from ringfence.security.authority import Authority, new_key
+from ringfence.security.certificates import dns_name, is_dns_name
+from ringfence.service.addresses import parse_address
+from ringfence.service.config import CONFIG_NAME, Config
+from ringfence.service.template import render
+
+SECRET_BYTES = 64
+"""Twice what the HMAC-SHA256 behind nonces and flow tokens can use."""
+
+MADE = ("tls", "data", CONFIG_NAME)
+"""What init makes, in the order in which it is moved into place."""
+
+
+def init(
+    domain: Annotated[str, typer.Argument(help="The domain to serve, such as example.org.")],
+    directory: Annotated[Path, typer.Option("--dir", metavar="D", help="Where to put everything.")] = Path(),
+    host: Annotated[
+        list[str] | None,
+        typer.Option(help="A name or address by which phones reach this machine, besides the domain."),
+    ] = None,
+    listen: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TRANSPORT:ADDRESS:PORT", help="A port to open instead of the usual ones."),
+    ] = None,
+    admin: Annotated[str, typer.Option(metavar="NAME", help="The first administrator.")] = "admin",
+    require_tls: Annotated[bool, typer.Option("--require-tls", help="Open no plaintext port.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Make a domain: configuration, private CA, certificate, database and the first administrator."""
+    name = _domain(domain)
+    existing = [str(directory / each) for each in MADE if (directory / each).exists()]
+    if existing:
+        fix = "nothing was changed; serve what is there, or name another directory with --dir"
+        raise Failure(Exit.NO, f"{', '.join(existing)} exists already", fix)
+    hosts = [_host(each) for each in host or ()]
+    text = render(
+        name,
+        host=dns_name(socket.gethostname()) or "localhost",
+        advertise=hosts,
+        require_tls=require_tls,
+        listen=[_listener(each) for each in listen or ()],
+    )
+    make_private_directory(directory)
+    staging = Path(tempfile.mkdtemp(dir=directory, prefix=".ringfence-init-"))
+    try:
+        password = _make(staging, [name, *hosts], text, admin)
+        for each in MADE:
+            os.rename(staging / each, directory / each)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    _show(directory, name, admin, password, json)
+
+
+def _make(directory: Path, names: Sequence[str], text: str, admin: str) -> str:
+    """Make everything in the directory; gives the administrator's password."""
+    write_private(directory / CONFIG_NAME, text.encode())
+    config = Config.load(directory / CONFIG_NAME)
+    make_private_directory(config.node.data_dir)
+    write_private(config.secret_file, os.urandom(SECRET_BYTES))
+    _make_certificates(config, names)
+    return _make_database(config, admin)
+
+
+def _make_certificates(config: Config, names: Sequence[str]) -> None:
+    now = time.time()
+    limits = [name for name in names if is_dns_name(name)]
+    authority = Authority.create(f"Ringfence CA of {names[0]}", now=now, serial=new_serial(), domains=limits)
+    key = new_key()
+    certificate = authority.issue_server(key.public_key(), names, now=now, serial=new_serial())
+    assert config.tls.ca is not None  # both are in the text that we wrote, or have defaults
+    assert config.tls.ca_key is not None
+    save_pair(config.tls.ca, config.tls.ca_key, authority.certificate, authority.key)
+    prove(authority, certificate, names)
+    save_pair(config.tls.certificate, config.tls.key, certificate, key)
+    record(config, certificate)
+
+
+def _make_database(config: Config, admin: str) -> str:
+    from ringfence.store.migrate import upgrade  # see open_database
+    from ringfence.store.passwords import hash_password
+    from ringfence.store.records import Administrator, AdministratorRole
+
+    upgrade(config.database_url)
+    password = generate_password()
+    owner = Administrator(admin, hash_password(password), AdministratorRole.OWNER, time.time())
+
+    async def add() -> None:
+        async with open_database(config) as database:
+            await database.administrators.add(owner)
+
+    asyncio.run(add())
+    return password
+
+
+def _show(directory: Path, domain: str, admin: str, password: str, json: bool) -> None:
+    config = directory / CONFIG_NAME
+    facts: dict[str, Any] = {
+        "domain": domain,
+        "config": str(config),
+        "ca": str(directory / "tls" / "ca.pem"),
+        "administrator": admin,
+        "password": password,
+    }
+    if json:
+        print_json(facts)
+        return
+    print_facts(facts)
+    option = "" if directory == Path() else f" --config {config}"
+    console().print(
+        f"\nThe password is shown this once. Phones have to trust the CA above. Next:\n"
+        f"  ringfence user add alice@{domain}{option}\n"
+        f"  ringfence serve{option}",
+        markup=False,
+    )
+
+
+def _domain(text: str) -> str:
+    name = dns_name(text)
+    if name is None or not is_dns_name(name):
+        raise Failure(Exit.BAD_DATA, f"{text!r} is not a domain name", "write one such as example.org")
+    return name
+
+
+def _host(text: str) -> str:
+    try:
+        return str(ip_address(text.strip("[]")))
+    except ValueError:
+        return _domain(text)
+
+
+def _listener(text: str) -> tuple[str, str, int]:
+    transport, _, rest = text.partition(":")
+    host, _, port = rest.rpartition(":")
+    try:
+        return transport, host if host == "*" else parse_address(rest).host, int(port)
+    except ValueError:
+        fix = "write TRANSPORT:ADDRESS:PORT such as tls:127.0.0.1:5061, or tls:*:5061"
+        raise Failure(Exit.USAGE, f"{text!r} is not a port to listen on", fix) from None

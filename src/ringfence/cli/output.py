@@ -1,0 +1,53 @@
+"""What commands print: facts as JSON for programs, tables for people. Remarks go to standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+PIPE_WIDTH = 1000
+
+
+def console() -> Console:
+    """Standard output for people, as it is at this moment. A file or pipe has lines of any length."""
+    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+
+
+def remark(text: str) -> None:
+    """Say something besides the result."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(Text(text))
+
+
+def print_json(value: Any, *, lines: bool = False) -> None:
+    """The facts for a program; with `lines`, on one line of a stream."""
+    print(json.dumps(value, indent=None if lines else 2, ensure_ascii=False, default=str), flush=lines)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """The facts for people. Values are printed as they are, without rich's markup."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_plain(value)) for value in row))
+    console().print(table)
+
+
+def print_facts(facts: Mapping[str, object]) -> None:
+    """One thing's facts for people, a line each."""
+    width = max(map(len, facts), default=0)
+    for name, value in facts.items():
+        console().print(Text.assemble((f"{name:<{width}}  ", "bold"), _plain(value)))
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return ""
+    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return "".join(each if each.isprintable() else "?" for each in text)

@@ -1,0 +1,64 @@
+"""``ringfence trace``: the messages that pass a running node, as they pass, drawn as a ladder."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from ringfence.cli.ladder import Arrow, Ladder
+from ringfence.cli.options import ConfigOption, JsonOption, load_config
+from ringfence.cli.output import console, print_json, remark
+from ringfence.service.control_client import stream
+from ringfence.service.trace import FILTER_KEYS
+
+
+def trace(
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter",
+            "-f",
+            metavar="KEY=WORD[,WORD...]",
+            help=f"Only messages that fit; may be repeated. Keys: {', '.join(FILTER_KEYS)}. Status: 486 or 4xx.",
+        ),
+    ] = None,
+    text: Annotated[bool, typer.Option("--text", help="Show whole messages, without credentials.")] = False,
+    count: Annotated[int | None, typer.Option(min=1, help="End after that many messages.")] = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Watch the messages that pass the running node. Ctrl-C ends it."""
+    loaded = load_config(config)
+    screen = console()
+    ladder = Ladder(width=screen.width)
+    try:
+        for shown, event in enumerate(
+            stream(loaded.control_socket, "trace", filter=only or [], text=text), 1
+        ):
+            if json:
+                print_json(event, lines=True)
+            else:
+                screen.print(ladder.rows(arrow_of(event, loaded.domain.name)))
+                _show_rest(event)
+            if shown == count:
+                return
+    except KeyboardInterrupt:
+        return  # it is how a trace ends
+
+
+def arrow_of(event: dict[str, Any], node: str) -> Arrow:
+    """The row of a trace event, with the node under that name."""
+    incoming = event["direction"] == "in"
+    source, target = (event["remote"], node) if incoming else (node, event["remote"])
+    note = "" if event["secure"] else event["transport"]
+    return Arrow(event["time"], source, target, event["start"], event["secure"], event["status"], note)
+
+
+def _show_rest(event: dict[str, Any]) -> None:
+    if lost := event.get("lost"):
+        remark(f"{lost} messages were not shown: they came faster than this terminal reads")
+    if text := event.get("text"):
+        safe = "".join(each if each.isprintable() or each == "\n" else "" for each in text)
+        console().print(Text(safe, "dim"))

@@ -1,0 +1,288 @@
+"""What a configuration means for security, before it is served: the rules behind `ringfence check`.
+
+Each rule is a small function that looks at one matter and yields findings: an error where the node would not work or
+would let in or give away what it must not, a warning where its owner should know what he has chosen. `RULES` is the
+list. To add one, write it and add it there.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import shlex
+import stat
+import time
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+from cryptography import x509
+
+from ringfence.message import LocalError
+from ringfence.security.certificates import matches_domain
+from ringfence.security.chains import ChainFlaw, judge_chain
+from ringfence.security.pem import check_pair, read_chain, read_crl, read_key
+from ringfence.service.config import Config
+from ringfence.service.lines import KeyPath
+from ringfence.service.problems import Problem
+
+DAY = 86_400.0
+EXPIRY_WARNING = 21 * DAY
+"""Seconds. Three weeks: a holiday passes, and a certificate is renewed in time."""
+
+LARGEST_PEER_NETWORK = 4096
+"""Addresses of one peer. A carrier's whole range is smaller; a larger network has strangers in it."""
+
+SITE_PREFIX = 48
+"""Bits that an IPv6 network of one site has in common (RFC 6177): as large as it is, it is one peer's."""
+
+LONG_NONCE = DAY
+"""Seconds. Whoever steals a nonce and a response can use them this long over UDP."""
+
+
+class Severity(StrEnum):
+    """How bad a finding is."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Finding(NamedTuple):
+    """One thing that a rule found."""
+
+    severity: Severity
+    problem: Problem
+
+
+Rule = Callable[[Config], Iterator[Finding]]
+
+
+def examine(config: Config) -> list[Finding]:
+    """What every rule finds, errors first."""
+    found = [finding for rule in RULES for finding in rule(config)]
+    return sorted(found, key=lambda finding: finding.severity is not Severity.ERROR)
+
+
+def files_exist(config: Config) -> Iterator[Finding]:
+    """What the configuration names is there."""
+    for problem in config.missing_files():
+        yield Finding(Severity.ERROR, problem)
+    if not config.secret_file.is_file():
+        fix = f"run: head -c 64 /dev/urandom > {shlex.quote(str(config.secret_file))}, and chmod 600"
+        yield _error(config, ("security", "secret"), f"there is no file {config.secret_file}", fix)
+
+
+def certificates_hold(config: Config) -> Iterator[Finding]:
+    """Each certificate can be read, has its key, has not expired, and proves the domain (RFC 5922)."""
+    for section, chain_path, key_path in config.certificate_files():
+        if not chain_path.is_file() or not key_path.is_file():
+            continue  # files_exist has said so
+        key: KeyPath = (section, "certificate")
+        try:
+            chain = read_chain(chain_path.read_bytes())
+            check_pair(chain[0], read_key(key_path.read_bytes()))
+        except (LocalError, OSError) as error:
+            yield _error(config, key, f"{chain_path}: {error}", "put the certificate and its own key there")
+            continue
+        yield from _expiry(config, key, chain_path, chain)
+        yield from _names(config, key, chain_path, chain[0])
+        yield from _chain(config, key, chain_path, chain)
+
+
+def _expiry(config: Config, key: KeyPath, path: Path, chain: list[x509.Certificate]) -> Iterator[Finding]:
+    left = min(each.not_valid_after_utc.timestamp() for each in chain) - time.time()
+    fix = "run ringfence cert renew, or put a new one there"
+    if left < 0:
+        yield _error(config, key, f"{path} has expired", fix)
+    elif left < EXPIRY_WARNING:
+        yield _warning(config, key, f"{path} expires in {left / DAY:.0f} days", fix)
+
+
+def _names(config: Config, key: KeyPath, path: Path, leaf: x509.Certificate) -> Iterator[Finding]:
+    for domain in sorted(config.domains):
+        if not matches_domain(leaf, domain).matched:
+            reason = f"{path} does not name the domain {domain}: other domains refuse to connect (RFC 5922)"
+            yield _error(config, key, reason, f"run ringfence cert issue {domain}, or have one issued for it")
+
+
+def _chain(config: Config, key: KeyPath, path: Path, chain: list[x509.Certificate]) -> Iterator[Finding]:
+    """With a private CA, that it is the one that phones have been given."""
+    ca = config.tls.ca
+    if ca is None or not ca.is_file():
+        return
+    try:
+        anchors = read_chain(ca.read_bytes())
+    except LocalError as error:
+        yield _error(
+            config, ("tls", "ca"), f"{ca}: {error}", "put the CA's certificate there, or remove the key"
+        )
+        return
+    judged = judge_chain(chain, anchors, time.time())
+    if (
+        any(reason.code is ChainFlaw.UNTRUSTED for reason in judged.reasons)
+        and chain[0].issuer == anchors[0].subject
+    ):
+        yield _error(config, key, f"{path} is not signed by {ca}", "run ringfence cert renew")
+
+
+def revocation_is_current(config: Config) -> Iterator[Finding]:
+    """A revocation list that has run out tells nothing."""
+    for place, path in enumerate(config.tls.crl):
+        if not path.is_file():
+            continue
+        key: KeyPath = ("tls", "crl", place)
+        try:
+            until = read_crl(path.read_bytes()).next_update_utc
+        except LocalError as error:
+            yield _error(config, key, f"{path}: {error}", "put a revocation list in PEM there")
+            continue
+        if until is not None and until.timestamp() < time.time():
+            yield _error(
+                config, key, f"{path} ran out on {until:%Y-%m-%d}", "fetch the next one, or revoke anew"
+            )
+
+
+def callers_are_known(config: Config) -> Iterator[Finding]:
+    """Everybody has to show who they are, with digests that hold."""
+    security = config.security
+    if security.challenge == "none":
+        key = ("security", "challenge")
+        yield _error(config, key, "anybody may call as anybody: an open relay", 'write challenge = "first"')
+    if "MD5" in security.algorithms:
+        reason = "MD5 is offered: its digests can be broken"
+        yield _warning(
+            config, ("security", "algorithms"), reason, 'write algorithms = ["SHA-512-256", "SHA-256"]'
+        )
+    if security.nonce_lifetime_seconds > LONG_NONCE:
+        reason = "nonces live longer than a day: what is recorded can be used that long"
+        yield _warning(
+            config, ("security", "nonce_lifetime_seconds"), reason, "write nonce_lifetime_seconds = 300"
+        )
+
+
+def calls_are_encrypted(config: Config) -> Iterator[Finding]:
+    """Which ports are in plaintext."""
+    for place, each in enumerate(config.listen):
+        if each not in config.listeners or each.secure or _only_this_machine(each.host):
+            continue
+        reason = f"{each.transport} {each.port} is plaintext: whoever is on the way can read and change calls"
+        fix = "write require_tls = true under [security] once every phone has TLS"
+        yield _warning(config, ("listen", place, "transport"), reason, fix)
+    if not any(each.secure for each in config.listeners):
+        reason = "no port has TLS"
+        yield _warning(config, ("listen",), reason, 'add [[listen]] with transport = "tls" and port = 5061')
+
+
+def peers_are_few(config: Config) -> Iterator[Finding]:
+    """A peer is not challenged: it must be certain who it is."""
+    for place, peer in enumerate(config.peer):
+        key: KeyPath = ("peer", place, "addresses")
+        for text in peer.addresses:
+            network = ipaddress.ip_network(text)
+            if network.num_addresses > LARGEST_PEER_NETWORK and network.prefixlen < SITE_PREFIX:
+                reason = (
+                    f"{peer.name}: {text} is {network.num_addresses} addresses, none of which is challenged"
+                )
+                yield _error(config, key, f"{reason}: an open relay", "name the peer's own addresses")
+        if peer.addresses and peer.trusted and peer.transport not in ("tls", "wss"):
+            reason = f"{peer.name} is believed by its address alone, which anybody can write into a datagram"
+            fix = 'write transport = "tls" and certificate_names instead of addresses'
+            yield _warning(config, key, reason, fix)
+
+
+def nobody_else_steers(config: Config) -> Iterator[Finding]:
+    """The control socket, the data and the configuration belong to the node's user alone."""
+    private: dict[Path, KeyPath] = {
+        config.control_socket.parent: ("control", "socket"),
+        config.node.data_dir: ("node", "data_dir"),
+    }
+    for directory, key in private.items():
+        if _mode(directory) & stat.S_IRWXO:
+            fix = f"run chmod 700 {shlex.quote(str(directory))}"
+            yield _error(config, key, f"{directory} is open to other users of this machine", fix)
+    if _mode(config.file) & (stat.S_IWGRP | stat.S_IWOTH):
+        fix = f"run chmod 600 {shlex.quote(str(config.file))}"
+        yield _error(config, (), "other users of this machine can change the configuration", fix)
+
+
+def metrics_stay_inside(config: Config) -> Iterator[Finding]:
+    """Metrics have no password."""
+    address = config.metrics.address
+    if address is not None and not address.loopback:
+        reason = f"metrics and health are served on {address} to anybody who can reach it"
+        yield _warning(config, ("metrics", "listen"), reason, 'write listen = "127.0.0.1:9090"')
+
+
+def policy_can_be_loaded(config: Config) -> Iterator[Finding]:
+    """The owner's own rules are there: a node must not start without a rule that was to refuse something."""
+    for place, name in enumerate(config.policy.steps):
+        module, _, function = name.partition(":")
+        try:
+            found = getattr(import_module(module), function)
+        except Exception as error:  # whatever the owner's module raises
+            reason = f"{name} can't be loaded: {type(error).__name__}: {error}"
+            yield _error(
+                config,
+                ("policy", "steps", place),
+                reason,
+                "install the package where ringfence is, or correct the name",
+            )
+            continue
+        if not callable(found):
+            yield _error(config, ("policy", "steps", place), f"{name} is not a function", "name a function")
+
+
+def database_is_ready(config: Config) -> Iterator[Finding]:
+    """The database answers and has the schema of this version."""
+    from ringfence.store import migrate  # SQLAlchemy: 0.3 s that other uses of this module save
+    from ringfence.store.errors import StoreError
+
+    if not config.database_exists():
+        yield _error(
+            config, ("database", "url"), "there is no database in data_dir", "run ringfence init DOMAIN"
+        )
+        return
+    try:
+        revision, head = migrate.current(config.database_url), migrate.head()
+    except StoreError as error:
+        yield _error(config, ("database", "url"), str(error), "start the database, or correct the url")
+        return
+    if revision != head:
+        reason = f"the database has the schema {revision or 'of no version'}, this version works on {head}"
+        yield _error(
+            config, ("database", "url"), reason, "run ringfence serve of the newer version once: it upgrades"
+        )
+
+
+RULES: tuple[Rule, ...] = (
+    files_exist,
+    certificates_hold,
+    revocation_is_current,
+    callers_are_known,
+    calls_are_encrypted,
+    peers_are_few,
+    nobody_else_steers,
+    metrics_stay_inside,
+    policy_can_be_loaded,
+    database_is_ready,
+)
+
+
+def _error(config: Config, key: KeyPath, reason: str, fix: str) -> Finding:
+    return Finding(Severity.ERROR, config.problem(key, reason, fix))
+
+
+def _warning(config: Config, key: KeyPath, reason: str, fix: str) -> Finding:
+    return Finding(Severity.WARNING, config.problem(key, reason, fix))
+
+
+def _only_this_machine(host: str) -> bool:
+    return host != "*" and ipaddress.ip_address(host).is_loopback
+
+
+def _mode(path: Path) -> int:
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return 0

@@ -1,0 +1,161 @@
+"""Show the messages that pass a node to whoever asks over the control socket, while they ask and no longer.
+
+The driver calls `Trace.observe` only while somebody watches. A message becomes a few facts, is compared with
+the filter and put into a bounded queue; one who reads too slowly loses messages, is told how many, and holds
+nobody up. Credentials are left out always, identities where the caller asked for privacy (RFC 3323).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from typing import Any, NamedTuple, Self
+
+from ringfence.message import Message, PeerError, Request, Response
+from ringfence.service.control import Arguments, CommandError, Json
+from ringfence.service.logs import PRIVATE, redact, redact_identities
+from ringfence.transport.flow import Flow
+
+MAX_WAITING = 1000
+"""Messages that wait for one watcher: a second of a busy node."""
+
+MAX_TEXT = 65_536
+"""Characters of a message that are shown."""
+
+Observe = Callable[[str, Message, Flow], None]
+
+FILTER_KEYS = ("method", "status", "from", "to", "call-id", "remote", "transport")
+
+
+class Filter(NamedTuple):
+    """Which messages to show: those that every condition fits, a key and words of which one must fit."""
+
+    conditions: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @classmethod
+    def parse(cls, texts: Iterable[str]) -> Self:
+        """Read conditions such as ``method=INVITE,BYE`` or ``status=4xx``. Raises CommandError."""
+        conditions = []
+        for text in texts:
+            key, equals, words = text.partition("=")
+            if not equals or key not in FILTER_KEYS or not words:
+                fix = "write KEY=WORD[,WORD...] with one of the keys " + ", ".join(FILTER_KEYS)
+                raise CommandError(f"{text!r} is no filter", fix)
+            conditions.append((key, tuple(words.lower().split(","))))
+        return cls(tuple(conditions))
+
+    def fits(self, event: Mapping[str, Any]) -> bool:
+        """Whether the event of a message is to be shown."""
+        return all(any(_fits(key, word, event) for word in words) for key, words in self.conditions)
+
+
+def _fits(key: str, word: str, event: Mapping[str, Any]) -> bool:
+    if key == "status":
+        status = str(event["status"] or "")
+        return status == word or (word.endswith("xx") and status[:1] == word[:1])
+    value = str(event[key.replace("-", "_")]).lower()
+    return value == word if key in ("method", "transport") else word in value
+
+
+class Trace:
+    """The watchers of one node. `watch` is the driver's: it is given `observe`, or None to stop."""
+
+    def __init__(
+        self, watch: Callable[[Observe | None], None], clock: Callable[[], float] = time.time
+    ) -> None:
+        self._watch = watch
+        self._clock = clock
+        self._watchers: set[_Watcher] = set()
+
+    def observe(self, direction: str, message: Message, flow: Flow) -> None:
+        """Show a message that came "in" or goes "out" on the flow."""
+        event = describe(direction, message, flow, self._clock())
+        for watcher in self._watchers:
+            watcher.offer(event, message)
+
+    async def command(self, arguments: Arguments) -> AsyncGenerator[Json]:
+        """The control command ``trace``, until whoever watches hangs up.
+
+        Its arguments are ``filter``, a list of conditions, and ``text``, true for whole messages.
+        """
+        watcher = _Watcher(Filter.parse(arguments.get("filter", ())), bool(arguments.get("text")))
+        self._watchers.add(watcher)
+        self._watch(self.observe)
+        try:
+            while True:
+                yield await watcher.next()
+        finally:
+            self._watchers.discard(watcher)
+            if not self._watchers:
+                self._watch(None)
+
+
+class _Watcher:
+    def __init__(self, wanted: Filter, text: bool) -> None:
+        self._wanted = wanted
+        self._text = text
+        self._lost = 0
+        self._queue: asyncio.Queue[Json] = asyncio.Queue(MAX_WAITING)
+
+    def offer(self, event: dict[str, Json], message: Message) -> None:
+        if not self._wanted.fits(event):
+            return
+        if self._queue.full():
+            self._lost += 1
+            return
+        if self._text:
+            event = event | {"text": _whole(message)}
+        self._queue.put_nowait(event)
+
+    async def next(self) -> Json:
+        event = await self._queue.get()
+        if self._lost:
+            event, self._lost = event | {"lost": self._lost}, 0
+        return event
+
+
+def describe(direction: str, message: Message, flow: Flow, now: float) -> dict[str, Json]:
+    """The facts of one message as they are shown, in JSON's types. `now` is in seconds since the epoch."""
+    cseq = message.headers.get("CSeq") or ""
+    event: dict[str, Json] = {
+        "time": now,
+        "direction": direction,
+        "transport": flow.transport,
+        "secure": flow.secure,
+        "local": str(flow.local),
+        "remote": str(flow.remote),
+        "method": cseq.rpartition(" ")[2],
+        "cseq": cseq,
+        "call_id": message.headers.get("Call-ID") or "",
+        "from": _address(message, "From"),
+        "to": _address(message, "To"),
+        "status": None,
+        "start": "",
+    }
+    if isinstance(message, Request):
+        event |= {"method": message.method, "start": f"{message.method} {redact(message.uri)}"}
+    elif isinstance(message, Response):
+        event |= {"status": message.status, "start": f"{message.status} {message.reason}"}
+    if _private(message):
+        event["from"] = PRIVATE
+        event["start"] = redact_identities(event["start"])
+    return event
+
+
+def _address(message: Message, name: str) -> str:
+    try:
+        address = message.from_ if name == "From" else message.to
+    except PeerError:
+        return ""
+    return redact(str(address.uri))
+
+
+def _private(message: Message) -> bool:
+    asked = (message.headers.get("Privacy") or "none").lower()
+    return asked != "none"
+
+
+def _whole(message: Message) -> str:
+    text = redact(message.to_bytes().decode("utf-8", "replace"))
+    return (redact_identities(text) if _private(message) else text)[:MAX_TEXT]

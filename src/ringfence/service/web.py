@@ -1,0 +1,63 @@
+"""An ASGI application on a port of this process, inside the loop that the node runs on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from ringfence.service.addresses import Address
+
+MAX_REQUESTS = 50
+"""At a time. What is asked here is small; a stuck scraper must not pile up requests."""
+
+KEEP_ALIVE_SECONDS = 5
+
+STOP_SECONDS = 2
+"""What a request in progress gets when the node stops."""
+
+
+class WebServer:
+    """Serve an application from `start` to `stop`."""
+
+    def __init__(self, app: ASGIApp, address: Address) -> None:
+        self.address = address
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=MAX_REQUESTS,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=STOP_SECONDS,
+        )
+        self._server = _Server(config)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listen. Raises OSError when the port can't be had. A port of 0 becomes the one that was taken."""
+        listening = socket.create_server(
+            self.address, family=socket.AF_INET6 if ":" in self.address.host else socket.AF_INET
+        )
+        self.address = Address(self.address.host, listening.getsockname()[1])
+        self._task = asyncio.create_task(self._server.serve(sockets=[listening]))
+
+    async def stop(self) -> None:
+        """Finish what is being answered and close the port."""
+        if self._task is not None:
+            self._server.should_exit = True
+            await self._task
+
+
+class _Server(uvicorn.Server):
+    """The node has its own signals: uvicorn must not take them over."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
