@@ -1,0 +1,151 @@
+"""A store in a SQL database: SQLite in a file beside the node, or PostgreSQL.
+
+All accounts and bindings are read into memory when it is opened, and lookups never leave it. Writes go
+through one `Writer`; the memory is changed when they are durable. `refresh` reads what other processes wrote.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from ringfence.store.connect import LOCK_SECONDS, engine_for
+from ringfence.store.migrate import require_head
+from ringfence.store.ports import Store
+from ringfence.store.records import Account, Rights
+from ringfence.store.revision import KnownRevision, current_revision
+from ringfence.store.schema import accounts, registrations
+from ringfence.store.sql_accounts import SqlAccounts
+from ringfence.store.sql_accounts import read_row as read_account
+from ringfence.store.sql_administrators import SqlAdministrators
+from ringfence.store.sql_bindings import ROW, Change, Held, Outcome, SqlBindings, write_changes
+from ringfence.store.sql_bindings import read_row as read_registration
+from ringfence.store.writer import QUEUE_LIMIT, Writer
+
+_ACCOUNTS = select(accounts).where(accounts.c.revision > bindparam("known"))
+_REGISTRATIONS = select(*ROW).where(registrations.c.revision > bindparam("known"))
+_COUNTS = select(
+    select(func.count()).select_from(accounts).scalar_subquery(),
+    select(func.count()).select_from(registrations).scalar_subquery(),
+)
+_AORS = select(accounts.c.aor)
+_REGISTERED = select(registrations.c.aor)
+
+
+class _News(NamedTuple):
+    revision: int
+    accounts: list[Account]
+    registrations: list[Held]
+    account_count: int
+    registration_count: int
+
+
+class _Names(NamedTuple):
+    accounts: list[str]
+    registrations: list[str]
+
+
+class Database:
+    """See `ports.Store`. Made by `Database.open`; belongs to the event loop it was opened in."""
+
+    def __init__(self, writer: Writer[Change, Outcome]) -> None:
+        self._writer = writer
+        self._known = KnownRevision()
+        self._rights: dict[str, Rights] = {}  # the writer thread's
+        self._removed_elsewhere = False
+        self.bindings = SqlBindings(writer, self._known)
+        self.accounts = SqlAccounts(writer, self._known, self.bindings)
+        self.administrators = SqlAdministrators(writer)
+
+    @classmethod
+    async def open(
+        cls, url: str, *, lock_seconds: float = LOCK_SECONDS, queue_limit: int = QUEUE_LIMIT
+    ) -> Database:
+        """Open a database that `migrate.upgrade` has prepared, and read it into memory.
+
+        Raises:
+            SchemaError: It has not the schema that this version works on.
+            StoreError: It can't be opened or read.
+        """
+        writer: Writer[Change, Outcome] = Writer(
+            engine_for(url, lock_seconds=lock_seconds), write_changes, queue_limit=queue_limit
+        )
+        database = cls(writer)
+        try:
+            await writer.run(require_head, read_only=True)
+            await database.refresh()
+        except BaseException:
+            await writer.close()
+            raise
+        return database
+
+    @property
+    def revision(self) -> int:
+        """The revision of the database up to which the memory equals it."""
+        return self._known.value
+
+    @property
+    def waiting(self) -> int:
+        """How many writes wait to become durable."""
+        return self._writer.waiting
+
+    async def refresh(self) -> None:
+        """See `ports.Store.refresh`."""
+        known = self._known.value
+        await self._writer.run(
+            lambda connection: self._read_news(connection, known), self._hold, read_only=True
+        )
+        if self._removed_elsewhere:
+            await self._writer.run(_read_names, self._keep_only, read_only=True)
+
+    async def close(self) -> None:
+        """See `ports.Store.close`. What is in memory stays readable."""
+        await self._writer.close()
+
+    def _read_news(self, connection: Connection, known: int) -> _News | None:
+        if connection.dialect.name == "sqlite":
+            # Changes when another connection has committed, and costs one look at shared memory. Numbers of
+            # two connections can't be compared, so it is kept with the connection.
+            data_version = connection.exec_driver_sql("PRAGMA data_version").scalar_one()
+            if known and data_version == connection.info.get("data_version"):
+                return None
+            connection.info["data_version"] = data_version
+        revision = current_revision(connection)
+        if known and revision == known:
+            return None
+        after = {"known": known if known else -1}
+        account_count, registration_count = connection.execute(_COUNTS).one()
+        return _News(
+            revision,
+            [read_account(row, self._rights) for row in connection.execute(_ACCOUNTS, after)],
+            [read_registration(row) for row in connection.execute(_REGISTRATIONS, after)],
+            account_count,
+            registration_count,
+        )
+
+    def _hold(self, news: _News | None) -> None:
+        if news is None:
+            return
+        for account in news.accounts:
+            self.accounts.hold(account)
+        for held in news.registrations:
+            self.bindings.hold(*held)
+        self._known.read(news.revision)
+        # Memory now has all rows there are; if it has more, the rest is gone.
+        self._removed_elsewhere = (
+            self.accounts.count() != news.account_count
+            or self.bindings.counts().addresses != news.registration_count
+        )
+
+    def _keep_only(self, names: _Names) -> None:
+        self.accounts.keep_only(names.accounts)
+        self.bindings.keep_only(names.registrations)
+        self._removed_elsewhere = False
+
+
+def _read_names(connection: Connection) -> _Names:
+    return _Names(list(connection.scalars(_AORS)), list(connection.scalars(_REGISTERED)))
+
+
+_PROVED: type[Store] = Database  # by the type checker
