@@ -35,11 +35,16 @@ class Authenticated:
 
 @dataclass(slots=True, frozen=True)
 class Target:
-    """One place to send a request to (RFC 3261 section 16.5). ``flow`` is a flow key that wins over the URI."""
+    """One place to send a request to (RFC 3261 section 16.5).
+
+    ``flow`` is a flow key that wins over the URI. When that flow is gone (after a restart, say) the URI may still
+    lead to the phone, unless ``only_flow``: 430 then.
+    """
 
     uri: str
     route: tuple[str, ...] = ()
     flow: str = ""
+    only_flow: bool = False
     q: float = 1.0
 
 

@@ -109,13 +109,15 @@ class Forwarding:
         call = self._call
         if branch.target.flow:
             flow = call.services.driver.pool.find(branch.target.flow)
-            if flow is None or flow.closed:
+            if flow is not None and not flow.closed:
+                if call.uri.secure and not flow.secure:
+                    self._give_up(branch, 480)
+                else:
+                    self._send(branch, flow)
+                return
+            if branch.target.only_flow:
                 self._give_up(branch, 430)  # RFC 5626 section 5.3.1: the phone's flow is gone
-            elif call.uri.secure and not flow.secure:
-                self._give_up(branch, 480)
-            else:
-                self._send(branch, flow)
-            return
+                return
         uri = next_hop(call.request, branch.target)
         found = locate_at_once(uri)
         if found is None:

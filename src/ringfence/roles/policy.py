@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ringfence.transport.driver import Driver
+    from ringfence.transport.flow import Flow
     from ringfence.transport.resolver import Resolver
 
 
@@ -51,6 +52,8 @@ class RegistrarPolicy:
     max_expires: int = 7200
     max_contacts: int = 10
     flow_reuse: FlowReuse = FlowReuse.ALWAYS
+    service_route: tuple[str, ...] = ()
+    """URIs that a phone is told to send its requests by (RFC 3608)."""
 
 
 @dataclass(slots=True)
@@ -84,6 +87,10 @@ class Policy:
         """The address-of-record that a URI of ours stands for (RFC 3261 section 10.3 step 5)."""
         return f"sip:{unescape(uri.user or '')}@{self.domain}"
 
+    def is_ours(self, uri: SipUri) -> bool:
+        """Whether the address belongs to a domain of ours, or is written with a name or address of this node."""
+        return uri.host in self.domains or self.addresses.means_us(uri)
+
 
 @dataclass(slots=True)
 class Services:
@@ -94,7 +101,19 @@ class Services:
     bindings: Bindings
     nonces: Nonces
     nonce_counts: NcWindow
+    gruu_key: bytes
+    """Key of temporary GRUUs: 32 octets."""
+
     driver: Driver
     resolver: Resolver
     clock: Callable[[], float]
     """Wall clock, seconds since the epoch."""
+
+    def new_nonce(self, flow: Flow) -> str:
+        """A nonce for the peer at the other end of a flow."""
+        return self.nonces.make(self.clock(), nonce_binding(flow))
+
+
+def nonce_binding(flow: Flow) -> str:
+    """What a nonce is tied to: the connection, or for UDP the address (a NAT may change the port)."""
+    return flow.key if flow.reliable else flow.remote.host

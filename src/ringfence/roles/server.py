@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from inspect import isawaitable
+
 import structlog
 
 from ringfence.engine.machine import ServerTransaction
@@ -10,6 +12,7 @@ from ringfence.roles.call import Call
 from ringfence.roles.forward import Forwarding, forward_statelessly
 from ringfence.roles.pipeline import Answer, Drop, Forward, Step, Verdict, run
 from ringfence.roles.policy import Services
+from ringfence.store.records import Binding
 from ringfence.transport.driver import Work
 from ringfence.transport.flow import Flow
 
@@ -31,6 +34,8 @@ class Server:
         uri = request.target
         if not isinstance(uri, SipUri):
             raise PeerError(416, f"the URI scheme {uri.scheme} is not supported")
+        if flow.secure and "alias" in request.via.params:
+            self.services.driver.pool.alias(flow, request.via.port)  # RFC 5923: use this connection both ways
         call = Call(request, transaction, flow, self.services, uri)
         verdict = run(self.steps, call)
         if isinstance(verdict, Answer | Forward | Drop):
@@ -60,6 +65,19 @@ class Server:
             driver.reject(transaction, response)
         else:
             driver.respond(transaction, response)
+
+    def flow_closed(self, flow: Flow, _reason: str) -> None:
+        """A connection ended: what was registered over it under RFC 5626 has ended with it (section 7)."""
+        found = self.services.bindings.by_flow(flow.key)
+        if found and not isawaitable(found):
+            for aor in {binding.aor for binding in found if binding.reg_id}:
+                self.services.driver.spawn(self._forget(aor, flow.key))
+
+    async def _forget(self, aor: str, flow: str) -> None:
+        def decide(existing: tuple[Binding, ...]) -> list[Binding]:
+            return [binding for binding in existing if binding.flow != flow or not binding.reg_id]
+
+        await self.services.bindings.change(aor, decide, self.services.clock())
 
     def _cancel(self, request: Request, transaction: ServerTransaction) -> None:
         """RFC 3261 sections 9.2 and 16.10. A CANCEL is never challenged (22.1): it has to match to do anything."""

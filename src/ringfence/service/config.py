@@ -40,6 +40,7 @@ from ringfence.service.sections import (
     Security,
     Timers,
     Tls,
+    Websocket,
 )
 
 CONFIG_NAME = "ringfence.toml"
@@ -71,6 +72,7 @@ class Config(Section):
     timers: Timers = Timers()
     limits: Limits = Limits()
     dns: Dns = Dns()
+    websocket: Websocket = Websocket()
     database: Database = Database()
     log: Log = Log()
     metrics: MetricsSection = MetricsSection()

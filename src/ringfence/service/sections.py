@@ -238,6 +238,8 @@ class Registrar(Section):
     """Longer ones are cut to this."""
     max_contacts: Annotated[int, Field(ge=1, le=100)] = 10
     """Contacts for one address: it bounds how far a call to it forks."""
+    service_route: Many[str] = ()
+    """URIs that a phone is told to send its requests by (RFC 3608), such as "sip:edge.example.org;lr"."""
     flow_reuse: Literal["always", "outbound"] = "always"
     """always: a phone that registered over a connection is called over it while it lives, since few phones have
     a certificate or an open port. outbound: only where the phone asks for it (RFC 5626) or can't be reached."""
@@ -319,6 +321,13 @@ class Limits(Section):
             idle_time=self.idle_seconds,
             unsent=self.unsent_bytes,
         )
+
+
+class Websocket(Section):
+    """Phones in browsers (RFC 7118)."""
+
+    origins: Annotated[Many[str], Field(examples=[("https://phone.example.org",)])] = ()
+    """Web pages that may connect; empty: all. It keeps other sites from using a visitor's browser."""
 
 
 class Dns(Section):

@@ -23,9 +23,11 @@ from ringfence.security.digest import Algorithm, UriCheck
 from ringfence.security.nonces import NcWindow, Nonces
 from ringfence.service.config import Config
 from ringfence.service.problems import ConfigError
+from ringfence.transport.contexts import Contexts, TlsSettings
 from ringfence.transport.driver import Driver
 from ringfence.transport.pool import Pool
 from ringfence.transport.resolver import Resolver
+from ringfence.transport.websocket import WebSocketPolicy
 
 if TYPE_CHECKING:
     from ringfence.store.ports import Store
@@ -58,12 +60,13 @@ def wire(config: Config, store: Store, secret: bytes, loop: asyncio.AbstractEven
         bindings=store.bindings,
         nonces=Nonces(derive(secret, "nonces"), lifetime=config.security.nonce_lifetime_seconds),
         nonce_counts=NcWindow(),
+        gruu_key=derive(secret, "gruu"),
         driver=driver,
         resolver=resolver,
         clock=time.time,
     )
     server = Server(services, steps_of(config))
-    driver.bind(pool, server.receive)
+    driver.bind(pool, server.receive, on_closed=server.flow_closed)
     return Parts(config, driver, pool, resolver, store, services, server)
 
 
@@ -95,7 +98,40 @@ def make_policy(config: Config, secret: bytes) -> Policy:
             max_expires=registrar.max_expires,
             max_contacts=registrar.max_contacts,
             flow_reuse=FlowReuse(registrar.flow_reuse),
+            service_route=registrar.service_route,
         ),
+    )
+
+
+def make_pool(config: Config, driver: Driver) -> Pool:
+    """The sockets. Certificates are read here.
+
+    Raises:
+        LocalError: when one can't be used.
+    """
+    origins = frozenset(config.websocket.origins) if config.websocket.origins else None
+    secure = any(each.secure for each in config.listeners)
+    return Pool(
+        driver,
+        config.limits.for_transport(),
+        contexts=Contexts(tls_settings(config)) if secure or config.tls.certificate.exists() else None,
+        websocket=WebSocketPolicy(origins=origins),
+    )
+
+
+def tls_settings(config: Config) -> TlsSettings:
+    """Which files TLS uses, and how."""
+    tls = config.tls
+    pairs = dict.fromkeys((chain, key) for _, chain, key in config.certificate_files())
+    ca = (tls.ca,) if tls.ca is not None and tls.ca.exists() else ()
+    return TlsSettings(
+        certificates=tuple(pairs),
+        trust=(*ca, *tls.trust),
+        system_trust=tls.system_trust,
+        client_certificates=tls.client_certificates,
+        verify_servers=tls.verify_servers,
+        minimum_version=tls.min_version,
+        revoked=tls.crl,
     )
 
 

@@ -8,7 +8,7 @@ from inspect import isawaitable
 from ringfence.message import SipUri
 from ringfence.roles.call import Authenticated, Call, Trust
 from ringfence.roles.pipeline import CONTINUE, Answer, Drop, Verdict
-from ringfence.roles.policy import ChallengeMode
+from ringfence.roles.policy import ChallengeMode, nonce_binding
 from ringfence.security.credentials import Challenge, Credentials
 from ringfence.security.digest import Outcome, algorithm_of, credentials_for, verify
 from ringfence.store.records import Account
@@ -67,7 +67,7 @@ def _judge(call: Call, credentials: Credentials, account: Account | None) -> Ver
         ha1,
         method=call.request.method,
         request_uri=call.received_uri,
-        freshness=services.nonces.check(credentials.nonce, services.clock(), nonce_binding(call)),
+        freshness=services.nonces.check(credentials.nonce, services.clock(), nonce_binding(call.flow)),
         body=call.request.body,
         window=services.nonce_counts,
         algorithms=policy.algorithms,
@@ -109,16 +109,11 @@ def _claims_our_domain(call: Call) -> bool:
     return not isinstance(uri, SipUri) or uri.host in call.services.policy.domains
 
 
-def nonce_binding(call: Call) -> str:
-    """What a nonce is tied to: the connection, or for UDP the address (a NAT may change the port)."""
-    return call.flow.key if call.flow.reliable else call.flow.remote.host
-
-
 def challenge(call: Call, *, stale: bool = False) -> Answer:
     """A 401 or 407 with one challenge for each algorithm, best first (RFC 8760 section 2.3); sent once."""
     services = call.services
     policy = services.policy
-    nonce = services.nonces.make(services.clock(), nonce_binding(call))
+    nonce = services.new_nonce(call.flow)
     register = call.request.method == "REGISTER"
     name = "WWW-Authenticate" if register else "Proxy-Authenticate"
     services.driver.counts["challenges"] += 1

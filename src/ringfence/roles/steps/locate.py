@@ -6,8 +6,10 @@ from collections.abc import Awaitable
 from inspect import isawaitable
 
 from ringfence.message import SipUri, parse_uri
+from ringfence.message.grammar import unescape
 from ringfence.roles.call import Call, Target
 from ringfence.roles.pipeline import CONTINUE, Answer, Verdict
+from ringfence.security.gruu import PREFIX, open_temporary_gruu
 from ringfence.store.records import Account, Binding
 
 NOT_SECURE = ("Warning", '380 {realm} "SIPS Not Allowed"')
@@ -17,13 +19,42 @@ NOT_SECURE = ("Warning", '380 {realm} "SIPS Not Allowed"')
 def locate_user(call: Call) -> Verdict | Awaitable[Verdict]:
     """Replace an address of our domain by the contacts that are registered for it; others go where they say."""
     if not call.findings.for_us:
-        call.targets = (Target(call.request.uri, flow=call.findings.flow),)
+        call.targets = (Target(call.request.uri, flow=call.findings.flow, only_flow=True),)
         return CONTINUE
     services = call.services
+    if "gr" in call.uri.params:
+        return _by_gruu(call)
     found = services.bindings.lookup(services.policy.canonical(call.uri), services.clock())
     if isawaitable(found):
         return _later(call, found)
     return _to_contacts(call, found) if found else _by_alias(call)
+
+
+def _by_gruu(call: Call) -> Verdict | Awaitable[Verdict]:
+    """A GRUU leads to one instance, or nowhere: 404 when we did not make it, 480 when it is away (RFC 5627 5.3)."""
+    services = call.services
+    user = call.uri.user or ""
+    if user.startswith(PREFIX):
+        index = open_temporary_gruu(services.gruu_key, user)
+        if index is None:
+            return Answer(404)
+        found = services.bindings.by_temporary_gruu(index, services.clock())
+    else:
+        found = services.bindings.lookup(services.policy.canonical(call.uri), services.clock())
+    if isawaitable(found):
+        return _by_gruu_later(call, found)
+    return _to_instance(call, found)
+
+
+async def _by_gruu_later(call: Call, found: Awaitable[tuple[Binding, ...]]) -> Verdict:
+    return _to_instance(call, await found)
+
+
+def _to_instance(call: Call, bindings: tuple[Binding, ...]) -> Verdict:
+    wanted = call.uri.params.get("gr") or ""
+    if wanted:  # a public GRUU names the instance
+        bindings = tuple(binding for binding in bindings if binding.public_gruu == unescape(wanted))
+    return _to_contacts(call, bindings) if bindings else Answer(480)
 
 
 async def _later(call: Call, found: Awaitable[tuple[Binding, ...]]) -> Verdict:
@@ -97,7 +128,8 @@ def _to_contacts(call: Call, bindings: tuple[Binding, ...]) -> Verdict:
         if uri.secure and not secure:
             # RFC 5630 section 5.3: sip stays sip, but the hop is TLS.
             contact = str(uri.replace(scheme="sip", params=uri.params.with_("transport", "tls")))
-        targets.append(Target(contact, binding.path, binding.flow, binding.q))
+        only_flow = binding.reg_id > 0 or uri.host.endswith(".invalid")
+        targets.append(Target(contact, binding.path, binding.flow, only_flow, binding.q))
     if not targets:
         name, value = NOT_SECURE
         return Answer(480, headers=((name, value.format(realm=call.services.policy.realm)),))
