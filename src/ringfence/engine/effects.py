@@ -65,17 +65,20 @@ class Failed:
 
 @dataclass(slots=True)
 class Arm:
-    """Start a timer of this transaction, ``delay`` seconds from now; zero means at once."""
+    """Start a timer of this transaction, ``delay`` seconds from now; zero means at once.
+
+    A transaction runs at most two timers: one that makes it send something ``again``, and one that ends its wait.
+    Starting the second kind begins a new wait, so that it stops both of the old one.
+    """
 
     timer: Timer
     delay: float
+    again: bool = False
 
 
 @dataclass(slots=True)
 class Disarm:
-    """Stop a timer of this transaction."""
-
-    timer: Timer
+    """Stop the timers of this transaction."""
 
 
 @dataclass(slots=True)

@@ -28,6 +28,7 @@ class State(StrEnum):
 
 
 class Event(StrEnum):
+    REQUEST = "INVITE from TU"
     TIMER_A = Timer.A
     TIMER_B = Timer.B
     TRANSPORT_ERROR = "transport error"
@@ -40,14 +41,18 @@ class Event(StrEnum):
     TIMER_CANCEL = Timer.CANCEL
 
 
-_STOP_A = (Disarm(Timer.A),)
-_STOP_AB = (Disarm(Timer.A), Disarm(Timer.B))
+_STOP = (Disarm(),)
+
+
+def send(transaction: InviteClient, given: object) -> tuple[Effect, ...]:
+    """ "MUST pass the request to the transport layer" and start A and B (RFC 3261 section 17.1.1.2)."""
+    return (Send(transaction.request, transaction.flow), *transaction.times.b_and_a)
 
 
 def send_again(transaction: InviteClient, given: object) -> tuple[Effect, ...]:
     """Retransmit, and double timer A without bound: B ends it."""
     transaction.interval *= 2
-    return (Send(transaction.request, transaction.flow), Arm(Timer.A, transaction.interval))
+    return (Send(transaction.request, transaction.flow), Arm(Timer.A, transaction.interval, again=True))
 
 
 def pass_up(transaction: InviteClient, response: Response) -> tuple[Effect, ...]:
@@ -57,7 +62,7 @@ def pass_up(transaction: InviteClient, response: Response) -> tuple[Effect, ...]
 
 def stop_sending(transaction: InviteClient, response: Response) -> tuple[Effect, ...]:
     """ "the client transaction SHOULD NOT retransmit the request any longer", nor does B count any more."""
-    return _STOP_AB
+    return _STOP
 
 
 def acknowledge(transaction: InviteClient, response: Response) -> tuple[Effect, ...]:
@@ -66,14 +71,14 @@ def acknowledge(transaction: InviteClient, response: Response) -> tuple[Effect, 
 
 
 def linger_failed(transaction: InviteClient, response: Response) -> tuple[Effect, ...]:
-    return _STOP_A + transaction.times.d
+    return transaction.times.d
 
 
 def linger_accepted(transaction: InviteClient, response: Response) -> tuple[Effect, ...]:
     """Wait for more 2xx. The TU makes their ACKs, so the INVITE is not needed here any more."""
     transaction.response = None
     transaction.drop_request()
-    return _STOP_A + transaction.times.m
+    return transaction.times.m
 
 
 def pass_up_more(transaction: InviteClient, response: Response) -> tuple[Effect, ...]:
@@ -91,6 +96,7 @@ def give_up_cancelled(transaction: InviteClient, given: object) -> tuple[Effect,
 
 
 TABLE: Table = {
+    (State.CALLING, Event.REQUEST): (State.CALLING, send),
     (State.CALLING, Event.TIMER_A): (State.CALLING, send_again),
     (State.CALLING, Event.TIMER_B): (State.TERMINATED, time_out),
     (State.CALLING, Event.TRANSPORT_ERROR): (State.TERMINATED, transport_error),
@@ -112,6 +118,7 @@ TABLE: Table = {
 }
 
 ABSORBED = absorb(
+    ([State.PROCEEDING, State.COMPLETED, State.ACCEPTED], [Event.REQUEST], "happens once, on creation"),
     ([State.CALLING], [Event.TIMER_D, Event.TIMER_M, Event.TIMER_CANCEL], "not running in this state"),
     ([State.CALLING], [Event.CANCELLED], "a CANCEL waits for a provisional response (RFC 3261 section 9.1)"),
     ([State.PROCEEDING], [Event.TIMER_A, Event.TIMER_B], "a provisional response stops both"),
@@ -129,8 +136,6 @@ ABSORBED = absorb(
 
 MACHINE = Machine.of("INVITE client", State, Event, TABLE, ABSORBED)
 
-_EVENTS = (Event.PROVISIONAL, Event.SUCCESS, Event.FAILURE, Event.FAILURE, Event.FAILURE, Event.FAILURE)
-
 
 class InviteClient(ClientTransaction):
     """A client transaction of an INVITE."""
@@ -138,12 +143,6 @@ class InviteClient(ClientTransaction):
     __slots__ = ()
 
     machine = MACHINE
+    rows = MACHINE.rows
     initial = State.CALLING
-
-    @classmethod
-    def event(cls, status: int) -> str:
-        return _EVENTS[status // 100 - 1]
-
-    def start(self) -> tuple[Effect, ...]:
-        """ "MUST pass the request to the transport layer" and start A and B (RFC 3261 section 17.1.1.2)."""
-        return (Send(self.request, self.flow), *self.times.ab)
+    events = (Event.PROVISIONAL, Event.SUCCESS, *[Event.FAILURE] * 4)

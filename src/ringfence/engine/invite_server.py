@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from ringfence.engine.effects import Arm, Deliver, Disarm, Effect, Failed, Send
+from ringfence.engine.effects import Arm, Deliver, Effect, Failed, Send
 from ringfence.engine.machine import Machine, ServerTransaction, Table, absorb, end, undelivered
 from ringfence.engine.timers import Timer
 from ringfence.message import Request, Response, response_to
@@ -33,9 +33,6 @@ class Event(StrEnum):
     TIMER_L = Timer.L
 
 
-_STOP_G = (Disarm(Timer.G),)
-
-
 def send(transaction: InviteServer, response: Response) -> tuple[Effect, ...]:
     transaction.response = response
     return (Send(response, transaction.flow),)
@@ -59,19 +56,19 @@ def send_last(transaction: InviteServer, given: object) -> tuple[Effect, ...]:
 
 def await_ack(transaction: InviteServer, response: Response) -> tuple[Effect, ...]:
     transaction.drop_request()
-    return transaction.times.gh
+    return transaction.times.h_and_g
 
 
 def send_again(transaction: InviteServer, given: object) -> tuple[Effect, ...]:
     """Retransmit, and double timer G up to T2."""
     transaction.interval = min(2 * transaction.interval, transaction.times.t2)
-    return (*send_last(transaction, given), Arm(Timer.G, transaction.interval))
+    return (*send_last(transaction, given), Arm(Timer.G, transaction.interval, again=True))
 
 
 def linger_confirmed(transaction: InviteServer, ack: Request) -> tuple[Effect, ...]:
-    """Nothing is ever sent again; I takes the place of H."""
+    """Nothing is sent again; I takes the place of G and H."""
     transaction.response = None
-    return _STOP_G + transaction.times.i
+    return transaction.times.i
 
 
 def give_up(transaction: InviteServer, given: object) -> tuple[Effect, ...]:
@@ -150,8 +147,6 @@ ABSORBED = absorb(
 
 MACHINE = Machine.of("INVITE server", State, Event, TABLE, ABSORBED)
 
-_EVENTS = (Event.PROVISIONAL, Event.SUCCESS, Event.FAILURE, Event.FAILURE, Event.FAILURE, Event.FAILURE)
-
 
 class InviteServer(ServerTransaction):
     """A server transaction of an INVITE."""
@@ -159,8 +154,6 @@ class InviteServer(ServerTransaction):
     __slots__ = ()
 
     machine = MACHINE
+    rows = MACHINE.rows
     initial = State.PROCEEDING
-
-    @classmethod
-    def event(cls, status: int) -> str:
-        return _EVENTS[status // 100 - 1]
+    events = (Event.PROVISIONAL, Event.SUCCESS, *[Event.FAILURE] * 4)

@@ -8,7 +8,7 @@ taken for one of those.
 
 from __future__ import annotations
 
-from ringfence.message import Message, Request, Response
+from ringfence.message import Request, Response
 from ringfence.message.fields import MAGIC_COOKIE
 
 Key = tuple[object, ...]
@@ -16,12 +16,17 @@ Key = tuple[object, ...]
 _COOKIE_SIZE = len(MAGIC_COOKIE)
 
 
-def client_key(message: Message) -> Key:
-    """The key of a client transaction, from its request or from a response to it (RFC 3261 section 17.1.3).
+def request_key(request: Request) -> Key:
+    """The key of the client transaction that a request makes (RFC 3261 section 17.1.3).
 
     The method counts, since a CANCEL shares the branch of its INVITE.
     """
-    return (message.via.branch, message.cseq.method)
+    return (request.via.branch, request.method)
+
+
+def response_key(response: Response) -> Key:
+    """The key of the client transaction that a response is for."""
+    return (response.via.branch, response.cseq.method)
 
 
 def server_key(request: Request, method: str | None = None) -> Key:

@@ -21,11 +21,11 @@ from ringfence.message import LocalError, Request, Response
 Pair = tuple[str, str]
 Action = Callable[[Any, Any], tuple[Effect, ...]]
 Table = Mapping[Pair, tuple[Any, ...]]
-Rows = dict[Pair, tuple[str, tuple[Action, ...]]]
+Rows = dict[Pair, tuple[str, Action, tuple[Action, ...]]]
 
 
 class Machine(NamedTuple):
-    """A table made ready to run. ``rows`` is ``table`` with its actions put together."""
+    """A table made ready to run: ``rows`` is ``table`` with the first action apart, since most rows have one."""
 
     name: str
     states: tuple[str, ...]
@@ -44,7 +44,7 @@ class Machine(NamedTuple):
         absorbed: Mapping[Pair, str],
     ) -> Machine:
         """Build a machine from what its file spells out."""
-        rows: Rows = {pair: (row[0], row[1:]) for pair, row in table.items()}
+        rows: Rows = {pair: (row[0], row[1], row[2:]) for pair, row in table.items()}
         return cls(name, tuple(states), tuple(events), table, absorbed, rows)
 
 
@@ -64,10 +64,13 @@ class Transaction:
 
     __slots__ = (
         "_request",
+        "cancel",
+        "cancelled",
         "expiry",
         "flow",
         "interval",
         "key",
+        "merge_key",
         "method",
         "response",
         "retry",
@@ -77,10 +80,14 @@ class Transaction:
     )
 
     machine: ClassVar[Machine]
+    rows: ClassVar[Rows]
     initial: ClassVar[str]
+    events: ClassVar[
+        tuple[str, ...]
+    ]  # by the class of a response, from 1xx: received by a client, or given to a server
 
     def __init__(
-        self, key: tuple[object, ...], request: Request, flow: Outlet, timers: Timers, user: Any
+        self, key: tuple[object, ...], request: Request, flow: Outlet, timers: Timers, user: Any = None
     ) -> None:
         self.key = key
         self.method = request.method
@@ -90,8 +97,13 @@ class Transaction:
         self.state = self.initial
         self.times: Durations = timers.reliable if flow.reliable else timers.unreliable
         self.interval = timers.t1  # of the next retransmission
-        self.retry: Deadline | None = None  # the running timer of RESENDING
-        self.expiry: Deadline | None = None  # the running timer that ends the state
+        self.retry: Deadline | None = None  # the running timer that sends again
+        self.expiry: Deadline | None = None  # the running timer that ends the wait
+        self.cancelled = False  # of a client: whether it was to be cancelled
+        self.cancel: Request | None = (
+            None  # of a client: a CANCEL that waits for the first provisional response
+        )
+        self.merge_key: tuple[object, ...] | None = None  # of a server: set when it was checked for merging
         self._request: Request | None = request
 
     @property
@@ -114,7 +126,7 @@ class Transaction:
         self._request = None
 
     def release(self) -> None:
-        """Let go of everything, so that no reference cycle with the user is left. The driver's part of
+        """Let go of everything, so that no reference cycle with the user is left: the driver's part of
         ``Ended``.
         """
         self.user = None
@@ -128,57 +140,28 @@ class Transaction:
 class ClientTransaction(Transaction):
     """The sending side (RFC 3261 section 17.1)."""
 
-    __slots__ = ("cancel", "cancelled")
-
-    def __init__(
-        self, key: tuple[object, ...], request: Request, flow: Outlet, timers: Timers, user: Any
-    ) -> None:
-        super().__init__(key, request, flow, timers, user)
-        self.cancelled = False  # whether cancel() has been called
-        self.cancel: Request | None = None  # a CANCEL that waits for the first provisional response
-
-    @classmethod
-    def event(cls, status: int) -> str:
-        """Which event a received response of this status is."""
-        raise NotImplementedError
-
-    def start(self) -> tuple[Effect, ...]:
-        """What to do on creation."""
-        raise NotImplementedError
+    __slots__ = ()
 
 
 class ServerTransaction(Transaction):
     """The receiving side (RFC 3261 section 17.2)."""
 
-    __slots__ = ("merge_key",)
-
-    def __init__(
-        self, key: tuple[object, ...], request: Request, flow: Outlet, timers: Timers, user: Any = None
-    ) -> None:
-        super().__init__(key, request, flow, timers, user)
-        self.merge_key: tuple[object, ...] | None = (
-            None  # set when it was checked for merging (section 8.2.2.2)
-        )
+    __slots__ = ()
 
     @property
     def answered(self) -> bool:
         """Whether a final response has been given."""
         return self.state not in {"Trying", "Proceeding"}
 
-    @classmethod
-    def event(cls, status: int) -> str:
-        """Which event a response of this status from the transaction user is."""
-        raise NotImplementedError
 
-
-def step(transaction: Transaction, event: str, given: object = None) -> list[Effect]:
+def step(transaction: Transaction, event: str, given: object = None) -> tuple[Effect, ...]:
     """Let an event happen: find the row, enter its state, gather the effects of its actions."""
-    row = transaction.machine.rows.get((transaction.state, event))
+    row = transaction.rows.get((transaction.state, event))
     if row is None:
-        return []  # absorbed: see the machine's ABSORBED for why
-    transaction.state = row[0]
-    effects: list[Effect] = []
-    for action in row[1]:
+        return ()  # absorbed: see the machine's ABSORBED for why
+    transaction.state, action, more = row
+    effects = action(transaction, given)
+    for action in more:
         effects += action(transaction, given)
     return effects
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from ringfence.engine.effects import Arm, Deliver, Disarm, Effect, Send
+from ringfence.engine.effects import Arm, Deliver, Effect, Send
 from ringfence.engine.machine import (
     ClientTransaction,
     Machine,
@@ -26,6 +26,7 @@ class State(StrEnum):
 
 
 class Event(StrEnum):
+    REQUEST = "request from TU"
     TIMER_E = Timer.E
     TIMER_F = Timer.F
     TRANSPORT_ERROR = "transport error"
@@ -34,18 +35,20 @@ class Event(StrEnum):
     TIMER_K = Timer.K
 
 
-_STOP_E = (Disarm(Timer.E),)
+def send(transaction: RequestClient, given: object) -> tuple[Effect, ...]:
+    """Send, and start E and F (RFC 3261 section 17.1.2.2)."""
+    return (Send(transaction.request, transaction.flow), *transaction.times.f_and_e)
 
 
 def send_again(transaction: RequestClient, given: object) -> tuple[Effect, ...]:
     """Retransmit, and double timer E up to T2."""
     transaction.interval = min(2 * transaction.interval, transaction.times.t2)
-    return (Send(transaction.request, transaction.flow), Arm(Timer.E, transaction.interval))
+    return (Send(transaction.request, transaction.flow), Arm(Timer.E, transaction.interval, again=True))
 
 
 def send_slowly(transaction: RequestClient, given: object) -> tuple[Effect, ...]:
     """After a provisional response the request is repeated only to have the final one sent again."""
-    return (Send(transaction.request, transaction.flow), Arm(Timer.E, transaction.times.t2))
+    return (Send(transaction.request, transaction.flow), Arm(Timer.E, transaction.times.t2, again=True))
 
 
 def pass_up(transaction: RequestClient, response: Response) -> tuple[Effect, ...]:
@@ -55,11 +58,12 @@ def pass_up(transaction: RequestClient, response: Response) -> tuple[Effect, ...
 
 
 def linger(transaction: RequestClient, response: Response) -> tuple[Effect, ...]:
-    """Stop sending; K takes the place of F."""
-    return _STOP_E + transaction.times.k
+    """Stop sending; K takes the place of E and F."""
+    return transaction.times.k
 
 
 TABLE: Table = {
+    (State.TRYING, Event.REQUEST): (State.TRYING, send),
     (State.TRYING, Event.TIMER_E): (State.TRYING, send_again),
     (State.TRYING, Event.TIMER_F): (State.TERMINATED, time_out),
     (State.TRYING, Event.TRANSPORT_ERROR): (State.TERMINATED, transport_error),
@@ -74,6 +78,7 @@ TABLE: Table = {
 }
 
 ABSORBED = absorb(
+    ([State.PROCEEDING, State.COMPLETED], [Event.REQUEST], "happens once, on creation"),
     ([State.TRYING, State.PROCEEDING], [Event.TIMER_K], "not running in this state"),
     ([State.COMPLETED], [Event.TIMER_E, Event.TIMER_F], "a final response stops both"),
     ([State.COMPLETED], [Event.TRANSPORT_ERROR], "nothing is sent from here"),
@@ -91,12 +96,6 @@ class RequestClient(ClientTransaction):
     __slots__ = ()
 
     machine = MACHINE
+    rows = MACHINE.rows
     initial = State.TRYING
-
-    @classmethod
-    def event(cls, status: int) -> str:
-        return Event.PROVISIONAL if status < 200 else Event.FINAL
-
-    def start(self) -> tuple[Effect, ...]:
-        """Send, and start E and F (RFC 3261 section 17.1.2.2)."""
-        return (Send(self.request, self.flow), *self.times.ef)
+    events = (Event.PROVISIONAL, *[Event.FINAL] * 5)

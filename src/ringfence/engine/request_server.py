@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from ringfence.engine.effects import Disarm, Effect, Send
+from ringfence.engine.effects import Effect, Send
 from ringfence.engine.machine import Machine, ServerTransaction, Table, absorb, end, undelivered
 from ringfence.engine.timers import Timer
 from ringfence.message import Response, response_to
@@ -33,9 +33,6 @@ class Event(StrEnum):
     TIMER_J = Timer.J
 
 
-_STOP_100 = (Disarm(Timer.TRYING),)
-
-
 def promise_trying(transaction: RequestServer, given: object) -> tuple[Effect, ...]:
     """A 100 "after the amount of time it takes a client transaction's Timer E to be reset to T2", not
     before.
@@ -55,7 +52,7 @@ def send(transaction: RequestServer, response: Response) -> tuple[Effect, ...]:
 
 def linger(transaction: RequestServer, response: Response) -> tuple[Effect, ...]:
     transaction.drop_request()
-    return _STOP_100 + transaction.times.j
+    return transaction.times.j
 
 
 def stay_silent(transaction: RequestServer, response: Response) -> tuple[Effect, ...]:
@@ -111,10 +108,6 @@ class RequestServer(ServerTransaction):
     __slots__ = ()
 
     machine = MACHINE
+    rows = MACHINE.rows
     initial = State.TRYING
-
-    @classmethod
-    def event(cls, status: int) -> str:
-        if status < 200:
-            return Event.PROVISIONAL
-        return Event.TIMEOUT if status == 408 else Event.FINAL
+    events = (Event.PROVISIONAL, *[Event.FINAL] * 5)

@@ -41,11 +41,6 @@ class Timer(StrEnum):
 RETRANSMITTING = frozenset({Timer.A, Timer.E, Timer.G})
 """Timers after which the same message is sent again."""
 
-RESENDING = RETRANSMITTING | {Timer.TRYING}
-"""Timers that lead to a message. A transaction runs at most one of these, beside at most one of the
-others.
-"""
-
 MIN_D = 32.0
 """Timer D is "at least 32 seconds", since the T1 of the other side is not known (RFC 3261 section
 17.1.1.2).
@@ -74,32 +69,47 @@ class Timers:
 class Durations:
     """What to arm on entering a state, over a reliable or an unreliable transport; made once, used by all.
 
-    Named by the letters that are armed, so that a machine reads like the RFC's text. Over a reliable
-    transport A, E and G are not started, and D, I, J and K are zero.
+    Named by the letters that are armed, so that a machine reads like the RFC's text. The timer that ends the
+    wait comes before the one that sends again: see ``Arm``. Over a reliable transport A, E and G are not
+    started, and D, I, J and K are zero.
     """
 
-    __slots__ = ("ab", "cancelled", "d", "ef", "gh", "i", "j", "k", "l", "late_100", "m", "t1", "t2")
+    __slots__ = (
+        "b_and_a",
+        "cancelled",
+        "d",
+        "f_and_e",
+        "h_and_g",
+        "i",
+        "j",
+        "k",
+        "l",
+        "late_100",
+        "m",
+        "t1",
+        "t2",
+    )
 
     def __init__(self, timers: Timers, *, reliable: bool) -> None:
         give_up = 64 * timers.t1
         linger = 0.0 if reliable else 1.0
         self.t1 = timers.t1
         self.t2 = timers.t2
-        self.ab = (*_first(Timer.A, timers.t1, reliable), Arm(Timer.B, give_up))
+        self.b_and_a = (Arm(Timer.B, give_up), *_resend(Timer.A, timers, reliable))
         self.d = (Arm(Timer.D, max(MIN_D, give_up) * linger),)
         self.m = (Arm(Timer.M, give_up),)
         self.cancelled = (Arm(Timer.CANCEL, give_up),)
-        self.gh = (*_first(Timer.G, timers.t1, reliable), Arm(Timer.H, give_up))
+        self.h_and_g = (Arm(Timer.H, give_up), *_resend(Timer.G, timers, reliable))
         self.i = (Arm(Timer.I, timers.t4 * linger),)
         self.l = (Arm(Timer.L, give_up),)
-        self.ef = (*_first(Timer.E, timers.t1, reliable), Arm(Timer.F, give_up))
+        self.f_and_e = (Arm(Timer.F, give_up), *_resend(Timer.E, timers, reliable))
         self.k = (Arm(Timer.K, timers.t4 * linger),)
         self.j = (Arm(Timer.J, give_up * linger),)
-        self.late_100 = (Arm(Timer.TRYING, _time_until_t2(timers)),)
+        self.late_100 = (Arm(Timer.TRYING, _time_until_t2(timers), again=True),)
 
 
-def _first(timer: Timer, delay: float, reliable: bool) -> tuple[Arm, ...]:
-    return () if reliable else (Arm(timer, delay),)
+def _resend(timer: Timer, timers: Timers, reliable: bool) -> tuple[Arm, ...]:
+    return () if reliable else (Arm(timer, timers.t1, again=True),)
 
 
 def _time_until_t2(timers: Timers) -> float:
@@ -111,18 +121,12 @@ def _time_until_t2(timers: Timers) -> float:
     return elapsed or timers.t1
 
 
-class Deadline:
-    """One running timer. ``owner`` is None once it has fired or was stopped: a dead one holds nothing
-    alive.
-    """
+Deadline = list[Any]
+"""A running timer: when it is due, its owner, its name. The owner is None once it has fired or was stopped,
+so that a dead one holds nothing alive. A list, since making one takes 0.03 us, where an object of a class
+takes 0.11."""
 
-    __slots__ = ("at", "owner", "timer")
-
-    def __init__(self, at: float, owner: object, timer: Timer) -> None:
-        self.at = at
-        self.owner: object | None = owner
-        self.timer = timer
-
+_AT, _OWNER, _TIMER = 0, 1, 2
 
 MIN_DEAD = 64
 """Fewer stopped deadlines than this are not worth a compaction."""
@@ -149,41 +153,36 @@ class Deadlines:
         """Start a timer that falls due ``delay`` seconds after ``now``; ``now`` must not go back between
         calls.
         """
-        deadline = Deadline(now + delay, owner, timer)
+        deadline = [now + delay, owner, timer]
         queue = self._queues.get(delay)
         if queue is None:
             queue = self._queues[delay] = deque()
-            heappush(self._heap, (deadline.at, delay))
+            heappush(self._heap, (now + delay, delay))
         queue.append(deadline)
         self._size += 1
         return deadline
 
     def stop(self, deadline: Deadline) -> None:
         """Stop a timer; one that has fired or was stopped is left alone."""
-        if deadline.owner is None:
+        if deadline[_OWNER] is None:
             return
-        deadline.owner = None
+        deadline[_OWNER] = None
         self._dead += 1
         if self._dead > MIN_DEAD and self._dead * 2 > self._size:
             self._compact()
 
     def pop(self, now: float) -> tuple[Any, Timer] | None:
         """Take out the next timer that is due at ``now``: its owner and its name."""
-        heap = self._heap
-        while heap and heap[0][0] <= now:
-            delay = heap[0][1]
-            queue = self._queues[delay]
-            head = queue[0]
-            if head.owner is not None and head.at > now:
-                heapreplace(heap, (head.at, delay))  # the head that the heap knew was compacted away
-                continue
-            owner = head.owner
-            head.owner = None
-            self._drop_head(queue, delay)
-            if owner is not None:
-                return owner, head.timer
-            self._dead -= 1
-        return None
+        at = self.next()
+        if at is None or at > now:
+            return None
+        delay = self._heap[0][1]
+        queue = self._queues[delay]
+        deadline = queue[0]
+        owner = deadline[_OWNER]
+        deadline[_OWNER] = None
+        self._drop_head(queue, delay)
+        return owner, deadline[_TIMER]
 
     def next(self) -> float | None:
         """When the next running timer falls due, or None."""
@@ -192,11 +191,11 @@ class Deadlines:
             at, delay = heap[0]
             queue = self._queues[delay]
             head = queue[0]
-            if head.owner is None:
+            if head[_OWNER] is None:
                 self._dead -= 1
                 self._drop_head(queue, delay)
-            elif head.at > at:
-                heapreplace(heap, (head.at, delay))
+            elif head[_AT] > at:
+                heapreplace(heap, (head[_AT], delay))  # the head that the heap knew was compacted away
             else:
                 return at
         return None
@@ -206,19 +205,19 @@ class Deadlines:
         queue.popleft()
         self._size -= 1
         if queue:
-            heapreplace(self._heap, (queue[0].at, delay))
+            heapreplace(self._heap, (queue[0][_AT], delay))
         else:
             del self._queues[delay]
             heappop(self._heap)
 
     def _compact(self) -> None:
         for delay, queue in list(self._queues.items()):
-            live = deque(deadline for deadline in queue if deadline.owner is not None)
+            live = deque(deadline for deadline in queue if deadline[_OWNER] is not None)
             if live:
                 self._queues[delay] = live
             else:
                 del self._queues[delay]
-        self._heap = [(queue[0].at, delay) for delay, queue in self._queues.items()]
+        self._heap = [(queue[0][_AT], delay) for delay, queue in self._queues.items()]
         heapify(self._heap)
         self._size -= self._dead
         self._dead = 0
