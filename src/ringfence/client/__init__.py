@@ -1,0 +1,1 @@
+"""A user agent as a library: accounts, registrations, calls and their media, messages."""
