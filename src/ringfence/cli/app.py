@@ -12,7 +12,7 @@ from ringfence.cli.cert import cert
 from ringfence.cli.check import check
 from ringfence.cli.failure import debugging, explain, show
 from ringfence.cli.init import init
-from ringfence.cli.node import drain, reload, status
+from ringfence.cli.node import reload, status, stop
 from ringfence.cli.serve import serve
 from ringfence.cli.trace import trace
 from ringfence.cli.user import user
@@ -23,7 +23,7 @@ COMMANDS: Sequence[Callable[..., None]] = (
     check,
     status,
     reload,
-    drain,
+    stop,
     trace,
 )
 """One file for each. A new one is imported above and named here."""

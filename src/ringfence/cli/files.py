@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def make_private_directory(path: Path) -> None:
-    """Create a directory and those above it that are missing, for their owner only."""
+    """Create a directory that only its owner can enter, and those above it that are missing."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 

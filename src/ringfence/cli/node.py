@@ -1,14 +1,12 @@
-"""``ringfence status | reload | drain``: ask the running node, or steer it."""
+"""``ringfence status | reload | stop``: ask the running node, or steer it."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from ringfence.cli.options import ConfigOption, JsonOption, load_config
-from ringfence.cli.output import console, print_facts, print_json
-from ringfence.service.control_client import ask, stream
+from ringfence.cli.output import print_facts, print_json
+from ringfence.service.control_client import ask
 
 
 def status(config: ConfigOption = None, json: JsonOption = False) -> None:
@@ -26,20 +24,16 @@ def reload(config: ConfigOption = None, json: JsonOption = False) -> None:
     if json:
         print_json(facts)
     else:
-        print_facts(flat(facts or {"reloaded": True}))
+        print_facts(flat(facts))
 
 
-def drain(
-    seconds: Annotated[float, typer.Option(min=0, help="How long calls in progress are waited for.")] = 60.0,
-    config: ConfigOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Have the running node take no new calls, and stop when those in progress are over."""
-    for facts in stream(load_config(config).control_socket, "drain", seconds=seconds):
-        if json:
-            print_json(facts, lines=True)
-        else:
-            console().print(", ".join(f"{name} {value}" for name, value in flat(facts).items()), markup=False)
+def stop(config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Have the running node finish what it is doing and end."""
+    facts = ask(load_config(config).control_socket, "stop")
+    if json:
+        print_json(facts)
+    else:
+        print_facts(flat(facts))
 
 
 def flat(facts: dict[str, Any], prefix: str = "") -> dict[str, object]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import typer
+
 from ringfence.cli.options import ConfigOption, load_config
-from ringfence.service.problems import ConfigError
 
 
 def serve(config: ConfigOption = None) -> None:
-    """Run the node. SIGTERM stops it, SIGHUP has it read certificates and configuration again."""
+    """Run the node. SIGTERM and SIGINT stop it, SIGHUP has it read its certificates again."""
     loaded = load_config(config)
-    if missing := loaded.missing_files():
-        raise ConfigError(missing)
-    from ringfence.service.process import serve as run  # the whole node: other commands save the time
+    from ringfence.service import process  # the whole node: other commands save the time
 
-    run(loaded)
+    raise typer.Exit(process.serve(loaded))

@@ -1,0 +1,212 @@
+"""The rules of `ringfence check`, each against a domain that `ringfence init` has made."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from ringfence.security.authority import DAY, Authority, new_key
+from ringfence.security.pem import chain_pem, crl_pem, key_pem
+from ringfence.service.checks import RULES, Severity, examine
+from ringfence.service.config import Config
+from ringfence.store.migrate import upgrade
+
+NOW = time.time()
+
+
+class Domain:
+    """A domain on disk, as a test wants it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.directory.chmod(0o700)
+        self.authority = Authority.create("CA", now=NOW - 10 * DAY, serial=1)
+        for name in ("tls", "data"):
+            (directory / name).mkdir(0o700)
+        self.write("data/secret.key", os.urandom(64))
+        self.write("tls/ca.pem", chain_pem([self.authority.certificate]))
+        self.certify(["example.org"])
+        upgrade(f"sqlite:///{directory}/data/ringfence.db")
+
+    def write(self, name: str, data: bytes) -> None:
+        (self.directory / name).write_bytes(data)
+        (self.directory / name).chmod(0o600)
+
+    def certify(
+        self, names: list[str], *, authority: Authority | None = None, days: float = 300, now: float = NOW
+    ) -> None:
+        key = new_key()
+        certificate = (authority or self.authority).issue_server(
+            key.public_key(), names, now=now, serial=2, lifetime=days * DAY
+        )
+        self.write("tls/server.pem", chain_pem([certificate]))
+        self.write("tls/server.key", key_pem(key))
+
+    def config(self, text: str = "", listen: str = "tls") -> Config:
+        self.write(
+            "ringfence.toml",
+            f'[domain]\nname = "example.org"\n[[listen]]\ntransport = "{listen}"\nport = 5061\n{text}'.encode(),
+        )
+        return Config.load(self.directory / "ringfence.toml")
+
+    def findings(self, text: str = "", listen: str = "tls") -> list[str]:
+        return [f"{severity} {problem}" for severity, problem in examine(self.config(text, listen))]
+
+
+@pytest.fixture
+def domain(tmp_path: Path) -> Domain:
+    return Domain(tmp_path)
+
+
+def test_a_good_domain_has_nothing_to_remark_on(domain: Domain) -> None:
+    assert domain.findings() == []
+
+
+def only(findings: list[str]) -> str:
+    (finding,) = findings
+    return finding
+
+
+def test_an_open_relay_is_an_error_that_names_the_line(domain: Domain) -> None:
+    finding = only(domain.findings('[security]\nchallenge = "none"\n'))
+    assert finding.startswith("error ringfence.toml line 7: security.challenge: anybody may call as anybody")
+    assert finding.endswith('write challenge = "first"')
+
+
+def test_md5_is_remarked_on(domain: Domain) -> None:
+    finding = only(domain.findings('[security]\nalgorithms = ["SHA-256", "MD5"]\n'))
+    assert finding.startswith("warning ringfence.toml line 7: security.algorithms: MD5 is offered")
+
+
+def test_long_nonces_are_remarked_on(domain: Domain) -> None:
+    assert "nonces live longer" in only(domain.findings("[security]\nnonce_lifetime_seconds = 100000.0\n"))
+
+
+def test_a_plaintext_port_is_remarked_on_unless_only_this_machine_reaches_it(domain: Domain) -> None:
+    text = '[[listen]]\ntransport = "udp"\nport = 5060\n'
+    assert only(domain.findings(text)).startswith(
+        "warning ringfence.toml line 7: listen.transport: udp 5060 is plaintext"
+    )
+    assert domain.findings(text + 'host = "127.0.0.1"\n') == []
+    assert domain.findings(text + "[security]\nrequire_tls = true\n") == []
+
+
+def test_no_tls_at_all_is_remarked_on(domain: Domain) -> None:
+    assert any("no port has TLS" in each for each in domain.findings(listen="udp"))
+
+
+def test_a_certificate_that_has_expired_or_will(domain: Domain) -> None:
+    domain.certify(["example.org"], now=NOW - 5 * DAY, days=4)
+    assert "tls/server.pem has expired; run ringfence cert renew" in only(domain.findings())
+    domain.certify(["example.org"], days=10)
+    finding = only(domain.findings())
+    assert finding.startswith("warning ")
+    assert "expires in 10 days" in finding
+
+
+@pytest.mark.rfc("5922", "7.1")
+def test_a_certificate_has_to_name_every_domain(domain: Domain) -> None:
+    domain.certify(["sip.example.org"])
+    assert "does not name the domain example.org" in only(domain.findings())
+
+
+def test_a_certificate_of_another_ca_of_the_same_name(domain: Domain) -> None:
+    domain.certify(["example.org"], authority=Authority.create("CA", now=NOW - DAY, serial=1))
+    assert "tls/server.pem is not signed by" in only(domain.findings())
+
+
+def test_a_certificate_of_a_public_ca_is_not_held_against_the_private_one(domain: Domain) -> None:
+    domain.certify(["example.org"], authority=Authority.create("Public CA", now=NOW - DAY, serial=1))
+    assert domain.findings() == []
+
+
+def test_a_key_of_another_certificate(domain: Domain) -> None:
+    domain.write("tls/server.key", key_pem(new_key()))
+    assert "the private key is not that of the certificate" in only(domain.findings())
+
+
+def test_files_that_can_not_be_read(domain: Domain) -> None:
+    domain.write("tls/server.pem", b"nonsense")
+    domain.write("tls/ca.pem", b"nonsense")
+    assert "tls.certificate" in only(domain.findings())
+    domain.certify(["example.org"])
+    assert "tls.ca" in only(domain.findings())
+
+
+def test_files_that_are_missing(domain: Domain) -> None:
+    (domain.directory / "tls/server.key").unlink()
+    (domain.directory / "data/secret.key").unlink()
+    (domain.directory / "data/ringfence.db").unlink()
+    found = domain.findings()
+    assert [each.partition(": ")[2].partition(":")[0] for each in found] == [
+        "tls.key",
+        "security.secret",
+        "database.url",
+    ]
+    assert not (domain.directory / "data/ringfence.db").exists()
+
+
+def test_a_revocation_list_that_has_run_out(domain: Domain) -> None:
+    text = '[tls]\ncrl = ["tls/crl.pem"]\n'
+    domain.write("tls/crl.pem", crl_pem(domain.authority.revoke([], now=NOW - 5 * DAY, lifetime=DAY)))
+    assert "tls/crl.pem ran out on " in only(domain.findings(text))
+    domain.write("tls/crl.pem", b"nonsense")
+    assert "not a PEM revocation list" in only(domain.findings(text))
+    domain.write("tls/crl.pem", crl_pem(domain.authority.revoke([], now=NOW)))
+    assert domain.findings(text) == []
+
+
+def test_a_peer_as_large_as_the_internet_is_an_open_relay(domain: Domain) -> None:
+    peer = '[[peer]]\nname = "all"\naddresses = ["{}"]\n'
+    for network in ("0.0.0.0/0", "10.0.0.0/8", "::/0", "2001:db8::/32"):
+        assert "an open relay" in only(domain.findings(peer.format(network)))
+    for network in ("192.0.2.1", "192.0.2.0/24", "2001:db8::/48", "2001:db8::1"):
+        assert domain.findings(peer.format(network)) == []
+
+
+def test_a_peer_that_is_believed_by_its_address_alone(domain: Domain) -> None:
+    peer = '[[peer]]\nname = "carrier"\naddresses = ["192.0.2.1"]\ntrusted = true\n'
+    assert "carrier is believed by its address alone" in only(domain.findings(peer))
+    assert domain.findings(peer + 'transport = "tls"\n') == []
+
+
+def test_data_that_is_open_to_others(domain: Domain) -> None:
+    (domain.directory / "data").chmod(0o755)
+    assert f"run chmod 700 {domain.directory}/data" in only(domain.findings())
+
+
+def test_a_configuration_that_others_can_change(domain: Domain) -> None:
+    config = domain.config()
+    config.file.chmod(0o666)
+    assert any("can change the configuration" in problem.reason for _, problem in examine(config))
+
+
+def test_metrics_for_everybody(domain: Domain) -> None:
+    assert "to anybody who can reach it" in only(domain.findings('[metrics]\nlisten = "0.0.0.0:9090"\n'))
+    assert domain.findings('[metrics]\nlisten = ""\n') == []
+
+
+def test_policy_that_is_not_there(domain: Domain) -> None:
+    text = '[policy]\nsteps = [\n  "os.path:join",\n  "os.path:absent",\n  "absent_package:step",\n  "os:sep",\n]\n'
+    found = domain.findings(text)
+    assert [each.partition(":")[0] for each in found] == [
+        f"error ringfence.toml line {line}" for line in (9, 10, 11)
+    ]
+
+
+def test_a_database_of_no_schema(domain: Domain) -> None:
+    domain.write("data/ringfence.db", b"")
+    assert "the database has the schema of no version" in only(domain.findings())
+    domain.write("data/ringfence.db", b"not a database at all, but a text" * 100)
+    assert only(domain.findings()).startswith("error ")
+
+
+def test_errors_come_first(domain: Domain) -> None:
+    text = '[security]\nalgorithms = ["MD5"]\n[[peer]]\nname = "all"\naddresses = ["0.0.0.0/0"]\n'
+    severities = [severity for severity, _ in examine(domain.config(text))]
+    assert severities == [Severity.ERROR, Severity.WARNING]
+
+
+def test_every_rule_says_what_it_is_for() -> None:
+    assert all(rule.__doc__ for rule in RULES)

@@ -1,0 +1,70 @@
+"""Metrics: what Prometheus reads is what was counted."""
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from ringfence.service.metrics import LATENCY_BOUNDS, MAX_SERIES, Metrics, method_label, status_label
+
+
+def read(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
+    families = text_string_to_metric_families(metrics.render().decode())
+    return {
+        (sample.name, tuple(sample.labels.values())): sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name.startswith("ringfence_")
+    }
+
+
+def test_what_was_counted_is_read() -> None:
+    metrics = Metrics()
+    metrics.requests["INVITE", "forwarded"] += 1
+    metrics.requests["INVITE", "forwarded"] += 2
+    metrics.requests["REGISTER", "challenged"] += 1
+    metrics.challenges["stale",] += 1
+    found = read(metrics)
+    assert found["ringfence_requests_total", ("INVITE", "forwarded")] == 3
+    assert found["ringfence_requests_total", ("REGISTER", "challenged")] == 1
+    assert found["ringfence_challenges_total", ("stale",)] == 1
+
+
+def test_two_nodes_in_a_process_count_apart() -> None:
+    one, other = Metrics(), Metrics()
+    one.dns["answered",] += 1
+    assert ("ringfence_dns_total", ("answered",)) not in read(other)
+
+
+def test_what_others_hold_is_asked_for_when_it_is_read() -> None:
+    metrics = Metrics()
+    flows = {("TLS",): 2}
+    metrics.read("gauge", "ringfence_flows", "Open connections", ("transport",), lambda: flows)
+    assert read(metrics)["ringfence_flows", ("TLS",)] == 2
+    flows["TLS",] = 5
+    assert read(metrics)["ringfence_flows", ("TLS",)] == 5
+
+
+def test_a_latency_falls_into_its_bucket_and_those_above() -> None:
+    metrics = Metrics()
+    for seconds in (0.0001, 0.003, 0.003, 100.0):
+        metrics.handling.observe(seconds)
+    found = read(metrics)
+    assert found["ringfence_handling_seconds_bucket", ("0.0005",)] == 1
+    assert found["ringfence_handling_seconds_bucket", ("0.0025",)] == 1
+    assert found["ringfence_handling_seconds_bucket", ("0.005",)] == 3
+    assert found["ringfence_handling_seconds_bucket", (str(LATENCY_BOUNDS[-1]),)] == 3
+    assert found["ringfence_handling_seconds_bucket", ("+Inf",)] == 4
+    assert found["ringfence_handling_seconds_count", ()] == 4
+    assert found["ringfence_handling_seconds_sum", ()] == 100.0061
+
+
+def test_a_peer_can_not_make_series() -> None:
+    assert method_label("INVITE") == "INVITE"
+    assert method_label("X" * 100) == "other"
+    assert status_label(486) == "4xx"
+    metrics = Metrics()
+    for number in range(MAX_SERIES + 10):
+        metrics.malformed[str(number),] += 1
+    assert sum(name == "ringfence_malformed_total" for name, _ in read(metrics)) == MAX_SERIES
+
+
+def test_the_version_is_told() -> None:
+    assert any(name == "ringfence_build_info" for name, _ in read(Metrics()))
