@@ -29,7 +29,6 @@ from ringfence.service.sections import (
     Limits,
     Listen,
     Log,
-    Many,
     MetricsSection,
     NodeSection,
     Peer,
@@ -42,6 +41,7 @@ from ringfence.service.sections import (
     Tls,
     Websocket,
 )
+from ringfence.service.values import Many
 
 CONFIG_NAME = "ringfence.toml"
 MAX_CONFIG_BYTES = 1_000_000
