@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
+from base64 import b64encode, urlsafe_b64encode
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringfence.message import PeerError, Request, parse, parse_uri
+from ringfence.message.fields import date
+from ringfence.message.multipart import join, make_entity
 from ringfence.security import passport
 from ringfence.security.canonical import NumberPlan, Party
 from ringfence.security.chains import ChainFlaw
-from ringfence.security.date import format_date
 from ringfence.security.findings import Policy
 from ringfence.security.identity import (
     MAX_IDENTITIES,
@@ -26,6 +28,7 @@ from ringfence.security.identity import (
     sign_request,
     write_identity,
 )
+from ringfence.security.mediakeys import media_keys
 from ringfence.security.passport import Flaw
 from ringfence.security.replay import ReplayWindow
 from ringfence.security.tnauth import Credential, ScopeFlaw, credential_from
@@ -39,6 +42,10 @@ ALICE, BOB = Party("uri", "sip:alice@example.net"), Party("uri", "sip:bob@exampl
 FINGERPRINT = (
     "4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB:3E:4B:65:2E:7D:46:3F:54:42:CD:54:F1"
 )
+
+
+def format_date(seconds: float) -> str:
+    return date.format_date(datetime.fromtimestamp(seconds, UTC))
 
 
 def credential(pair: Pair) -> Credential:
@@ -362,6 +369,22 @@ def test_media_keys_are_bound_to_the_caller(compact: bool) -> None:
     assert verify_request(request, KNOWN, NOW).status == 438
     request.set_body(SDP.partition("a=fingerprint")[0].encode(), "application/sdp")
     assert verify_request(request, KNOWN, NOW).status == 438
+
+
+def test_media_keys_are_found_in_any_part_and_encoding() -> None:
+    plain, coded = (
+        make_entity("application/sdp", SDP.encode()),
+        b64encode(SDP.replace("4A:AD", "AA:AD").encode()),
+    )
+    other = make_entity("application/sdp", coded, ("Content-Transfer-Encoding", "base64"))
+    text = make_entity("text/plain", b"\na=fingerprint:sha-256 00:00\n")
+    whole = join([text, plain, other], "boundary")
+    request = invite()
+    request.set_body(whole.body, str(whole.media_type))
+    assert media_keys(request) == [
+        ("sha-256", FINGERPRINT),
+        ("sha-256", FINGERPRINT.replace("4A:AD", "AA:AD")),
+    ]
 
 
 @pytest.mark.rfc("8224", "4.1")

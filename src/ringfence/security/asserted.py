@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ringfence.message.address import NameAddr
 from ringfence.message.errors import PeerError
-from ringfence.message.fields import P_ASSERTED_IDENTITY, P_PREFERRED_IDENTITY
+from ringfence.message.fields import P_ASSERTED_IDENTITY, P_PREFERRED_IDENTITY, PRIVACY
 from ringfence.message.headers import Headers
 from ringfence.message.message import Message, Request
 from ringfence.message.uri import SipUri, TelUri, Uri
@@ -137,13 +137,12 @@ def from_flaws(request: Request, identities: Iterable[NameAddr], plan: NumberPla
 
 
 def privacy_values(headers: Headers) -> frozenset[str]:
-    """The priv-values of the Privacy header field, lower case (RFC 3323 section 4.2)."""
-    return frozenset(
-        word.strip(" \t").lower()
-        for value in headers.values("Privacy")
-        for word in value.split(";")
-        if word.strip(" \t")
-    )
+    """The priv-values of the Privacy header field, lower case (RFC 3323 section 4.2).
+
+    Raises:
+        PeerError: 400 when it is malformed: nobody may guess what the caller wanted kept private.
+    """
+    return frozenset(word for values in headers.every(PRIVACY) for word in values)
 
 
 def leave(message: Message, *, trusted: bool, keep_by_default: bool = True) -> Asserted:
@@ -153,7 +152,7 @@ def leave(message: Message, *, trusted: bool, keep_by_default: bool = True) -> A
     callers who said nothing about privacy; the RFC recommends keeping.
 
     Raises:
-        PeerError: 400 when a P-Asserted-Identity is malformed.
+        PeerError: 400 when a P-Asserted-Identity or the Privacy is malformed.
     """
     values, ignored = usable(message.headers.every(P_ASSERTED_IDENTITY))
     if trusted or not values:

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ringfence.message.errors import PeerError
+from ringfence.message.fields import DATE
 from ringfence.message.message import Request
 from ringfence.message.uri import Uri
 from ringfence.security import passport as passports
 from ringfence.security.canonical import NO_PLAN, NumberPlan, Party, identity_of
 from ringfence.security.claims import claims_for, header_for
-from ringfence.security.date import parse_date
 from ringfence.security.findings import Finding
 from ringfence.security.identity import (
     IdentityFlaw,
@@ -157,9 +157,9 @@ def _readable(request: Request, header: IdentityHeader, plan: NumberPlan) -> Pas
         token = passports.parse(header.token)
     except PeerError:
         return None
-    date = request.headers.get("Date")
+    date = request.headers.first(DATE)
     if not token.compact or date is None:
         return token
     orig, dest = identity_of(request.from_.uri, plan), identity_of(request.to.uri, plan, destination=True)
-    claims = claims_for(orig, [dest], parse_date(date))
+    claims = claims_for(orig, [dest], int(date.timestamp()))
     return token.rebuilt(header_for(header.info), claims)

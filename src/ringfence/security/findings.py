@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ringfence.message.errors import PeerError
+from ringfence.message.fields import DATE
 from ringfence.message.message import Request
 from ringfence.message.uri import Uri
 from ringfence.security import passport as passports
 from ringfence.security.canonical import NO_PLAN, NumberPlan, Party, identity_of
 from ringfence.security.claims import claims_for, mky_of
-from ringfence.security.date import parse_date
 from ringfence.security.identity import (
     IdentityFlaw,
     IdentityHeader,
@@ -78,12 +78,12 @@ def facts_of(request: Request, policy: Policy, asserted: Iterable[Uri] = ()) -> 
     Raises:
         PeerError: 400 when From, To or Date are malformed.
     """
-    date = request.headers.get("Date")
+    date = request.headers.first(DATE)
     sources = (request.from_.uri, *asserted)
     return Facts(
         tuple((identity_of(uri, policy.plan), uri) for uri in sources),
         identity_of(request.to.uri, policy.plan, destination=True),
-        None if date is None else parse_date(date),
+        None if date is None else int(date.timestamp()),
         tuple(media_keys(request)),
     )
 

@@ -10,19 +10,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ringfence.message import grammar
 from ringfence.message.errors import PeerError
+from ringfence.message.fields import DATE, IDENTITY
+from ringfence.message.fields.date import format_date
 from ringfence.message.message import Message, Request
 from ringfence.message.uri import Uri
 from ringfence.security import passport as passports
 from ringfence.security.canonical import NO_PLAN, NumberPlan, Party, identity_of
 from ringfence.security.claims import claims_for, header_for
-from ringfence.security.date import format_date, parse_date
 from ringfence.security.mediakeys import media_keys
 from ringfence.security.passport import FRESHNESS
 from ringfence.security.reasons import Reason, Reasons
@@ -61,12 +62,6 @@ class IdentityHeader(NamedTuple):
     flaws: Reasons
 
 
-# signed-identity-digest SEMI ident-info *( SEMI ident-info-params ). RFC 8224 section 4 prints the alphabet
-# of base64, where RFC 8225 needs base64url; the order of the parameters is not enforced.
-_VALUE = r"<[^<>]*>|" + grammar.QUOTED + r'|[^\s;,"<>]+'
-_PARAMS = rf"[ \t]*;[ \t]*({grammar.TOKEN})(?:[ \t]*=[ \t]*({_VALUE}))?"
-_HEADER = re.compile(rf"([A-Za-z0-9+/_.=-]+)((?:{_PARAMS})*)[ \t]*", re.DOTALL).fullmatch
-_PARAM = re.compile(_PARAMS, re.DOTALL).findall
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"]+").fullmatch
 
 
@@ -87,20 +82,14 @@ def parse_identity(text: str) -> IdentityHeader:
     if text.startswith('"'):
         # RFC 4474 put a quoted RSA-SHA1 signature here, and its certificate in Identity-Info.
         return _flawed(IdentityFlaw.LEGACY, "a signature in the form of RFC 4474, which RFC 8224 replaced")
-    match = _HEADER(text)
-    if match is None:
-        return _flawed(IdentityFlaw.SYNTAX, f"not an Identity header field: {text[:40]!r}")
-    params: dict[str, str] = {}
-    for name, value in _PARAM(match[2]):
-        if params.setdefault(name.lower(), value) is not value:
-            return _flawed(IdentityFlaw.SYNTAX, f"the parameter {name[:20]} stands twice")
+    try:
+        token, info, params = IDENTITY.parse(text)
+    except PeerError as error:
+        return _flawed(IdentityFlaw.SYNTAX, error.reason)
     flaws: Reasons = ()
-    info = params.get("info", "")
-    if info[:1] + info[-1:] != "<>" or not _ABSOLUTE(info[1:-1]):
+    if not _ABSOLUTE(info):
         flaws = (Reason(IdentityFlaw.INFO, "info is missing or holds no absolute URI"),)
-        info = "<>"
-    ppt = grammar.unquote(params["ppt"]) if "ppt" in params else None
-    return IdentityHeader(match[1], info[1:-1], grammar.unquote(params.get("alg", "ES256")), ppt, flaws)
+    return IdentityHeader(token, info, params.get("alg") or "ES256", params.get("ppt"), flaws)
 
 
 def _flawed(code: IdentityFlaw, detail: str) -> IdentityHeader:
@@ -156,10 +145,10 @@ def sign_request(
         PeerError: 403 "Stale Date" when the Date is not fresh, 400 when From, To or Date are malformed.
     """
     fields: list[tuple[str, str]] = []
-    date = request.headers.get("Date")
-    iat = int(now) if date is None else parse_date(date)
+    date = request.headers.first(DATE)
+    iat = int(now if date is None else date.timestamp())
     if date is None:
-        fields.append(("Date", format_date(now)))
+        fields.append(("Date", format_date(datetime.fromtimestamp(iat, UTC))))
     elif abs(iat - now) > freshness:
         raise PeerError(403, "Stale Date", header="Date")
     source = request.from_.uri if asserted is None else asserted
