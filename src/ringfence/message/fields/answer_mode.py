@@ -1,0 +1,10 @@
+"""Answer-Mode and Priv-Answer-Mode (RFC 5373), Refer-Sub (RFC 4488), both one word with parameters."""
+
+from __future__ import annotations
+
+from ringfence.message.fields.field import field
+from ringfence.message.fields.valued import parse_valued, valued
+
+ANSWER_MODE = field("Answer-Mode", parse_valued)
+PRIV_ANSWER_MODE = field("Priv-Answer-Mode", parse_valued)
+REFER_SUB = field("Refer-Sub", valued("(?i:true|false)", "true or false"))

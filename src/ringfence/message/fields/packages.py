@@ -1,0 +1,10 @@
+"""Info packages and feature capabilities: Info-Package, Recv-Info (RFC 6086), Feature-Caps (RFC 6809)."""
+
+from __future__ import annotations
+
+from ringfence.message.fields.field import field
+from ringfence.message.fields.valued import parse_star, parse_valued
+
+INFO_PACKAGE = field("Info-Package", parse_valued)
+RECV_INFO = field("Recv-Info", parse_valued, many=True, empty=True)
+FEATURE_CAPS = field("Feature-Caps", parse_star, many=True)
