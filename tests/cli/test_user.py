@@ -42,6 +42,16 @@ def test_an_address_is_taken_as_people_write_it(domain: Shell, text: str) -> Non
     assert list(listed(domain)) == ["sip:alice@example.org"]
 
 
+def test_an_alias_of_the_domain_has_the_same_users(domain: Shell) -> None:
+    path = domain.directory / "ringfence.toml"
+    text = path.read_text().replace(
+        'name = "example.org"', 'name = "example.org"\naliases = ["example.com"]', 1
+    )
+    path.write_text(text)
+    assert domain.type("user", "add", "alice@example.com", "--json").json["aor"] == "sip:alice@example.org"
+    assert domain.type("user", "add", "alice@example.org").code == 1
+
+
 def test_the_password_is_shown_once_and_only_its_digests_are_kept(domain: Shell) -> None:
     shown = domain.type("user", "add", "alice", "--json").json
     account = stored(domain, "sip:alice@example.org")
@@ -55,7 +65,10 @@ def test_the_password_is_shown_once_and_only_its_digests_are_kept(domain: Shell)
 
 
 def test_md5_is_kept_only_where_it_is_asked_for(domain: Shell) -> None:
-    domain.type("user", "add", "old", "--password", "-", "--allow-md5", stdin="a long enough secret\n")
+    result = domain.type(
+        "user", "add", "old", "--password", "-", "--allow-md5", stdin="a long enough secret\n"
+    )
+    assert "MD5 is not offered" in result.err
     account = stored(domain, "sip:old@example.org")
     assert account is not None
     assert account.credentials["MD5"] == make_ha1("old", "example.org", "a long enough secret", Algorithm.MD5)
@@ -117,6 +130,7 @@ def test_an_account_is_added_once(domain: Shell) -> None:
         ("alice@example.org:5060", "is not the address of a user"),
         ("", "is no"),
         ("a b@example.org", "is no address"),
+        ("alice:secret@example.org", "is not the address of a user"),
     ],
 )
 def test_what_is_no_address_here_is_refused(domain: Shell, text: str, reason: str) -> None:

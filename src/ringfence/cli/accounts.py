@@ -35,7 +35,10 @@ GROUPS, GROUP_LETTERS = 4, 5
 
 
 def parse_address(text: str, config: Config) -> SipUri:
-    """An address-of-record of this domain, from ``sip:u@d``, ``sips:u@d``, ``u@d`` or ``u`` alone."""
+    """The address of an account, from ``sip:u@d``, ``sips:u@d``, ``u@d`` or ``u`` alone.
+
+    An alias of the domain has the same users, so that their accounts are kept under the domain's name.
+    """
     scheme, colon, _ = text.partition(":")
     whole = text if colon and scheme.lower() in ("sip", "sips") else f"sip:{text}"
     if "@" not in whole:
@@ -44,13 +47,13 @@ def parse_address(text: str, config: Config) -> SipUri:
         uri = parse_uri(whole)
     except PeerError as error:
         raise Failure(Exit.BAD_DATA, f"{text} is no address: {error.reason}", "write user@domain") from None
-    if not isinstance(uri, SipUri) or not uri.user or uri.port or uri.params or uri.headers:
+    if not isinstance(uri, SipUri) or not uri.user or uri.password or uri.port or uri.params or uri.headers:
         raise Failure(Exit.BAD_DATA, f"{text} is not the address of a user", "write user@domain")
     if uri.host not in config.domains:
         known = ", ".join(sorted(config.domains))
         fix = f"domains here: {known}; add others to domain.aliases in {config.file}"
         raise Failure(Exit.BAD_DATA, f"{uri.host} is not a domain of this node", fix)
-    return uri
+    return uri.replace(host=config.domain.name)
 
 
 def user_of(uri: SipUri) -> str:
@@ -103,10 +106,14 @@ def _prompt(subject: str) -> str:
     return password
 
 
-def credentials(user: str, realm: str, password: str, *, md5: bool) -> Mapping[str, str]:
+def credentials(user: str, config: Config, password: str, *, md5: bool) -> Mapping[str, str]:
     """What is stored of a password: H(A1) for each algorithm that the account may use."""
+    if md5 and Algorithm.MD5 not in config.security.algorithms:
+        remark(
+            f'MD5 is not offered: add "MD5" to security.algorithms in {config.file} for phones that need it.'
+        )
     algorithms = [Algorithm.SHA_512_256, Algorithm.SHA_256, *([Algorithm.MD5] if md5 else [])]
-    return {str(algorithm): make_ha1(user, realm, password, algorithm) for algorithm in algorithms}
+    return {str(algorithm): make_ha1(user, config.realm, password, algorithm) for algorithm in algorithms}
 
 
 @asynccontextmanager

@@ -81,7 +81,7 @@ def add(
         uri.aor,
         name,
         loaded.realm,
-        credentials(name, loaded.realm, secret, md5=allow_md5),
+        credentials(name, loaded, secret, md5=allow_md5),
         tuple(parse_address(each, loaded).aor for each in alias or ()),
         _rights(Rights(), allow, deny, max_calls, max_registrations),
         display_name,
@@ -146,7 +146,7 @@ def passwd(
     secret, made = read_password(password, uri.aor)
 
     def change(account: Account) -> Account:
-        stored = credentials(account.user, loaded.realm, secret, md5=allow_md5)
+        stored = credentials(account.user, loaded, secret, md5=allow_md5)
         return replace(account, realm=loaded.realm, credentials=stored)
 
     account = _run(loaded, lambda database: _update(database, uri.aor, change))
