@@ -64,16 +64,25 @@ def test_a_run_that_fails_leaves_nothing(shell: Shell, monkeypatch: pytest.Monke
 
 
 def test_the_certificate_proves_the_domain_and_every_host(shell: Shell) -> None:
-    names = ("--host", "sip.example.org", "--host", "192.0.2.1", "--host", "pbx.example.com")
+    names = (
+        "--host",
+        "sip.example.org",
+        "--host",
+        "192.0.2.1",
+        "--host",
+        "pbx.example.com",
+        "--host",
+        "2001:db8::1",
+    )
     assert shell.type("init", "example.org", *names).code == 0
     chain = read_chain((shell.directory / "tls/server.pem").read_bytes())
     check_pair(chain[0], read_key((shell.directory / "tls/server.key").read_bytes()))
     anchors = read_chain((shell.directory / "tls/ca.pem").read_bytes())
-    for name in ("example.org", "sip.example.org", "192.0.2.1", "pbx.example.com"):
+    for name in ("example.org", "sip.example.org", "192.0.2.1", "pbx.example.com", "[2001:db8::1]"):
         assert judge_domain(chain, anchors, time.time(), name).reasons == ()
     assert matches_domain(chain[0], "example.com") is Match.OTHER_DOMAIN
     config = Config.load(shell.directory / "ringfence.toml")
-    assert config.node.advertise == ("sip.example.org", "192.0.2.1", "pbx.example.com")
+    assert config.node.advertise == ("sip.example.org", "192.0.2.1", "pbx.example.com", "2001:db8::1")
 
 
 def test_the_administrator_signs_in_with_the_password_that_was_shown(shell: Shell) -> None:

@@ -98,7 +98,8 @@ def prove(authority: Authority, certificate: x509.Certificate, names: Iterable[s
     The CA may be limited to the domains that it was made for (RFC 5280 section 4.2.1.10).
     """
     for name in names:
-        judged = judge_domain([certificate], [authority.certificate], time.time(), name, usages=WEB_USAGES)
+        host = f"[{name}]" if ":" in name else name  # as a SIP URI writes an IPv6 address
+        judged = judge_domain([certificate], [authority.certificate], time.time(), host, usages=WEB_USAGES)
         if judged.reasons:
             why = "; ".join(reason.detail for reason in judged.reasons)
             fix = "this CA speaks for the names that it was made for: see ringfence cert list"

@@ -101,7 +101,8 @@ def _expiry(config: Config, key: KeyPath, path: Path, chain: list[x509.Certifica
 
 def _names(config: Config, key: KeyPath, path: Path, leaf: x509.Certificate) -> Iterator[Finding]:
     for domain in sorted(config.domains):
-        if not matches_domain(leaf, domain).matched:
+        host = f"[{domain}]" if ":" in domain else domain  # as a SIP URI writes an IPv6 address
+        if not matches_domain(leaf, host).matched:
             reason = f"{path} does not name the domain {domain}: other domains refuse to connect (RFC 5922)"
             yield _error(config, key, reason, f"run ringfence cert issue {domain}, or have one issued for it")
 
