@@ -10,7 +10,7 @@ from ringfence.message.errors import PeerError
 from ringfence.message.fields.field import field
 
 # r-value = namespace "." r-priority, each a token without a dot
-_PART = grammar.TOKEN.replace(r"\.", "")
+_PART = grammar.TOKEN.replace(".", "")
 _value = re.compile(rf"({_PART})\.({_PART})").fullmatch
 
 
