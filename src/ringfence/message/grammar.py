@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from ipaddress import IPv6Address
 
 from ringfence.message.errors import PeerError
@@ -80,6 +81,7 @@ def unescape(text: str) -> str:
     return data.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
+@lru_cache(8192)
 def valid_host(text: str) -> bool:
     """Whether the text is a hostname, an IPv4 address or a bracketed IPv6 address (RFC 3261 section 25.1)."""
     if not text or not host(text):

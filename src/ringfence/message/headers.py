@@ -59,15 +59,14 @@ class Headers:
     @classmethod
     def received(cls, names: list[str], lines: list[str]) -> Headers:
         """Made by the parser from lines that it has checked."""
-        self = cls.__new__(cls)
+        self = Headers()
         self._names = names
         self._lines = lines
-        self._typed = None
         return self
 
     def copy(self) -> Headers:
         """An independent copy; typed views are shared, since they are immutable."""
-        new = Headers.__new__(Headers)
+        new = Headers()
         new._names = self._names.copy()
         new._lines = self._lines.copy()
         new._typed = self._typed.copy() if self._typed else None
@@ -223,15 +222,27 @@ class Headers:
         name = field.name
         if name in typed:
             return typed[name]  # type: ignore[no-any-return]
-        text = self.get(name)
-        if text is not None and field.many and (not text or "," in text):
-            parts = _parts(field, text)
-            text = parts[0] if parts else None
-            if text is None and self._names.count(name) > 1:  # "Supported:" and then one that is not empty
-                return next(iter(self.every(field)), None)
-        value = None if text is None else read(field, text)
+        names = self._names
+        if name not in names:
+            typed[name] = None
+            return None
+        line = self._lines[names.index(name)]
+        text = line[line.index(":") + 1 :].strip(" \t")
+        value = (
+            self._read_first(field, text) if "," in text or "\r" in text or not text else read(field, text)
+        )
         typed[name] = value
         return value
+
+    def _read_first(self, field: Field[T], text: str) -> T | None:
+        """The less usual first value: in a list, folded, or empty."""
+        text = grammar.unfold(text)
+        if field.many:
+            parts = _parts(field, text)
+            if not parts and self._names.count(field.name) > 1:  # "Supported:" and then one that is not empty
+                return next(iter(self.every(field)), None)
+            return read(field, parts[0]) if parts else None
+        return read(field, text)
 
     def every(self, field: Field[T]) -> list[T]:
         """All values, read; comma lists are split where the field is one. Do not change the list."""

@@ -146,7 +146,8 @@ def _request_line(line: str, headers: Headers) -> tuple[Request, PeerError | Non
 
 
 def _body(data: bytes, start: int, headers: Headers) -> bytes:
-    if "Content-Length" not in headers:
+    names = headers.names
+    if "Content-Length" not in names:
         return data[start:]  # "the body is assumed to extend to the end of the transport packet" (18.3)
     length = headers.only(CONTENT_LENGTH)
     present = len(data) - start
@@ -156,14 +157,15 @@ def _body(data: bytes, start: int, headers: Headers) -> bytes:
 
 
 def _check_mandatory(message: Message) -> None:
-    names = message.headers.names
-    if "Via" not in names:
+    headers = message.headers
+    names = headers.names
+    if headers.first(VIA) is None:
         raise PeerError(400, "missing", header="Via")
     for name in _SINGLE:
         if names.count(name) != 1:
             raise PeerError(400, "missing" if name not in names else "stands more than once", header=name)
-    cseq = message.headers.only(CSEQ)
-    message.headers.first(VIA)
+    cseq = headers.first(CSEQ)
+    assert cseq is not None  # it has just been counted
     if isinstance(message, Request) and cseq.method != message.method:
         # RFC 3261 section 8.1.1.5: "The method MUST match that of the request."
         raise PeerError(400, f"says {cseq.method}, but the request is {message.method}", header="CSeq")

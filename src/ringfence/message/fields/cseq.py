@@ -12,6 +12,13 @@ MAX_SEQUENCE = 2**31 - 1
 """The sequence number "MUST be less than 2**31" (RFC 3261 section 8.1.1.5)."""
 
 
+METHODS = frozenset(
+    {"INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "PRACK", "UPDATE"}
+    | {"INFO", "MESSAGE", "SUBSCRIBE", "NOTIFY", "REFER", "PUBLISH"}
+)
+"""The registered methods. Any other token is one too."""
+
+
 class CSeq(NamedTuple):
     """A sequence number and the method it counts."""
 
@@ -28,6 +35,9 @@ def parse_cseq(text: str) -> CSeq:
     Raises:
         PeerError: 400 when it is malformed or the number is 2**31 or more.
     """
+    first, _, method = text.partition(" ")
+    if method in METHODS and len(first) < 10 and first.isdecimal() and first.isascii():
+        return CSeq(int(first), method)  # what nearly every message has
     parts = text.split()
     if len(parts) != 2 or not parts[0].isdecimal() or not parts[0].isascii() or not grammar.token(parts[1]):
         raise PeerError(400, f"malformed: {text[:60]!r}")

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ringfence.message import grammar
 from ringfence.message.errors import PeerError
 from ringfence.message.fields.field import field
 from ringfence.message.params import NO_PARAMS, Params, parse_params
+from ringfence.message.uri import CACHE_SIZE
 
 # via-parm = sent-protocol LWS sent-by *( SEMI via-params );  sent-by = host [ COLON port ]
 _VIA = re.compile(
     rf"({grammar.TOKEN})[ \t]*+/[ \t]*+({grammar.TOKEN})[ \t]*+/[ \t]*+({grammar.TOKEN})[ \t]++"
-    rf"({grammar.HOST})(?:[ \t]*+:[ \t]*+([0-9]{{1,10}}))?[ \t]*+(;.*)?",
-    re.DOTALL,
+    rf"({grammar.HOST})(?:[ \t]*+:[ \t]*+([0-9]{{1,10}}))?[ \t]*+"
 ).fullmatch
-# What almost every element sends, and nothing that needs the general reading of parameters.
-_PLAIN = re.compile(
-    rf"SIP/2\.0/([A-Z]+) ({grammar.HOST})(?::([0-9]{{1,10}}))?"
-    rf"((?:;{grammar.TOKEN}(?:=[{grammar.TOKEN_CHARS}:\[\]]+)?)*)"
+# The parameters that almost every element sends: nothing that needs the general reading.
+_PLAIN_PARAMS = re.compile(
+    rf"{grammar.TOKEN}(?:=[{grammar.TOKEN_CHARS}:\[\]]+)?(?:;{grammar.TOKEN}(?:=[{grammar.TOKEN_CHARS}:\[\]]+)?)*"
 ).fullmatch
+
+MAX_PLAIN = 16
+"""Parameters that the fast reading takes; more are counted by the general one."""
 
 MAGIC_COOKIE = "z9hG4bK"
 """How a branch starts whose maker follows RFC 3261 section 8.1.1.7."""
@@ -28,7 +31,7 @@ MAGIC_COOKIE = "z9hG4bK"
 class Via:
     """One hop. ``transport`` is in upper case, ``host`` as received, ``port`` None when not given."""
 
-    __slots__ = ("host", "params", "port", "transport")
+    __slots__ = ("branch", "host", "params", "port", "transport")
 
     def __init__(
         self, transport: str, host: str, port: int | None = None, params: Params = NO_PARAMS
@@ -37,11 +40,7 @@ class Via:
         self.host = host
         self.port = port
         self.params = params
-
-    @property
-    def branch(self) -> str:
-        """The ``branch`` parameter, or "" when it is not there (RFC 2543 elements)."""
-        return self.params.get("branch") or ""
+        self.branch = params.get("branch") or ""  # "" when it is not there (RFC 2543 elements)
 
     @property
     def received(self) -> str | None:
@@ -89,33 +88,37 @@ def parse_via(text: str) -> Via:
     Raises:
         PeerError: 400 when it is malformed or its protocol is not SIP/2.0.
     """
-    match = _PLAIN(text)
-    if match is not None:
-        transport, host, port, rest = match.groups()
-        items = tuple([_item(piece) for piece in rest[1:].split(";")]) if rest else ()
-        if len({name.lower() for name, _ in items}) == len(items) < 16:
-            return _checked(transport, host, port, Params(items))
+    head, _, rest = text.partition(";")
+    transport, host, port = _sent_by(head)
+    if not rest:
+        return Via(transport, host, port, parse_params(text[len(head) :]))
+    if _PLAIN_PARAMS(rest):
+        items: list[tuple[str, str | None]] = []
+        for piece in rest.split(";"):
+            name, equals, value = piece.partition("=")
+            items.append((name, value if equals else None))
+        if len(items) < MAX_PLAIN and (
+            len(items) == 1 or len({name.lower() for name, _ in items}) == len(items)
+        ):
+            return Via(transport, host, port, Params(tuple(items)))
+    return Via(transport, host, port, parse_params(text[len(head) :]))
+
+
+@lru_cache(CACHE_SIZE)
+def _sent_by(text: str) -> tuple[str, str, int | None]:
+    """What stands before the parameters: a neighbour sends the same each time, so it is read once."""
     match = _VIA(text)
     if match is None:
         raise PeerError(400, f"malformed: {text[:60]!r}")
-    name, version, transport, host, port, rest = match.groups()
+    name, version, transport, host, port = match.groups()
     if name.upper() != "SIP" or version != "2.0":
         raise PeerError(400, f"the protocol {name}/{version} is not SIP/2.0")
-    return _checked(transport.upper(), host, port, parse_params(rest) if rest else NO_PARAMS)
-
-
-def _item(piece: str) -> tuple[str, str | None]:
-    name, equals, value = piece.partition("=")
-    return name, value if equals else None
-
-
-def _checked(transport: str, host: str, port: str | None, params: Params) -> Via:
     if not grammar.valid_host(host):
         raise PeerError(400, f"sent-by {host[:60]!r} is not a host")
     number = int(port) if port else None
     if number is not None and not 0 < number < 65536:
         raise PeerError(400, f"port {port} is out of range")
-    return Via(transport, host, number, params)
+    return transport.upper(), host, number
 
 
 VIA = field("Via", parse_via, compact="v", many=True)
