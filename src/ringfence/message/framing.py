@@ -34,6 +34,9 @@ PING = Mark.PING
 PONG = Mark.PONG
 """The single CRLF that answers a ping of ours."""
 
+FIRST_OCTETS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.!%*_+`'~")
+"""Every octet that can start a SIP message: those of a token, since ``SIP/2.0`` begins like a method."""
+
 _END = b"\r\n\r\n"
 # Content-Length = ( "Content-Length" / "l" ) HCOLON 1*DIGIT; the value may be folded (section 7.3.1).
 _CONTENT_LENGTH = re.compile(
@@ -41,8 +44,6 @@ _CONTENT_LENGTH = re.compile(
 )
 # Ten digits are far above any limit; a bound keeps int() cheap.
 _LENGTH = re.compile(rb"[ \t\r\n]*([0-9]{1,10})[ \t\r\n]*").fullmatch
-# Every octet that can start a SIP message: the first of a token, since "SIP/2.0" begins like a method.
-_FIRST = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.!%*_+`'~")
 
 
 class FramingError(PeerError):
@@ -100,7 +101,7 @@ class Framer:
     def _plain(self, data: bytes, items: list[bytes | Mark]) -> int:
         """The common case without a buffer: whole messages, one Content-Length each. Gives the bytes used."""
         start, size = 0, len(data)
-        while start < size and data[start] in _FIRST:
+        while start < size and data[start] in FIRST_OCTETS:
             end = data.find(_END, start)
             if not 0 <= end - start <= MAX_HEAD:
                 break
@@ -134,7 +135,7 @@ class Framer:
                 del buffer[:2]  # RFC 3261 section 7.5: ignored before a start line
         if not buffer or buffer == b"\r":
             return False
-        if buffer[0] not in _FIRST:
+        if buffer[0] not in FIRST_OCTETS:
             raise PeerError(400, "what was received is not SIP")
         return True
 

@@ -1,0 +1,90 @@
+"""What the rest of Ringfence knows of a transport: flows, and the object above that hears of them.
+
+A flow is one path to one peer: a connection, or a UDP socket and a remote address. Its ``send`` never
+blocks and never raises. What goes wrong is told later by ``Upward.closed``, never from inside ``send``, so
+that no caller is entered a second time.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple, Protocol
+
+
+class Endpoint(NamedTuple):
+    """An address and a port. ``host`` is address text, IPv6 without brackets."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class PeerCertificate(NamedTuple):
+    """The certificate that the peer of a TLS connection showed.
+
+    ``verified`` says that OpenSSL built a chain to a configured trust anchor and that nothing in it has
+    expired (RFC 5280). What names it proves is asked of ``ringfence.security.certificates``. ``chain`` is
+    DER, leaf first.
+    """
+
+    der: bytes
+    verified: bool
+    chain: tuple[bytes, ...]
+
+
+class Flow(ABC):
+    """A path to a peer (RFC 5626 section 3.3). Made by listeners and the pool only."""
+
+    __slots__ = ()
+
+    transport: str
+    """``UDP``, ``TCP``, ``TLS``, ``WS`` or ``WSS``, as in Via."""
+    local: Endpoint
+    remote: Endpoint
+    reliable: bool
+    """Whether the transport retransmits, so that the transactions need not (RFC 3261 section 17)."""
+    secure: bool
+    """Whether TLS protects it."""
+    peer: PeerCertificate | None
+    user: object | None
+    """Who the peer has proved to be; the roles bind it, to flows of TLS and WSS only."""
+
+    @property
+    @abstractmethod
+    def key(self) -> str:
+        """Names this flow and no other, now and later; a flow token (RFC 5626 section 5.2) holds it."""
+
+    @property
+    @abstractmethod
+    def closed(self) -> bool:
+        """Whether what is sent now is lost for certain."""
+
+    @abstractmethod
+    def send(self, data: bytes) -> None:
+        """Send one message. On a closed flow it is dropped; too many unsent bytes close the flow."""
+
+    @abstractmethod
+    def close(self, reason: str) -> None:
+        """End the flow after what was sent has gone out. No effect on UDP, whose socket is shared."""
+
+    def toward(self, remote: Endpoint) -> Flow:
+        """Over UDP, the flow from the same socket to another address; a connection is what it is."""
+        return self
+
+    def __repr__(self) -> str:
+        return f"<{self.transport} {self.local} - {self.remote}{' closed' if self.closed else ''}>"
+
+
+class Upward(Protocol):
+    """What the transport tells, in order for each flow. None of these may raise."""
+
+    def received(self, data: bytes, flow: Flow) -> None:
+        """One whole message, or one datagram."""
+
+    def opened(self, flow: Flow) -> None:
+        """A connection is ready: accepted or connected, TLS and WebSocket handshakes done."""
+
+    def closed(self, flow: Flow, reason: str) -> None:
+        """A connection ended, or never came to be; or the network reports a UDP peer unreachable."""

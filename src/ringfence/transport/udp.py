@@ -1,0 +1,260 @@
+"""SIP over UDP: one socket, and a light flow object for each peer that it has heard of.
+
+The loop says when there is something to read; reading and sending go straight to the socket, so that there is
+no queue of ours to fill. When the kernel's queue is full a datagram is dropped, as any router on the way may
+do, and the transaction sends it again. ICMP errors are read from the socket's error queue, which names the
+peer that they are about; otherwise the kernel would tell them on a send to somebody else (RFC 3261 section
+18.4).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import select
+import socket
+import struct
+import sys
+from typing import Any
+
+from ringfence.message.framing import FIRST_OCTETS
+from ringfence.transport import stun
+from ringfence.transport.flow import Endpoint, Flow, PeerCertificate, Upward
+from ringfence.transport.sockets import bound_socket
+
+SOCKET_BUFFER = 4_194_304
+"""Bytes of the kernel's receive and send queues: half a second of 10,000 messages a second."""
+
+MAX_FLOWS = 16_384
+"""Flow objects kept for reuse. Forged source addresses could make any number, so all are forgotten when it is
+full: they are cheap to make again, and whoever still holds one goes on using it."""
+
+MAX_BURST = 32
+"""Datagrams read before other sockets and timers get their turn."""
+
+MAX_DATAGRAM = 65_535
+"""What IP can carry (RFC 3261 section 18.1.1)."""
+
+MAX_ERRORS = 64
+"""ICMP errors read at one go."""
+
+_SO_SNDBUFFORCE = 32
+_SO_RCVBUFFORCE = 33
+_IP_RECVERR = 11
+_IPV6_RECVERR = 25
+_MSG_ERRQUEUE = 0x2000
+# RFC 3261 section 18.4: unreachables (but not "fragmentation needed") and parameter problems are told,
+# source quench and time exceeded are not. (origin in the error queue, ICMP type): ICMP is 2, ICMPv6 is 3.
+_FATAL = frozenset({(2, 3), (2, 12), (3, 1), (3, 4)})
+_FRAGMENTATION_NEEDED = (2, 3, 4)
+
+Address = tuple[Any, ...]
+"""(host, port) for IPv4, (host, port, flow label, scope) for IPv6, as the socket gives them."""
+
+
+class UdpFlow(Flow):
+    """A peer of a UDP socket. Two objects with the same ``key`` are the same flow."""
+
+    __slots__ = ("_address", "_listener", "_sendto", "local", "remote")
+
+    transport = "UDP"
+    reliable = False
+    secure = False
+    peer: PeerCertificate | None = None
+    user: object | None = None
+
+    def __init__(self, listener: UdpListener, address: Address, remote: Endpoint) -> None:
+        self._listener = listener
+        self._address = address
+        self._sendto = listener.sendto
+        self.local = listener.local
+        self.remote = remote
+
+    @property
+    def key(self) -> str:
+        """The same after a restart too, as long as the addresses are."""
+        return f"UDP,{self.local},{self.remote}"
+
+    @property
+    def closed(self) -> bool:
+        """Whether the socket is closed."""
+        return self._listener.closed
+
+    def send(self, data: bytes) -> None:
+        """Send one datagram."""
+        try:
+            self._sendto(data, self._address)
+        except OSError as error:
+            self._listener.send_failed(self, data, self._address, error)
+
+    def close(self, reason: str) -> None:
+        """Nothing: the socket serves other flows."""
+
+    def toward(self, remote: Endpoint) -> UdpFlow:
+        """The flow from the same socket to another address."""
+        return self._listener.flow_to((*remote, *self._address[2:]))
+
+
+class UdpListener:
+    """A bound UDP socket, read by the loop that runs when it is made."""
+
+    __slots__ = (
+        "_burst",
+        "_flows",
+        "_loop",
+        "_ready",
+        "_received",
+        "_recvfrom",
+        "_socket",
+        "_upward",
+        "closed",
+        "dropped",
+        "local",
+        "sendto",
+    )
+
+    transport = "UDP"
+
+    def __init__(self, sock: socket.socket, upward: Upward) -> None:
+        self._socket = sock
+        self._upward = upward
+        self._received = upward.received
+        self._recvfrom = sock.recvfrom
+        self._flows: dict[Address, UdpFlow] = {}
+        self._burst = 1
+        self.sendto = sock.sendto
+        self.local = Endpoint(*sock.getsockname()[:2])
+        self.closed = False
+        self.dropped = 0
+        """Datagrams not sent since the kernel's queue was full, and received ones that were not SIP."""
+        self._loop = asyncio.get_running_loop()
+        self._ready: select.epoll | socket.socket = sock
+        if sys.platform == "linux":
+            # The loop gets an epoll around the socket, not the socket: libuv reads the error queue by itself
+            # when it sees one, and libuv 1.52 takes the error for a length of 4 GB then and dies.
+            self._ready = select.epoll()
+            self._ready.register(sock.fileno(), select.EPOLLIN)
+        self._loop.add_reader(self._ready.fileno(), self._readable)
+
+    def _readable(self) -> None:
+        """Read as much as last time and, if all of that was there, twice as much next time.
+
+        So a busy socket is read in bursts, and a quiet one without the second read that finds nothing.
+        """
+        count = 0
+        try:
+            while count < self._burst:
+                data, address = self._recvfrom(MAX_DATAGRAM)
+                count += 1
+                self._take(data, address)
+        except BlockingIOError:
+            self._burst = count or 1
+            if not count:
+                self._read_errors()
+        except OSError:
+            self._read_errors()
+        else:
+            if count < MAX_BURST:
+                self._burst = count * 2
+
+    def _take(self, data: bytes, address: Address) -> None:
+        """The busiest function of all: find the flow, pass the datagram up."""
+        if data and data[0] in FIRST_OCTETS:
+            flow = self._flows.get(address)
+            if flow is None:
+                flow = self._new_flow(address)
+            self._received(data, flow)
+        else:
+            self._not_sip(data, address)
+
+    def _new_flow(self, address: Address) -> UdpFlow:
+        if len(self._flows) >= MAX_FLOWS:
+            self._flows.clear()
+        # An IPv6 address comes with a flow label and a scope, and is asked for without: both find the flow.
+        endpoint = Endpoint(address[0], address[1])
+        flow = self._flows.get(endpoint) or UdpFlow(self, address, endpoint)
+        self._flows[address] = self._flows[endpoint] = flow
+        return flow
+
+    def _not_sip(self, data: bytes, address: Address) -> None:
+        if data[:1] in {b"\0", b"\1"}:  # RFC 5626 section 8: the first octet tells STUN from SIP
+            response = stun.answer(data, address[0], address[1])
+            if response is not None:
+                self.flow_to(address).send(response)
+                return
+        rest = data.lstrip(b"\r\n")
+        if rest and rest[0] in FIRST_OCTETS and data[0] == 0x0D:
+            self._take(rest, address)
+        else:
+            self.dropped += 1  # empty, a keepalive of CRLF or NUL, or noise
+
+    def flow_to(self, address: Address) -> UdpFlow:
+        """The flow to this peer."""
+        return self._flows.get(address) or self._new_flow(address)
+
+    def send_failed(self, flow: UdpFlow, data: bytes, address: Address, error: OSError) -> None:
+        """Tell a real failure later; pass over a full queue, and an ICMP error about somebody else."""
+        if self.closed or isinstance(error, BlockingIOError):
+            self.dropped += 1
+            return
+        self._read_errors()
+        try:
+            self.sendto(data, address)
+        except BlockingIOError:
+            self.dropped += 1
+        except OSError as again:
+            self._tell(flow, f"sending failed: {again.strerror}")
+
+    def _read_errors(self) -> None:
+        for _ in range(MAX_ERRORS):
+            try:
+                _, control, _, address = self._socket.recvmsg(1, 512, _MSG_ERRQUEUE | socket.MSG_DONTWAIT)
+            except OSError:
+                return
+            for _, _, value in control:
+                reason = _fatal(value)
+                flow = self._flows.get(Endpoint(*address[:2]))
+                if reason is not None and flow is not None:
+                    self._tell(flow, reason)
+
+    def _tell(self, flow: UdpFlow, reason: str) -> None:
+        self._loop.call_soon(self._upward.closed, flow, reason)
+
+    def close(self) -> None:
+        """Stop receiving and sending."""
+        if not self.closed:
+            self.closed = True
+            self._loop.remove_reader(self._ready.fileno())
+            self._ready.close()
+            self._socket.close()
+
+
+def _fatal(value: bytes) -> str | None:
+    """What a struct sock_extended_err says, if RFC 3261 section 18.4 wants the transport user to hear it."""
+    if len(value) < 16:
+        return None
+    errno, origin, kind, code = struct.unpack_from("=IBBB", value)
+    if (origin, kind) not in _FATAL or (origin, kind, code) == _FRAGMENTATION_NEEDED:
+        return None
+    return f"the network reports: {os.strerror(errno)}"
+
+
+def open_udp(host: str, port: int, upward: Upward, *, reuse_port: bool = False) -> UdpListener:
+    """Bind a UDP socket and receive from it.
+
+    Raises:
+        OSError: when the address cannot be bound.
+    """
+    sock = bound_socket(socket.SOCK_DGRAM, host, port, reuse_port=reuse_port)
+    for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+        sock.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER)
+    if sys.platform == "linux":
+        with contextlib.suppress(PermissionError):  # root may pass the kernel's own limit, often 200 KiB
+            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, SOCKET_BUFFER)
+            sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, SOCKET_BUFFER)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+    return UdpListener(sock, upward)
