@@ -15,10 +15,11 @@ MAX_PARAMS = 64
 """Most parameters after one value: real ones have under ten, and each is looked up by a walk."""
 
 # generic-param = token [ EQUAL gen-value ];  gen-value = token / host / quoted-string. The value class is the
-# union of what header fields allow unquoted: token, host, IPv6 reference, "/" of later RFCs, and any UTF-8.
+# union of what header fields allow unquoted: token, host, IPv6 reference, "/" of later RFCs, the "=" that ends
+# base64, and any UTF-8.
 _PARAM = re.compile(
     rf"[ \t]*+;[ \t]*+({grammar.TOKEN})"
-    rf"(?:[ \t]*+=[ \t]*+({grammar.QUOTED}|[^;,\"<>\s]++))?+(?=[ \t]*+(?:;|\Z))",
+    rf"(?:[ \t]*+=[ \t]*+({grammar.QUOTED}|[^=;,\"<>\s][^;,\"<>\s]*+))?+(?=[ \t]*+(?:;|\Z))",
     re.DOTALL,
 )
 

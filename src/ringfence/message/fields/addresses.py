@@ -37,8 +37,7 @@ def parse_tagged(text: str) -> NameAddr:
         PeerError: 400 when the address or its tag is malformed.
     """
     address = parse_address(text)
-    tag = address.params.get("tag")
-    if tag is not None and not grammar.token(tag):
+    if "tag" in address.params and not grammar.token(address.params.raw("tag") or ""):
         raise PeerError(400, "the tag is not a token")
     return address
 
