@@ -83,7 +83,10 @@ class Disarm:
 
 @dataclass(slots=True)
 class Ended:
-    """The transaction is gone; always its last effect. The driver then calls ``transaction.release()``."""
+    """The transaction is gone; always the last effect for it. The driver then calls ``transaction.release()``.
+
+    One that ends by a timer, with nothing else to perform, is released by the engine and not told.
+    """
 
     transaction: Transaction
     reason: str

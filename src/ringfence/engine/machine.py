@@ -93,7 +93,7 @@ class Transaction:
         self.method = request.method
         self.flow = flow
         self.user = user  # the transaction user: a response context, a call; None when nobody waits
-        self.response: Response | None = None  # the last one sent or received
+        self.response: Response | None = None  # the last one sent or received, while it may be needed
         self.state = self.initial
         self.times: Durations = timers.reliable if flow.reliable else timers.unreliable
         self.interval = timers.t1  # of the next retransmission

@@ -58,7 +58,10 @@ def pass_up(transaction: RequestClient, response: Response) -> tuple[Effect, ...
 
 
 def linger(transaction: RequestClient, response: Response) -> tuple[Effect, ...]:
-    """Stop sending; K takes the place of E and F."""
+    """Stop sending; K takes the place of E and F. After a failure the TU may want the request, to try again."""
+    if response.status < 300:
+        transaction.response = None
+        transaction.drop_request()
     return transaction.times.k
 
 

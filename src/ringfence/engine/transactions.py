@@ -285,13 +285,18 @@ class Transactions:
     def expire(self, now: float) -> list[Effect]:
         """Let everything happen that is due."""
         effects: list[Effect] = []
-        while (due := self._deadlines.pop(now)) is not None:
-            owner, timer = due
+        for deadline in self._deadlines.due(now):
+            owner, timer = self._deadlines.fire(deadline)
             if isinstance(owner, Transaction):
-                self.counts.retransmitted += timer in RETRANSMITTING
-                effects += self._run(owner, timer, None, now)
-            else:
-                self._armed.pop((owner, timer), None)
+                if timer in RETRANSMITTING:
+                    self.counts.retransmitted += 1
+                done = self._run(owner, timer, None, now)
+                if len(done) == 1 and type(done[0]) is Ended:
+                    owner.release()  # it only lingered: there is nothing to perform
+                else:
+                    effects += done
+            elif owner is not None:
+                del self._armed[owner, timer]
                 effects += owner.expired(timer, now)
         return effects
 
@@ -340,7 +345,8 @@ class Transactions:
             if kind is Send or kind is Deliver:
                 effects.append(effect)
             elif isinstance(effect, Arm):
-                effects += self._arm(transaction, effect, now)
+                if not self._arm(transaction, effect, now):
+                    effects += self._run(transaction, effect.timer, None, now)
             elif kind is Disarm:
                 self._disarm(transaction)
             else:
@@ -351,16 +357,16 @@ class Transactions:
                     self.counts.failed += 1
         return effects
 
-    def _arm(self, transaction: Transaction, arm: Arm, now: float) -> list[Effect] | tuple[()]:
+    def _arm(self, transaction: Transaction, arm: Arm, now: float) -> bool:
+        """Start a timer; False when its time is zero, as for reliable transports, and it has to fire at once."""
         if arm.again:
             transaction.retry = self._deadlines.arm(transaction, arm.timer, arm.delay, now)
-            return ()
+            return True
         if transaction.expiry is not None or transaction.retry is not None:
             self._disarm(transaction)
         if arm.delay:
             transaction.expiry = self._deadlines.arm(transaction, arm.timer, arm.delay, now)
-            return ()
-        return self._run(transaction, arm.timer, None, now)  # "zero seconds for reliable transports"
+        return bool(arm.delay)
 
     def _disarm(self, transaction: Transaction) -> None:
         if transaction.retry is not None:
