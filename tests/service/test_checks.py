@@ -157,6 +157,10 @@ def test_a_revocation_list_that_has_run_out(domain: Domain) -> None:
     assert domain.findings(text) == []
 
 
+def test_servers_that_prove_nothing(domain: Domain) -> None:
+    assert "any server is taken for any domain" in only(domain.findings("[tls]\nverify_servers = false\n"))
+
+
 def test_a_peer_as_large_as_the_internet_is_an_open_relay(domain: Domain) -> None:
     peer = '[[peer]]\nname = "all"\naddresses = ["{}"]\n'
     for network in ("0.0.0.0/0", "10.0.0.0/8", "::/0", "2001:db8::/32"):

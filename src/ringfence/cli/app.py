@@ -14,7 +14,6 @@ from ringfence.cli.failure import debugging, explain, show
 from ringfence.cli.init import init
 from ringfence.cli.node import reload, status, stop
 from ringfence.cli.parse import parse
-from ringfence.cli.parse import parse
 from ringfence.cli.serve import serve
 from ringfence.cli.trace import trace
 from ringfence.cli.user import user
@@ -27,7 +26,6 @@ COMMANDS: Sequence[Callable[..., None]] = (
     reload,
     stop,
     trace,
-    parse,
     parse,
 )
 """One file for each. A new one is imported above and named here."""

@@ -175,6 +175,13 @@ def calls_are_encrypted(config: Config) -> Iterator[Finding]:
         yield _warning(config, ("listen",), reason, 'add [[listen]] with transport = "tls" and port = 5061')
 
 
+def servers_are_known(config: Config) -> Iterator[Finding]:
+    """The servers that we connect to have to prove their domain (RFC 5922)."""
+    if not config.tls.verify_servers:
+        reason = "any server is taken for any domain: calls to others can be intercepted"
+        yield _error(config, ("tls", "verify_servers"), reason, "write verify_servers = true")
+
+
 def peers_are_few(config: Config) -> Iterator[Finding]:
     """A peer is not challenged: it must be certain who it is."""
     for place, peer in enumerate(config.peer):
@@ -262,6 +269,7 @@ RULES: tuple[Rule, ...] = (
     revocation_is_current,
     callers_are_known,
     calls_are_encrypted,
+    servers_are_known,
     peers_are_few,
     nobody_else_steers,
     metrics_stay_inside,
