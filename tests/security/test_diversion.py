@@ -14,8 +14,8 @@ from ringfence.security.identity import IdentityFlaw, parse_identity, sign_reque
 from ringfence.security.tnauth import Credential, credential_from
 from ringfence.security.verification import verify_request
 from tests.security import published
+from tests.security.calls import BOB, DOMAIN, KNOWN, ROOT, codes, credential, invite, signer
 from tests.security.pki import NOW, Pair, issue, tn_list
-from tests.security.test_identity import BOB, DOMAIN, KNOWN, ROOT, codes, credential, invite, signer
 
 STRICT = Policy(require_diversion=True)
 
