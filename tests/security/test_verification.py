@@ -7,6 +7,8 @@ from base64 import b64encode, urlsafe_b64encode
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ringfence.message import PeerError
 from ringfence.message.multipart import join, make_entity
@@ -317,3 +319,26 @@ def test_a_dial_plan_makes_both_ends_agree() -> None:
     assert verify_request(request, CARRIER_KNOWN, NOW, Policy(plan=plan)).who == Party("tn", "12155550121")
     token = passport.parse(parse_identity(request.headers.get("Identity") or "").token)
     assert token.dest == (Party("tn", "358401234567"),)
+
+
+def test_a_line_that_can_not_be_split_leaves_the_others_alone() -> None:
+    request = invite()
+    request.headers.add("Identity", 'a.b.c;info=<https://x.example/1, "')
+    assert verify_request(request, KNOWN, NOW).status == 400
+    assert verify_request(signed(request), KNOWN, NOW).who == BOB
+
+
+def test_several_values_may_stand_in_one_line() -> None:
+    request = signed(invite())
+    request.headers.set("Identity", f"{write_identity('..AA', INFO)}, {request.headers.get('Identity')}")
+    verdict = verify_request(request, KNOWN, NOW)
+    assert (verdict.who, len(verdict.findings)) == (BOB, 2)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.text(st.characters(codec="ascii", exclude_characters="\r\n"), max_size=60), max_size=4))
+def test_any_identity_header_fields_give_a_verdict(lines: list[str]) -> None:
+    request = invite()
+    for line in lines:
+        request.headers.add("Identity", line)
+    assert verify_request(request, KNOWN, NOW).status in (400, 428, 436, 437, 438)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from ringfence.message import grammar
 from ringfence.message.errors import PeerError
 from ringfence.message.fields import DATE, IDENTITY
 from ringfence.message.fields.date import format_date
@@ -71,10 +72,19 @@ def read_identities(message: Message) -> list[IdentityHeader]:
     Raises:
         PeerError: 400 when there are more than ``MAX_IDENTITIES``.
     """
-    values = message.headers.values("Identity")
+    values = [value for line in message.headers.all("Identity") for value in _split(line)]
     if len(values) > MAX_IDENTITIES:
         raise PeerError(400, f"more than {MAX_IDENTITIES} values", header="Identity")
     return [parse_identity(value) for value in values]
+
+
+def _split(line: str) -> list[str]:
+    # RFC 8224 has no comma list here, but RFC 3261 section 7.3.1 made many expect one, and neither a token nor a
+    # URI in angle brackets holds a bare comma. A line that can't be split must not take the other lines along.
+    try:
+        return grammar.split_list(line, "Identity")
+    except PeerError:
+        return [line]
 
 
 def parse_identity(text: str) -> IdentityHeader:
