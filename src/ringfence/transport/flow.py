@@ -10,15 +10,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import NamedTuple, Protocol
 
+from ringfence.engine.places import Endpoint
 
-class Endpoint(NamedTuple):
-    """An address and a port. ``host`` is address text, IPv6 without brackets."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+__all__ = ["Endpoint", "Flow", "PeerCertificate", "Upward"]
 
 
 class PeerCertificate(NamedTuple):
