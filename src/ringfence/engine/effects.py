@@ -1,4 +1,4 @@
-"""What the engine asks of its driver: six small values, and nothing else.
+"""What the engine asks of its driver: seven small values, and nothing else.
 
 The engine never sends, sleeps or calls back. Each call into it returns a list of effects, which the driver
 performs in order. ``Arm`` and ``Disarm`` do not leave the engine: ``transactions`` turns them into deadlines.
@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from ringfence.engine.machine import ClientTransaction, ServerTransaction, Transaction
     from ringfence.engine.timers import Timer
     from ringfence.message import Request, Response
+
+
+class Waiter(Protocol):
+    """A transaction user with timers of its own, such as a proxy's timer C; told apart by identity."""
+
+    def expired(self, timer: Timer, now: float, /) -> list[Effect]:
+        """A timer that was armed with ``Transactions.arm`` is due."""
+        ...
 
 
 class Outlet(Protocol):
@@ -64,6 +72,14 @@ class Failed:
 
 
 @dataclass(slots=True)
+class Due:
+    """Tell a transaction user that its timer is due: call ``owner.expired`` and perform what it returns."""
+
+    owner: Waiter
+    timer: Timer
+
+
+@dataclass(slots=True)
 class Arm:
     """Start a timer of this transaction, ``delay`` seconds from now; zero means at once.
 
@@ -92,4 +108,4 @@ class Ended:
     reason: str
 
 
-Effect = Send | Deliver | Failed | Arm | Disarm | Ended
+Effect = Send | Deliver | Failed | Due | Arm | Disarm | Ended

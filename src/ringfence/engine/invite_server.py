@@ -46,9 +46,7 @@ def send_trying(transaction: InviteServer, given: object) -> tuple[Effect, ...]:
 
 
 def send_last(transaction: InviteServer, given: object) -> tuple[Effect, ...]:
-    """Answer a retransmission: with the last response, or after T1 without one, with the 100 that is now
-    due.
-    """
+    """Answer a retransmission; when nothing has been sent within T1, the 100 is due."""
     if transaction.response is None:
         return send_trying(transaction, given)
     return (Send(transaction.response, transaction.flow),)

@@ -49,13 +49,12 @@ def server_key(request: Request, method: str | None = None) -> Key:
 
 
 def _key_2543(request: Request, method: str) -> Key:
-    """Request-URI, tags, Call-ID, CSeq and top Via. The parameters that a server adds to the Via do not
-    count.
+    """Request-URI, tags, Call-ID, CSeq and top Via, without the parameters that a server adds to a Via.
 
     For INVITE the To tag is left out: its ACK carries the tag of the response (see ``acknowledges``).
     """
     via = request.via
-    to_tag = None if method == "INVITE" else request.to.tag
+    to_tag = request.to.tag
     return (
         f"{via.branch};{request.call_id}",
         via.host.lower(),
@@ -64,7 +63,7 @@ def _key_2543(request: Request, method: str) -> Key:
         request.uri,
         request.cseq.number,
         request.from_.tag,
-        to_tag,
+        to_tag if method != "INVITE" else None,
     )
 
 
@@ -80,8 +79,7 @@ def acknowledges(ack: Request, response: Response) -> bool:
 
 
 def merge_key(request: Request) -> Key | None:
-    """What a merged request shares with the first that came: From tag, Call-ID and CSeq (RFC 3261 section
-    8.2.2.2).
+    """From tag, Call-ID and CSeq: what a merged request shares with the first one (RFC 3261 section 8.2.2.2).
 
     None for a request within a dialog, which cannot be merged.
     """

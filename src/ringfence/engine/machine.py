@@ -126,9 +126,7 @@ class Transaction:
         self._request = None
 
     def release(self) -> None:
-        """Let go of everything, so that no reference cycle with the user is left: the driver's part of
-        ``Ended``.
-        """
+        """Let go of all, so that no reference cycle with the user is left: the driver's part of ``Ended``."""
         self.user = None
         self.response = None
         self._request = None

@@ -1,7 +1,7 @@
 """Every transaction of a node: which message belongs to which, what runs, what is due.
 
 This is the door to the engine. A message or the time goes in, effects come out: ``Send``, ``Deliver``,
-``Failed`` and ``Ended``. Nothing is raised for what a peer sends, as long as the message came through
+``Failed``, ``Due`` and ``Ended``. Nothing is raised for what a peer sends, as long as the message came through
 ``parse``. A server transaction stays with the flow that its request came by: whoever further down knows a
 branch and a sent-by (every Via is shown to them) can repeat the request from elsewhere, and must not draw the
 responses to themselves.
@@ -10,10 +10,10 @@ responses to themselves.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from ringfence.engine import invite_client, invite_server, request_client, request_server
-from ringfence.engine.effects import Arm, Deliver, Disarm, Effect, Ended, Outlet, Send
+from ringfence.engine.effects import Arm, Deliver, Disarm, Due, Effect, Ended, Outlet, Send, Waiter
 from ringfence.engine.invite_client import InviteClient
 from ringfence.engine.invite_server import InviteServer
 from ringfence.engine.keys import Key, acknowledges, merge_key, request_key, response_key, server_key
@@ -21,7 +21,7 @@ from ringfence.engine.machine import ClientTransaction, ServerTransaction, Trans
 from ringfence.engine.request_client import RequestClient
 from ringfence.engine.request_server import RequestServer
 from ringfence.engine.timers import RETRANSMITTING, Deadline, Deadlines, Timer, Timers
-from ringfence.message import LocalError, Request, Response, cancel_for, response_to
+from ringfence.message import LocalError, PeerError, Request, Response, cancel_for, response_to
 
 MAX_TRANSACTIONS = 250_000
 """Most transactions at a time. A proxied call leaves four behind for up to 32 seconds, so that a thousand
@@ -44,14 +44,6 @@ _PROCEEDING = invite_client.State.PROCEEDING
 
 RETRY_AFTER = 10
 """Seconds in the Retry-After of a refusal: what is lingering then has mostly gone."""
-
-
-class Waiter(Protocol):
-    """A transaction user with timers of its own, such as a proxy's timer C."""
-
-    def expired(self, timer: Timer, now: float) -> list[Effect]:
-        """Called when a timer that was armed with ``Transactions.arm`` is due."""
-        ...
 
 
 @dataclass(slots=True)
@@ -109,16 +101,16 @@ class Transactions:
     # -- from the network ------------------------------------------------------------------------------
 
     def receive(self, message: Request | Response, flow: Outlet, now: float) -> list[Effect]:
-        """Take a message that came by this flow.
-
-        Raises:
-            PeerError: 400 when a header field that tells transactions apart is malformed. The parser has read
-                Via and
-                CSeq, so that only a request without the magic cookie can do that.
-        """
+        """Take a message that came by this flow."""
         if isinstance(message, Response):
             return self._receive_response(message, flow, now)
-        key = server_key(message)
+        try:
+            key = server_key(message)
+        except PeerError as error:
+            # The parser has read Via and CSeq. Without the magic cookie From and To are compared too; when those
+            # cannot be read, the answer leaves no state (RFC 4475 section 3.2.1).
+            reason = f"Bad Request ({error.header}: {error.reason})"
+            return [] if message.method == "ACK" else [Send(response_to(message, 400, reason), flow)]
         transaction = self._servers.get(key)
         if transaction is not None:
             return self._receive_again(transaction, message, now)
@@ -156,9 +148,7 @@ class Transactions:
         return request.method == "CANCEL" and self.find_invite(request) is not None
 
     def _refuse(self, request: Request, flow: Outlet) -> list[Effect]:
-        """Full: a 503 that leaves no state. The tag is the same for a retransmission (RFC 3261 section
-        8.2.7).
-        """
+        """Full: a 503 without state, with the same tag for a retransmission (RFC 3261 section 8.2.7)."""
         self.counts.refused += 1
         tag = format(hash(server_key(request)) & 0xFFFF_FFFF_FFFF, "x")
         response = response_to(request, 503, to_tag=tag)
@@ -178,8 +168,7 @@ class Transactions:
         return self._run(transaction, transaction.events[status // 100 - 1], response, now)
 
     def trying(self, transaction: ServerTransaction, now: float) -> list[Effect]:
-        """Say that an answer may take longer than 200 ms: when the request was forwarded, or a person is
-        asked.
+        """Say that an answer may take longer than 200 ms, since the request is forwarded or a person asked.
 
         An INVITE gets a 100 at once, unless something has been sent (RFC 3261 section 17.2.1). Another
         request gets one after 3.5 s, if it has no final response by then (RFC 4320 section 4.1).
@@ -192,8 +181,8 @@ class Transactions:
         For a challenge that is sent once and leaves no state (RFC 3261 section 26.3.2.4), and for a request
         that gets no answer at all. Without this, an unanswered transaction is kept for ever.
         """
-        self._run(transaction, _DISCARDED, None, 0.0)
-        transaction.release()
+        if self._run(transaction, _DISCARDED, None, 0.0):
+            transaction.release()
 
     def undelivered(self, transaction: ServerTransaction, reason: str, now: float) -> list[Effect]:
         """Say that a response could not be sent anywhere (RFC 3261 section 18.2.2). The transaction stays."""
@@ -297,7 +286,7 @@ class Transactions:
                     effects += done
             elif owner is not None:
                 del self._armed[owner, timer]
-                effects += owner.expired(timer, now)
+                effects.append(Due(owner, timer))
         return effects
 
     def next_deadline(self) -> float | None:

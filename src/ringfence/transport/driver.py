@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import structlog
 from ringfence.transport.pool import Pool
 
-from ringfence.engine.effects import Deliver, Effect, Ended, Failed, Send
+from ringfence.engine.effects import Deliver, Due, Effect, Ended, Failed, Send
 from ringfence.engine.machine import ClientTransaction, ServerTransaction
 from ringfence.engine.transactions import Transactions
 from ringfence.message import Message, PeerError, Request, Response, parse, reason_phrase, response_to
@@ -182,9 +182,17 @@ class Driver:
                 user = effect.transaction.user
                 if user is not None:
                     user.failed(effect.transaction, effect.status, effect.reason)
+            elif isinstance(effect, Due):
+                self._due(effect)
             else:
                 assert isinstance(effect, Ended)  # Arm and Disarm stay inside the engine
                 effect.transaction.release()
+
+    def _due(self, effect: Due) -> None:
+        try:
+            self.perform(effect.owner.expired(effect.timer, self.time()))
+        except Exception:
+            log.exception("timer of a role failed", timer=effect.timer)
 
     def _deliver(self, effect: Deliver, flow: Flow | None) -> None:
         message, transaction = effect.message, effect.transaction
