@@ -9,6 +9,22 @@ CANONICAL: dict[str, str] = {}
 """Spellings that are looked up at once: canonical, lower case, upper case and compact."""
 
 
+MAX_SPELLINGS = 4096
+"""Spellings that are kept: some hundreds are known, and every vendor has a dozen of his own."""
+MAX_KEPT = 64
+"""Longest unknown name that is kept, in characters, so that 4096 of them stay small."""
+
+
+class Spellings(dict[str, str]):
+    """Canonical names by the spelling before the colon; one that was not met before is worked out and kept."""
+
+    def __missing__(self, name: str) -> str:
+        canonical = canonical_name(name)
+        if len(self) < MAX_SPELLINGS and len(name) <= MAX_KEPT:
+            self[name] = canonical
+        return canonical
+
+
 def register(name: str, compact: str = "") -> None:
     """Make a field name and its compact form known."""
     for spelling in (name, name.lower(), name.upper(), *((compact, compact.upper()) if compact else ())):

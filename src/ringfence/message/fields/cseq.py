@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from ringfence.message import grammar
 from ringfence.message.errors import PeerError
 from ringfence.message.fields.field import field
+
+# CSeq = 1*DIGIT LWS Method
+_CSEQ = re.compile(rf"([0-9]+)[ \t]+({grammar.TOKEN})").fullmatch
 
 MAX_SEQUENCE = 2**31 - 1
 """The sequence number "MUST be less than 2**31" (RFC 3261 section 8.1.1.5)."""
@@ -38,12 +42,12 @@ def parse_cseq(text: str) -> CSeq:
     first, _, method = text.partition(" ")
     if method in METHODS and len(first) < 10 and first.isdecimal() and first.isascii():
         return CSeq(int(first), method)  # what nearly every message has
-    parts = text.split()
-    if len(parts) != 2 or not parts[0].isdecimal() or not parts[0].isascii() or not grammar.token(parts[1]):
+    match = _CSEQ(text)
+    if match is None:
         raise PeerError(400, f"malformed: {text[:60]!r}")
-    if len(parts[0]) > 64 or int(parts[0]) > MAX_SEQUENCE:
+    if len(match[1]) > 64 or int(match[1]) > MAX_SEQUENCE:
         raise PeerError(400, "the sequence number is 2**31 or more")
-    return CSeq(int(parts[0]), parts[1])
+    return CSeq(int(match[1]), match[2])
 
 
 CSEQ = field("CSeq", parse_cseq)

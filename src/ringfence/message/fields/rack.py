@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ringfence.message.errors import PeerError
 from ringfence.message.fields.cseq import parse_cseq
 from ringfence.message.fields.field import field
 from ringfence.message.fields.numbers import RSEQ
@@ -27,11 +26,9 @@ def parse_rack(text: str) -> RAck:
     Raises:
         PeerError: 400 when it is malformed or a number is out of range.
     """
-    parts = text.split(None, 1)
-    if len(parts) != 2:
-        raise PeerError(400, f"malformed: {text[:60]!r}")
-    cseq = parse_cseq(parts[1])
-    return RAck(RSEQ.parse(parts[0]), cseq.number, cseq.method)
+    first, _, rest = text.replace("\t", " ").partition(" ")
+    cseq = parse_cseq(rest.lstrip(" "))
+    return RAck(RSEQ.parse(first), cseq.number, cseq.method)
 
 
 RACK = field("RAck", parse_rack)
