@@ -128,6 +128,8 @@ def test_the_level_is_kept(stream: io.StringIO) -> None:
     structlog.get_logger().info("quiet")
     structlog.get_logger().warning("loud")
     logging.getLogger("sqlalchemy.engine").debug("INSERT ...")
+    configure(level="info", stream=stream)
+    logging.getLogger("alembic").info("Context impl SQLiteImpl.")
     assert [event["event"] for event in events(stream)] == ["loud"]
 
 

@@ -120,7 +120,8 @@ def configure(*, level: str = "info", console: bool = False, stream: TextIO | No
     )
     root = logging.getLogger()
     root.handlers[:] = [_Forward()]
-    root.setLevel(max(threshold, logging.INFO))  # libraries' debug lines may hold statements and values
+    # One level less of libraries: their "info" is our "debug", and their "debug" may hold statements and values.
+    root.setLevel(max(threshold + 10, logging.INFO))
 
 
 def processors(*, console: bool, color: bool = False) -> list[Processor]:
