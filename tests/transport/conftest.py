@@ -26,7 +26,9 @@ Side = tuple[Pool, Recorder]
 MakeSide = Callable[..., Side]
 
 
-ON_UVLOOP = frozenset({"test_udp", "test_tcp", "test_tls", "test_websocket", "test_pool", "test_resolver"})
+ON_UVLOOP = frozenset(
+    {"test_udp", "test_tcp", "test_tls", "test_websocket", "test_pool", "test_relay", "test_resolver"}
+)
 
 
 def pytest_asyncio_loop_factories(config: Any, item: Any) -> Mapping[str, Callable[[], Any]] | None:
