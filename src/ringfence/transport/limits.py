@@ -85,10 +85,6 @@ class Census:
             return f"more than {limits.connections_per_source} connections from {source_of(host)}"
         return None
 
-    def full(self) -> bool:
-        """Whether no connection of ours may be added either."""
-        return self.total >= self._limits.connections
-
     def enter(self, host: str | None) -> None:
         """Count a connection; ``host`` is None for one that we made."""
         self.total += 1

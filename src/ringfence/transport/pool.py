@@ -16,11 +16,11 @@ from itertools import count
 from typing import Protocol
 
 from ringfence.message import LocalError
-from ringfence.transport.contexts import Contexts
+from ringfence.transport.contexts import Contexts, TlsSettings
 from ringfence.transport.flow import Endpoint, Flow, PeerCertificate, Upward
 from ringfence.transport.limits import Limits
 from ringfence.transport.sockets import bound_socket, connected_socket, is_address
-from ringfence.transport.stream import ByteStream, Streams
+from ringfence.transport.stream import STOPS, ByteStream, Streams
 from ringfence.transport.tcp import StreamFlow
 from ringfence.transport.tls import TlsStream, proves
 from ringfence.transport.udp import UdpListener, open_udp
@@ -106,7 +106,7 @@ class Pool:
         self._by_key: dict[str, StreamFlow] = {}
         self._by_remote: dict[tuple[str, Endpoint], list[StreamFlow]] = {}
         self._places: dict[StreamFlow, list[tuple[str, Endpoint]]] = {}
-        self._connecting: set[asyncio.Task[None]] = set()
+        self._connecting: dict[asyncio.Task[None], ByteStream] = {}
         # A key of an earlier run must not name a connection of this one: flow tokens outlive both.
         self._run = secrets.token_hex(4)
         self._serial = count(1)
@@ -154,6 +154,16 @@ class Pool:
         sock = bound_socket(socket.SOCK_STREAM, host, port, reuse_port=reuse_port)
         server = await asyncio.get_running_loop().create_server(accept, sock=sock, backlog=BACKLOG)
         return StreamListener(transport, Endpoint(*sock.getsockname()[:2]), server)
+
+    def reload(self, settings: TlsSettings) -> None:
+        """Use these certificates for connections made from now on; open ones keep theirs.
+
+        Raises:
+            LocalError: with the file that can't be used; nothing has changed then.
+        """
+        if self._contexts is None:
+            raise LocalError("TLS is not in use")
+        self._contexts.load(settings)
 
     # -- flows -----------------------------------------------------------------------------------------
 
@@ -207,23 +217,24 @@ class Pool:
         flow.remote = remote
         self._place(flow, remote)
         task = asyncio.get_running_loop().create_task(self._open(stream, remote, local))
-        self._connecting.add(task)
-        task.add_done_callback(self._connecting.discard)
+        self._connecting[task] = stream
+        task.add_done_callback(self._connecting.pop)
         return flow
 
     async def _open(self, stream: ByteStream, remote: Endpoint, local: Endpoint | None) -> None:
         try:
             async with asyncio.timeout(self.limits.connect_time):
                 sock = await connected_socket(remote, local.host if local else None)
-                await asyncio.get_running_loop().create_connection(lambda: stream, sock=sock)
+                try:
+                    await asyncio.get_running_loop().create_connection(lambda: stream, sock=sock)
+                except BaseException:
+                    sock.close()
+                    raise
         except TimeoutError:
             stream.failed(f"{remote} did not answer in {self.limits.connect_time:g} s")
         except OSError as error:
             why = os.strerror(error.errno) if error.errno else str(error)
             stream.failed(f"{remote} cannot be reached: {why}")
-        except asyncio.CancelledError:
-            stream.failed("the node stops")
-            raise
 
     def _make(
         self, transport: str, server_name: str | None, contexts: Contexts | None, *, accepted: bool
@@ -314,13 +325,15 @@ class Pool:
         """Close every listener and connection; what was sent goes out first, as long as peers take it."""
         for listener in self.listeners:
             listener.close()
-        for task in list(self._connecting):
+        connecting = dict(self._connecting)
+        for task, stream in connecting.items():
             task.cancel()
+            stream.failed(STOPS)
         for flow in list(self._by_key.values()):
-            flow.close("the node stops")
+            flow.close(STOPS)
         await self._streams.drain(self.limits.close_time)
         self._streams.stop()
-        await asyncio.gather(*self._connecting, return_exceptions=True)
+        await asyncio.gather(*connecting, return_exceptions=True)
 
 
 def _reusable(flow: StreamFlow, remote: Endpoint, server_name: str | None) -> bool:

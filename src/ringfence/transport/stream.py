@@ -17,6 +17,9 @@ from ringfence.transport.limits import Census, Limits
 
 NEVER = float("inf")
 
+STOPS = "the node stops"
+"""The reason that every connection is given at the end."""
+
 
 class Above(Protocol):
     """What rides on a stream."""
@@ -81,7 +84,7 @@ class Streams:
             self._timer.cancel()
             self._timer = None
         for stream in list(self._live):
-            stream.abort("the node stops")
+            stream.abort(STOPS)
 
 
 class ByteStream(asyncio.Protocol):
@@ -151,7 +154,7 @@ class ByteStream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes from the loop."""
         self._active = True
-        if self._above is not None:
+        if self._above is not None and self._reason is None:
             self._above.stream_received(data)
 
     def pause_writing(self) -> None:

@@ -46,6 +46,7 @@ class StreamFlow(Flow):
         "_stream",
         "_waiting",
         "_waiting_size",
+        "accepted",
         "closed",
         "local",
         "peer",
@@ -68,6 +69,8 @@ class StreamFlow(Flow):
         self._waiting: list[bytes] = []  # sent before the connection was ready
         self._waiting_size = 0
         self._stream: ByteStream
+        self.accepted = False
+        """Whether the peer made the connection."""
         self.closed = False
         self.transport = transport
         self.secure = transport in {"TLS", "WSS"}
@@ -83,11 +86,6 @@ class StreamFlow(Flow):
         return self._key
 
     @property
-    def accepted(self) -> bool:
-        """Whether the peer made the connection."""
-        return self._stream.accepted
-
-    @property
     def protection(self) -> str:
         """TLS version and cipher suite for logs; "" in plain text."""
         return "" if self.closed else self._stream.protection
@@ -95,6 +93,7 @@ class StreamFlow(Flow):
     def ride(self, stream: ByteStream) -> None:
         """Tell the flow which stream it has; the pool does so, once."""
         self._stream = stream
+        self.accepted = stream.accepted
 
     # -- from the stream -------------------------------------------------------------------------------
 
@@ -150,6 +149,7 @@ class StreamFlow(Flow):
         self.closed = True
         self._open = False
         self._waiting.clear()
+        del self._stream  # the stream has let go of us too: no cycle is left for the collector
         self._office.closed(self, reason)
 
     # -- from above ------------------------------------------------------------------------------------

@@ -69,6 +69,8 @@ class TlsStream(ByteStream):
     def data_received(self, data: bytes) -> None:
         """Records from the loop."""
         self._active = True
+        if self._reason is not None:
+            return
         self._incoming.write(data)
         if self._established or self._handshake():
             self._read()
