@@ -72,6 +72,12 @@ class Headers:
         new._typed = self._typed.copy() if self._typed else None
         return new
 
+    def know(self, field: Field[T], value: T) -> None:
+        """Keep a typed view of a field's only value that the parser has read already."""
+        if self._typed is None:
+            self._typed = {}
+        self._typed[field.name] = value
+
     # -- text ------------------------------------------------------------------------------------------
 
     def get(self, name: str) -> str | None:

@@ -8,12 +8,15 @@ RFC 3261 section 16.3 wants of a proxy: what it does not need, well-formed or no
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from ringfence.message import grammar
 from ringfence.message.errors import PeerError
-from ringfence.message.fields import CANONICAL, CONTENT_LENGTH, CSEQ, VIA, canonical_name
+from ringfence.message.fields import CANONICAL, CONTENT_LENGTH, CSEQ, VIA, CSeq, canonical_name
+from ringfence.message.fields.cseq import METHODS
 from ringfence.message.headers import Headers
 from ringfence.message.message import Message, Request, Response
+from ringfence.message.names import CANONICAL, Spellings
 
 MAX_HEAD = 65_535
 """Longest start line and header block in bytes: no UDP datagram can carry more."""
@@ -30,6 +33,19 @@ _ALLOWED = bytes([9, *range(32, 127), *range(128, 256)])
 _QUOTED_PAIR = re.compile(rb"\\[\x00-\x09\x0b\x0c\x0e-\x7f]")
 _STATUS = re.compile(r"SIP/([0-9]+\.[0-9]+) ([0-9]+)(?: (.*))?", re.IGNORECASE | re.DOTALL).fullmatch
 _VERSION = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE).fullmatch
+Scanned = tuple[str, list[str], list[str], int, int, int, str]
+"""What the scanner gives: start line, names, lines, where the body starts, Content-Length or -1, CSeq."""
+
+scan: Callable[[bytes], Scanned | None] | None
+try:
+    from ringfence.message import _scan
+except ImportError:  # not compiled: everything is read the long way, with the same outcome
+    scan = None
+else:
+    _scan.prepare(CANONICAL, MAX_HEADER_LINES, MAX_HEAD)
+    scan = _scan.scan
+
+_SPELLINGS = Spellings(CANONICAL)
 _SINGLE = ("From", "To", "Call-ID", "CSeq")
 
 
@@ -42,6 +58,10 @@ def parse(data: bytes) -> Request | Response:
     Raises:
         PeerError: with the status to answer; its ``message`` holds what could be read.
     """
+    if scan is not None and (found := scan(data)) is not None:
+        message = _ordinary(data, found)
+        if message is not None:
+            return message
     if data[:2] == b"\r\n":
         data = data.lstrip(
             b"\r\n"
@@ -59,14 +79,18 @@ def parse(data: bytes) -> Request | Response:
     if len(lines) > MAX_HEADER_LINES:
         raise PeerError(400, f"more than {MAX_HEADER_LINES} header lines")
     start = lines.pop(0)
-    headers, fault = _split_headers(lines)
-    message, start_fault = _start(start, headers)
+    fault: PeerError | None = None
+    try:
+        names = [_SPELLINGS[line[: line.index(":")]] for line in lines]
+    except (ValueError, PeerError):  # folded, or malformed
+        names, lines, fault = _join_folded(lines)
+    message, start_fault = _start(start, Headers.received(names, lines))
     fault = start_fault or fault
     if fault is not None:
         raise PeerError(fault.status, fault.reason, header=fault.header, message=message)
     try:
-        message.body = _body(data, end + 4, headers)
-        _check_mandatory(message)
+        _check_mandatory(message, names)
+        message.body = _body(data, end + 4, message.headers)
     except PeerError as error:
         error.message = message
         raise
@@ -85,27 +109,24 @@ def _check_controls(head: bytes) -> None:
     raise PeerError(400, "a control character in the header block")
 
 
-def _split_headers(lines: list[str]) -> tuple[Headers, PeerError | None]:
+def _join_folded(lines: list[str]) -> tuple[list[str], list[str], PeerError | None]:
+    """The slow way: names and whole lines, and the first fault."""
     names: list[str] = []
     kept: list[str] = []
     fault: PeerError | None = None
-    known = CANONICAL
     for line in lines:
         name, colon, _ = line.partition(":")
-        if name in known and colon:
-            names.append(known[name])
-            kept.append(line)
-        elif line[:1] in {" ", "\t"} and kept:
+        if line[:1] in {" ", "\t"} and kept:
             kept[-1] += "\r\n" + line  # a folded value, kept as received (RFC 3261 section 7.3.1)
-        else:
-            try:
-                if not colon:
-                    raise PeerError(400, f"the header line {line[:40]!r} has no colon")
-                names.append(canonical_name(name))
-                kept.append(line)
-            except PeerError as error:
-                fault = fault or error
-    return Headers.received(names, kept), fault
+            continue
+        try:
+            if not colon:
+                raise PeerError(400, f"the header line {line[:40]!r} has no colon")
+            names.append(canonical_name(name))
+            kept.append(line)
+        except PeerError as error:
+            fault = fault or error
+    return names, kept, fault
 
 
 def _start(line: str, headers: Headers) -> tuple[Request | Response, PeerError | None]:
@@ -132,7 +153,7 @@ def _request_line(line: str, headers: Headers) -> tuple[Request, PeerError | Non
     parts = line.split(" ")
     if len(parts) == 3 and parts[2] == "SIP/2.0" and parts[1]:
         method, uri, _ = parts
-        if not grammar.token(method) or len(method) > MAX_METHOD:
+        if method not in METHODS and (len(method) > MAX_METHOD or not grammar.token(method)):
             return Request("UNKNOWN", uri, headers), PeerError(400, f"{method[:40]!r} is no method")
         return Request(method, uri, headers), None
     words = line.split()
@@ -145,20 +166,8 @@ def _request_line(line: str, headers: Headers) -> tuple[Request, PeerError | Non
     return request, PeerError(400, f"malformed request line {line[:60]!r}")
 
 
-def _body(data: bytes, start: int, headers: Headers) -> bytes:
-    names = headers.names
-    if "Content-Length" not in names:
-        return data[start:]  # "the body is assumed to extend to the end of the transport packet" (18.3)
-    length = headers.only(CONTENT_LENGTH)
-    present = len(data) - start
-    if length > present:
-        raise PeerError(400, f"says {length}, but {present} bytes are there", header="Content-Length")
-    return data[start : start + length] if length else b""
-
-
-def _check_mandatory(message: Message) -> None:
+def _check_mandatory(message: Message, names: list[str]) -> None:
     headers = message.headers
-    names = headers.names
     if headers.first(VIA) is None:
         raise PeerError(400, "missing", header="Via")
     for name in _SINGLE:
@@ -169,3 +178,34 @@ def _check_mandatory(message: Message) -> None:
     if isinstance(message, Request) and cseq.method != message.method:
         # RFC 3261 section 8.1.1.5: "The method MUST match that of the request."
         raise PeerError(400, f"says {cseq.method}, but the request is {message.method}", header="CSeq")
+
+
+def _body(data: bytes, start: int, headers: Headers) -> bytes:
+    names = headers.names
+    if "Content-Length" not in names:
+        return data[start:]  # "the body is assumed to extend to the end of the transport packet" (18.3)
+    present = len(data) - start
+    line = headers.lines[names.index("Content-Length")]
+    if line == "Content-Length: 0" and names.count("Content-Length") == 1:
+        return b""  # what every other message has
+    length = headers.only(CONTENT_LENGTH)
+    if length > present:
+        raise PeerError(400, f"says {length}, but {present} bytes are there", header="Content-Length")
+    return data[start : start + length] if length else b""
+
+
+def _ordinary(data: bytes, found: Scanned) -> Request | Response | None:
+    """A message from what the scanner has found; None when it is to be read the long way after all."""
+    start, names, lines, end, length, number, method = found
+    message, fault = _start(start, Headers.received(names, lines))
+    if fault is not None or method not in METHODS or not -1 <= length <= len(data) - end:
+        return None
+    if isinstance(message, Request) and method != message.method:
+        return None
+    message.body = data[end:] if length < 0 else data[end : end + length]
+    message.headers.know(CSEQ, CSeq(number, method))
+    try:
+        message.headers.first(VIA)
+    except PeerError:
+        return None
+    return message

@@ -11,8 +11,8 @@ from itertools import groupby
 
 from ringfence.engine.effects import Effect
 from ringfence.engine.forking import MAX_BRANCHES, Branch, Cancel, Outcome, ResponseContext, Upstream
-from ringfence.engine.locate import Destination, locate_at_once
 from ringfence.engine.machine import ClientTransaction
+from ringfence.engine.places import Destination
 from ringfence.engine.timers import Timer
 from ringfence.message import Request, Response
 from ringfence.roles.call import Call, Target
@@ -119,7 +119,7 @@ class Forwarding:
                 self._give_up(branch, 430)  # RFC 5626 section 5.3.1: the phone's flow is gone
                 return
         uri = next_hop(call.request, branch.target)
-        found = locate_at_once(uri)
+        found = call.services.resolver.known(uri)
         if found is None:
             call.services.driver.spawn(self._look_up(branch), self._server)
         else:
@@ -208,7 +208,7 @@ def forward_statelessly(call: Call, targets: tuple[Target, ...]) -> Work | None:
         if flow is not None and not flow.closed:
             _send_ack(call, target, flow)
         return None
-    found = locate_at_once(next_hop(call.request, target))
+    found = call.services.resolver.known(next_hop(call.request, target))
     if found is None:
         return _look_up_ack(call, target)
     _send_to_first(call, target, found)

@@ -92,6 +92,7 @@ class Node:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self.parts.pool.close()
+        await self.parts.resolver.close()
         await self.parts.driver.close()
 
     # -- control commands ------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ringfence.engine.places import Preferences
 from ringfence.engine.timers import Timers
 from ringfence.engine.transactions import Transactions
 from ringfence.roles import edge
@@ -19,8 +20,10 @@ from ringfence.roles.addresses import Addresses, Listener
 from ringfence.roles.pipeline import Step
 from ringfence.roles.policy import ChallengeMode, FlowReuse, Policy, RegistrarPolicy, Services
 from ringfence.roles.server import Server
+from ringfence.roles.steps.locate import locate_user
 from ringfence.security.digest import Algorithm, UriCheck
 from ringfence.security.nonces import NcWindow, Nonces
+from ringfence.service.addresses import parse_address
 from ringfence.service.config import Config
 from ringfence.service.problems import ConfigError
 from ringfence.transport.contexts import Contexts, TlsSettings
@@ -103,6 +106,18 @@ def make_policy(config: Config, secret: bytes) -> Policy:
     )
 
 
+def make_resolver(config: Config) -> Resolver:
+    """The DNS, as the configuration wants it asked."""
+    servers = [parse_address(server) for server in config.dns.servers]
+    transports = ("TLS", "WSS") if config.security.require_tls else ("TLS", "TCP", "UDP", "WSS", "WS")
+    return Resolver(
+        servers,
+        hosts=config.dns.hosts,
+        timeout=config.dns.timeout_seconds,
+        preferences=Preferences(transports=transports),
+    )
+
+
 def make_pool(config: Config, driver: Driver) -> Pool:
     """The sockets. Certificates are read here.
 
@@ -155,7 +170,7 @@ def _advertised(config: Config, own: str | None, host: str) -> str:
 def steps_of(config: Config) -> tuple[Step, ...]:
     """The role's list, with the owner's own steps before what is last: choosing targets and forwarding."""
     own = tuple(load_step(config, place, name) for place, name in enumerate(config.policy.steps))
-    place = edge.STEPS.index(edge.locate_user)
+    place = edge.STEPS.index(locate_user)
     return (*edge.STEPS[:place], *own, *edge.STEPS[place:])
 
 

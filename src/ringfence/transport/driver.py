@@ -13,13 +13,13 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Protocol
 
 import structlog
-from ringfence.transport.pool import Pool
 
 from ringfence.engine.effects import Deliver, Due, Effect, Ended, Failed, Send
 from ringfence.engine.machine import ClientTransaction, ServerTransaction
 from ringfence.engine.transactions import Transactions
 from ringfence.message import Message, PeerError, Request, Response, parse, reason_phrase, response_to
 from ringfence.transport.flow import Endpoint, Flow
+from ringfence.transport.pool import Pool
 from ringfence.transport.tokens import Tokens
 
 log = structlog.get_logger("ringfence.driver")
