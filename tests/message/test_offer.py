@@ -226,10 +226,12 @@ def test_the_answer_takes_one_suite_under_its_tag_with_its_own_key() -> None:
 
 
 @pytest.mark.rfc("4568", "6.3.7")
-def test_unknown_session_parameters_make_a_suite_unacceptable_unless_optional() -> None:
+def test_what_makes_a_suite_unacceptable() -> None:
     ours = [crypto(1, KEY_B)]
     assert oa.choose_crypto([crypto(1, KEY_A, parameters=" UNENCRYPTED_SRTP")], ours) is None
     assert oa.choose_crypto([crypto(1, KEY_A, parameters=" FEC_ORDER=FEC_SRTP")], ours) is None
+    assert oa.choose_crypto([crypto(1, KEY_A[:-4])], ours) is None
+    assert oa.choose_crypto([crypto(1, f"{KEY_A}|1:4;{KEY_B}|2:4")], ours) is None
     chosen = oa.choose_crypto([crypto(7, KEY_A, parameters=" WSH=128 -FUTURE=1")], ours)
     assert chosen is not None
     assert (chosen.tag, chosen.parameters) == (7, ())

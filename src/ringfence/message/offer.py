@@ -291,12 +291,18 @@ def _carries_voice(format: Format) -> bool:
 def choose_crypto(offered: Iterable[Crypto], ours: Iterable[Crypto]) -> Crypto | None:
     """The first offered suite that we have, under the offered tag with our key (RFC 4568 section 5.1.2).
 
-    A line with session parameters that we do not implement is not acceptable (section 6.3.7), but those
-    that start with "-" and the window hint, which may be ignored.
+    Not acceptable is a line with session parameters that we do not implement (section 6.3.7), but those that
+    start with "-" and the window hint, which may be ignored; a key whose length is not that of the suite
+    (section 6.1); or several keys, as we do not change from one to the next.
     """
     suites = {crypto.suite: crypto for crypto in ours}
     for crypto in offered:
         mine = suites.get(crypto.suite)
-        if mine and all(item.startswith(("-", "WSH=")) for item in crypto.parameters):
+        if (
+            mine is not None
+            and len(crypto.keys) == 1
+            and len(crypto.keys[0].material) == len(mine.keys[0].material)
+            and all(item.startswith(("-", "WSH=")) for item in crypto.parameters)
+        ):
             return Crypto(crypto.tag, mine.suite, mine.keys)
     return None
