@@ -1,8 +1,11 @@
 """Metrics: what Prometheus reads is what was counted."""
 
+from collections import Counter
+
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ringfence.service.metrics import LATENCY_BOUNDS, MAX_SERIES, Metrics, method_label, status_label
+from ringfence.service.metrics import LATENCY_BOUNDS, MAX_SERIES, Metrics, method_label
 
 
 def read(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
@@ -15,28 +18,26 @@ def read(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
     }
 
 
-def test_what_was_counted_is_read() -> None:
+def test_requests_are_counted_by_method_and_outcome() -> None:
     metrics = Metrics()
-    metrics.requests["INVITE", "forwarded"] += 1
-    metrics.requests["INVITE", "forwarded"] += 2
-    metrics.requests["REGISTER", "challenged"] += 1
-    metrics.challenges["stale",] += 1
+    for _ in range(3):
+        metrics.finished("INVITE", "forwarded", 0.001)
+    metrics.finished("REGISTER", "401", 0.0002)
     found = read(metrics)
     assert found["ringfence_requests_total", ("INVITE", "forwarded")] == 3
-    assert found["ringfence_requests_total", ("REGISTER", "challenged")] == 1
-    assert found["ringfence_challenges_total", ("stale",)] == 1
+    assert found["ringfence_requests_total", ("REGISTER", "401")] == 1
 
 
 def test_two_nodes_in_a_process_count_apart() -> None:
     one, other = Metrics(), Metrics()
-    one.dns["answered",] += 1
-    assert ("ringfence_dns_total", ("answered",)) not in read(other)
+    one.finished("INVITE", "486", 0.001)
+    assert ("ringfence_requests_total", ("INVITE", "486")) not in read(other)
 
 
 def test_what_others_hold_is_asked_for_when_it_is_read() -> None:
     metrics = Metrics()
     flows = {("TLS",): 2}
-    metrics.read("gauge", "ringfence_flows", "Open connections", ("transport",), lambda: flows)
+    metrics.gauge("ringfence_flows", "Open connections", ("transport",), lambda: flows)
     assert read(metrics)["ringfence_flows", ("TLS",)] == 2
     flows["TLS",] = 5
     assert read(metrics)["ringfence_flows", ("TLS",)] == 5
@@ -45,25 +46,27 @@ def test_what_others_hold_is_asked_for_when_it_is_read() -> None:
 def test_a_latency_falls_into_its_bucket_and_those_above() -> None:
     metrics = Metrics()
     for seconds in (0.0001, 0.003, 0.003, 100.0):
-        metrics.handling.observe(seconds)
+        metrics.finished("INVITE", "forwarded", seconds)
     found = read(metrics)
-    assert found["ringfence_handling_seconds_bucket", ("0.0005",)] == 1
+    assert found["ringfence_handling_seconds_bucket", ("0.0001",)] == 1
     assert found["ringfence_handling_seconds_bucket", ("0.0025",)] == 1
     assert found["ringfence_handling_seconds_bucket", ("0.005",)] == 3
     assert found["ringfence_handling_seconds_bucket", (str(LATENCY_BOUNDS[-1]),)] == 3
     assert found["ringfence_handling_seconds_bucket", ("+Inf",)] == 4
     assert found["ringfence_handling_seconds_count", ()] == 4
-    assert found["ringfence_handling_seconds_sum", ()] == 100.0061
+    assert found["ringfence_handling_seconds_sum", ()] == pytest.approx(100.0061)
 
 
 def test_a_peer_can_not_make_series() -> None:
     assert method_label("INVITE") == "INVITE"
     assert method_label("X" * 100) == "other"
-    assert status_label(486) == "4xx"
     metrics = Metrics()
-    for number in range(MAX_SERIES + 10):
-        metrics.malformed[str(number),] += 1
-    assert sum(name == "ringfence_malformed_total" for name, _ in read(metrics)) == MAX_SERIES
+    for number in range(10):
+        metrics.finished(f"METHOD{number}", "405", 0.001)
+    assert read(metrics)["ringfence_requests_total", ("other", "405")] == 10
+    many = Counter((str(number),) for number in range(MAX_SERIES + 10))
+    metrics.counter("ringfence_many", "Unbounded by mistake", ("x",), lambda: many)
+    assert sum(name == "ringfence_many_total" for name, _ in read(metrics)) == MAX_SERIES
 
 
 def test_the_version_is_told() -> None:

@@ -1,50 +1,32 @@
 """What an operator watches, as Prometheus reads it.
 
-Nothing is computed while calls are handled. A `Family` is a dictionary of plain integers that the hot path
-adds to (``metrics.requests["INVITE", "forwarded"] += 1``, some 60 ns); what other parts count or hold already
-is read by a function when somebody asks (`Metrics.read`). Label values that a peer could choose go through
-`method_label` first, so that nobody can make series without end.
+While calls are handled, plain integers are added to and nothing more: the roles report each request to
+`Metrics.finished`, and what other parts count or hold anyway is read by a function when Prometheus asks
+(`readings` has them all). Label values that a peer could choose go through `method_label`, so that nobody
+can make series without end.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version
-from itertools import accumulate
-from typing import Literal
+from itertools import accumulate, islice
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from ringfence.store.records import DEFAULT_METHODS
+
 Labels = tuple[str, ...]
 Values = Mapping[Labels, float]
-Kind = Literal["counter", "gauge"]
-
-METHODS = frozenset(
-    {
-        "INVITE",
-        "ACK",
-        "BYE",
-        "CANCEL",
-        "REGISTER",
-        "OPTIONS",
-        "PRACK",
-        "UPDATE",
-        "INFO",
-        "MESSAGE",
-        "SUBSCRIBE",
-        "NOTIFY",
-        "REFER",
-        "PUBLISH",
-    }
-)
 
 MAX_SERIES = 1000
 """Of one family, when read: more means that a label is not bounded, and would take Prometheus down."""
 
-LATENCY_BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+LATENCY_BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 """Seconds. From a request answered from memory to one that waited for DNS and a time-out."""
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -52,29 +34,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 def method_label(method: str) -> str:
     """The method if it is one of SIP's, else "other"."""
-    return method if method in METHODS else "other"
-
-
-def status_label(status: int) -> str:
-    """The class of a status code: "2xx"."""
-    return f"{status // 100}xx"
-
-
-class Family(dict[Labels, int]):
-    """One counter with labels. ``family["INVITE", "forwarded"] += 1`` needs no preparation."""
-
-    def __init__(self, name: str, text: str, labels: Labels) -> None:
-        super().__init__()
-        self.name = name
-        self.text = text
-        self.labels = labels
-
-    def __missing__(self, key: Labels) -> int:
-        return 0
-
-    def collect(self) -> Iterator[Metric]:
-        """The counter as Prometheus wants it."""
-        yield _metric("counter", self.name, self.text, self.labels, self)
+    return method if method in DEFAULT_METHODS else "other"
 
 
 class Latency:
@@ -104,42 +64,40 @@ class Metrics(Collector):
     """All that one node counts. Own registry: two nodes in a process don't mix."""
 
     def __init__(self) -> None:
-        family = Family
-        self.requests = family(
-            "ringfence_requests", "Requests received, by what was done with them", ("method", "outcome")
-        )
-        self.responses = family("ringfence_responses", "Responses sent, by class", ("method", "class"))
-        self.challenges = family("ringfence_challenges", "401 and 407 sent", ("reason",))
-        self.authentications = family("ringfence_authentications", "Credentials checked", ("outcome",))
-        self.registrations = family(
-            "ringfence_registrations", "REGISTER requests that changed something", ("change",)
-        )
-        self.malformed = family("ringfence_malformed", "Messages that could not be read", ("header",))
-        self.limits = family("ringfence_limits", "Times that a limit refused something", ("limit",))
-        self.dns = family("ringfence_dns", "DNS questions asked", ("outcome",))
-        self.setup = Latency(
-            "ringfence_setup_seconds", "From an INVITE to its first response from the callee"
-        )
-        self.handling = Latency(
-            "ringfence_handling_seconds", "From a request to its first answer or forwarding"
-        )
-        self._sources: list[Callable[[], Iterable[Metric]]] = [
-            each.collect for each in vars(self).values() if isinstance(each, Family | Latency)
-        ]
+        self._requests: Counter[Labels] = Counter()
+        self._handling = Latency("ringfence_handling_seconds", "From a request to what was done with it")
+        self._sources: list[Callable[[], Iterable[Metric]]] = [self._handling.collect]
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
-        self.read(
-            "gauge", "ringfence_build_info", "The version", ("version",), lambda: {(version("ringfence"),): 1}
+        self.counter(
+            "ringfence_requests",
+            "Requests, by what was done with them: the status of the answer, forwarded, or dropped",
+            ("method", "outcome"),
+            lambda: self._requests,
         )
+        self.counter(
+            "ringfence_requests",
+            "Requests, by what was done with them: the status of the answer, forwarded, or dropped",
+            ("method", "outcome"),
+            lambda: self._requests,
+        )
+        build = {(version("ringfence"),): 1}
+        self.gauge("ringfence_build_info", "The version", ("version",), lambda: build)
 
-    def read(self, kind: Kind, name: str, text: str, labels: Labels, values: Callable[[], Values]) -> None:
-        """Add a metric whose values are asked for when Prometheus asks.
+    def finished(self, method: str, outcome: str, seconds: float) -> None:
+        """Count a request and how long it took to decide on; called by the roles for each."""
+        self._requests[method_label(method), outcome] += 1
+        self._handling.observe(seconds)
 
-        For what exists anyway: open flows, transactions, a `Counter` of another part.
-        """
-        self._sources.append(lambda: [_metric(kind, name, text, labels, values())])
+    def counter(self, name: str, text: str, labels: Labels, values: Callable[[], Values]) -> None:
+        """Add a metric that only grows, whose values are asked for when Prometheus asks."""
+        self._sources.append(lambda: [_metric(CounterMetricFamily(name, text, labels=labels), values())])
+
+    def gauge(self, name: str, text: str, labels: Labels, values: Callable[[], Values]) -> None:
+        """Add a metric that goes up and down, whose values are asked for when Prometheus asks."""
+        self._sources.append(lambda: [_metric(GaugeMetricFamily(name, text, labels=labels), values())])
 
     def collect(self) -> Iterator[Metric]:
         """Called by the registry."""
@@ -151,11 +109,7 @@ class Metrics(Collector):
         return generate_latest(self._registry)
 
 
-def _metric(kind: Kind, name: str, text: str, labels: Labels, values: Values) -> Metric:
-    family = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
-    metric: Metric = family(name, text, labels=labels)
-    for shown, (key, value) in enumerate(list(values.items())):
-        if shown == MAX_SERIES:
-            break
-        metric.add_metric(key, value)  # type: ignore[attr-defined]  # both families have it, Metric has not
-    return metric
+def _metric(family: CounterMetricFamily | GaugeMetricFamily, values: Values) -> Metric:
+    for key, value in islice(list(values.items()), MAX_SERIES):
+        family.add_metric(key, value)
+    return family
