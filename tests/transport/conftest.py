@@ -27,7 +27,16 @@ MakeSide = Callable[..., Side]
 
 
 ON_UVLOOP = frozenset(
-    {"test_udp", "test_tcp", "test_tls", "test_websocket", "test_pool", "test_relay", "test_resolver"}
+    {
+        "test_fetch",
+        "test_pool",
+        "test_relay",
+        "test_resolver",
+        "test_tcp",
+        "test_tls",
+        "test_udp",
+        "test_websocket",
+    }
 )
 
 
