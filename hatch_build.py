@@ -60,7 +60,10 @@ def compile_module(root: Path, *flags: str) -> None:
     command.ensure_finalized()
     command.run()
     for made in (build / "lib").rglob("_scan*.so"):
-        shutil.copy(made, source.parent)
+        # Put in place at once: a process that runs may have the old one mapped.
+        fresh = source.parent / f".{made.name}"
+        shutil.copy(made, fresh)
+        fresh.replace(source.parent / made.name)
 
 
 if __name__ == "__main__":

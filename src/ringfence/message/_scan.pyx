@@ -10,8 +10,13 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.dict cimport PyDict_GetItem
 from cpython.list cimport PyList_Append
 from cpython.object cimport PyObject
-from cpython.unicode cimport PyUnicode_DecodeUTF8
+from cpython.unicode cimport PyUnicode_DecodeUTF8, PyUnicode_Substring
 from libc.string cimport memchr
+
+cdef extern from "Python.h":
+    bint PyUnicode_IS_COMPACT_ASCII(object)
+    void *PyUnicode_1BYTE_DATA(object)
+    Py_ssize_t PyUnicode_GET_LENGTH(object)
 
 cdef unsigned char ALLOWED[256]
 cdef int octet
@@ -19,18 +24,24 @@ for octet in range(256):
     ALLOWED[octet] = octet == 9 or 32 <= octet < 127 or octet >= 128
 
 cdef dict KNOWN = {}
+cdef object CANONICAL_NAME = None
+# Spellings that are kept, and how long one may be: what peers send must not fill memory.
+cdef enum:
+    MAX_SPELLINGS = 4096
+    MAX_KEPT = 64
 cdef object VIA, FROM, TO, CALL_ID, CSEQ, CONTENT_LENGTH
 cdef Py_ssize_t MAX_LINES = 0
 cdef Py_ssize_t MAX_HEAD = 0
 
 
-def prepare(dict canonical, Py_ssize_t max_lines, Py_ssize_t max_head):
-    """Take over the spellings of header field names and the limits from the parser; called once."""
-    global VIA, FROM, TO, CALL_ID, CSEQ, CONTENT_LENGTH, MAX_LINES, MAX_HEAD
+def prepare(dict canonical, canonical_name, Py_ssize_t max_lines, Py_ssize_t max_head):
+    """Take over the names of header fields and the limits from the parser; called once."""
+    global CANONICAL_NAME, VIA, FROM, TO, CALL_ID, CSEQ, CONTENT_LENGTH, MAX_LINES, MAX_HEAD
     for spelling, name in canonical.items():
         KNOWN[spelling.encode("ascii")] = name
     VIA, FROM, TO = canonical["Via"], canonical["From"], canonical["To"]
     CALL_ID, CSEQ, CONTENT_LENGTH = canonical["Call-ID"], canonical["CSeq"], canonical["Content-Length"]
+    CANONICAL_NAME = canonical_name
     MAX_LINES = max_lines
     MAX_HEAD = max_head
 
@@ -38,8 +49,8 @@ def prepare(dict canonical, Py_ssize_t max_lines, Py_ssize_t max_head):
 def scan(bytes data):
     """(start line, names, lines, end of the head, content length or -1, CSeq number, CSeq method), or None.
 
-    None says that something is unusual: a folded line, a control character, an unknown header field, a mandatory
-    one missing or repeated, a number that is not plain. Whether it is wrong is for the parser to say.
+    None says that something is unusual: a folded line, a control character, a mandatory field missing or repeated,
+    a number that is not plain. Whether it is wrong is for the parser to say.
     """
     cdef const char *text = PyBytes_AS_STRING(data)
     cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
@@ -50,6 +61,7 @@ def scan(bytes data):
     cdef PyObject *known
     cdef list names = [], lines = []
     cdef object start = None, name
+    cdef bytes spelling
     cdef unsigned char byte
     while True:
         found = <const char *> memchr(text + position, 10, size - position)
@@ -71,12 +83,13 @@ def scan(bytes data):
         if start is None:
             start = PyUnicode_DecodeUTF8(text + position, stop - position, "surrogateescape")
         else:
-            if colon < 0:
+            if colon < 0 or text[position] == 32 or text[position] == 9:
                 return None
-            known = PyDict_GetItem(KNOWN, PyBytes_FromStringAndSize(text + position, colon - position))
-            if known is NULL:
+            spelling = PyBytes_FromStringAndSize(text + position, colon - position)
+            known = PyDict_GetItem(KNOWN, spelling)
+            name = _learn(spelling) if known is NULL else <object> known
+            if name is None:
                 return None
-            name = <object> known
             count += 1
             if name is VIA:
                 vias += 1
@@ -109,6 +122,68 @@ def scan(bytes data):
         return None
     method = text[cseq_from + 1 : cseq_to]
     return start, names, lines, stop + 2, content_length, number, method.decode("utf-8", "surrogateescape")
+
+
+cdef object _learn(bytes spelling):
+    """The canonical name for a spelling that was not met before, or None."""
+    try:
+        name = CANONICAL_NAME(spelling.decode("ascii"))
+    except Exception:
+        return None
+    if len(KNOWN) < MAX_SPELLINGS and len(spelling) <= MAX_KEPT:
+        KNOWN[spelling] = name
+    return name
+
+
+cdef enum:
+    NAME = 1
+    VALUE = 2
+    MAX_PLAIN = 16
+
+cdef unsigned char KIND[128]
+for octet in range(128):
+    KIND[octet] = 0
+for octet in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.!%*_+`'~":
+    KIND[octet] = NAME | VALUE
+for octet in b":[]":
+    KIND[octet] = VALUE
+
+
+def plain_params(str text):
+    """((name, value or None), ...) of ``;name=value`` in tokens alone, or None when it is anything else.
+
+    At most 16, and no name twice: more, quotes, blanks and all else is for ``params`` to read or refuse.
+    """
+    if not PyUnicode_IS_COMPACT_ASCII(text):
+        return None
+    cdef const char *chars = <const char *> PyUnicode_1BYTE_DATA(text)
+    cdef Py_ssize_t size = PyUnicode_GET_LENGTH(text)
+    cdef Py_ssize_t position = 0, first, middle
+    cdef list items = []
+    cdef object name, value
+    while position < size:
+        if chars[position] != 59 or len(items) == MAX_PLAIN:
+            return None
+        position += 1
+        first = position
+        while position < size and KIND[<unsigned char> chars[position]] & NAME:
+            position += 1
+        if position == first:
+            return None
+        name = PyUnicode_Substring(text, first, position)
+        value = None
+        if position < size and chars[position] == 61:
+            position += 1
+            middle = position
+            while position < size and KIND[<unsigned char> chars[position]] & VALUE:
+                position += 1
+            if position == middle:
+                return None
+            value = PyUnicode_Substring(text, middle, position)
+        items.append((name, value))
+    if len(items) > 1 and len({(<tuple> item)[0].lower() for item in items}) != len(items):
+        return None
+    return tuple(items)
 
 
 cdef long _number(const char *text, Py_ssize_t *place, Py_ssize_t stop) noexcept:

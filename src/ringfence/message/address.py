@@ -8,7 +8,7 @@ from functools import lru_cache
 from ringfence.message import grammar
 from ringfence.message.errors import PeerError
 from ringfence.message.params import NO_PARAMS, Params, parse_params
-from ringfence.message.uri import CACHE_SIZE, SipUri, Uri, parse_uri
+from ringfence.message.uri import CACHE_SIZE, MAX_CACHED, SipUri, Uri, parse_uri
 
 # name-addr = [ display-name ] LAQUOT addr-spec RAQUOT, then *( SEMI generic-param )
 _NAME_ADDR = re.compile(
@@ -72,13 +72,16 @@ class NameAddr:
         return f"NameAddr({str(self)!r})"
 
 
-@lru_cache(CACHE_SIZE)
 def parse_address(text: str) -> NameAddr:
     """Read one name-addr or addr-spec with its header parameters.
 
     Raises:
         PeerError: 400 when it is malformed.
     """
+    return _known(text) if len(text) <= MAX_CACHED else _read(text)
+
+
+def _read(text: str) -> NameAddr:
     match = _NAME_ADDR(text)
     if match is not None:
         quoted, tokens, spec, rest = match.groups()
@@ -92,3 +95,6 @@ def parse_address(text: str) -> NameAddr:
         spec, rest = match.groups()
         display = ""
     return NameAddr(parse_uri(spec), display, parse_params(rest) if rest else NO_PARAMS, text)
+
+
+_known = lru_cache(CACHE_SIZE)(_read)

@@ -81,10 +81,18 @@ def unescape(text: str) -> str:
     return data.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
-@lru_cache(8192)
+MAX_HOST = 255
+"""Longest host name in characters (RFC 1035 section 2.3.4)."""
+
+
 def valid_host(text: str) -> bool:
     """Whether the text is a hostname, an IPv4 address or a bracketed IPv6 address (RFC 3261 section 25.1)."""
-    if not text or not host(text):
+    return 0 < len(text) <= MAX_HOST and _valid_host(text)
+
+
+@lru_cache(8192)
+def _valid_host(text: str) -> bool:
+    if not host(text):
         return False
     if text[0] == "[":
         return valid_ipv6(text[1:-1])

@@ -12,11 +12,11 @@ from collections.abc import Callable
 
 from ringfence.message import grammar
 from ringfence.message.errors import PeerError
-from ringfence.message.fields import CANONICAL, CONTENT_LENGTH, CSEQ, VIA, CSeq, canonical_name
+from ringfence.message.fields import CONTENT_LENGTH, CSEQ, VIA, CSeq
 from ringfence.message.fields.cseq import METHODS
 from ringfence.message.headers import Headers
 from ringfence.message.message import Message, Request, Response
-from ringfence.message.names import CANONICAL, Spellings
+from ringfence.message.names import CANONICAL, Spellings, canonical_name
 
 MAX_HEAD = 65_535
 """Longest start line and header block in bytes: no UDP datagram can carry more."""
@@ -42,7 +42,7 @@ try:
 except ImportError:  # not compiled: everything is read the long way, with the same outcome
     scan = None
 else:
-    _scan.prepare(CANONICAL, MAX_HEADER_LINES, MAX_HEAD)
+    _scan.prepare(CANONICAL, canonical_name, MAX_HEADER_LINES, MAX_HEAD)
     scan = _scan.scan
 
 _SPELLINGS = Spellings(CANONICAL)
@@ -63,9 +63,7 @@ def parse(data: bytes) -> Request | Response:
         if message is not None:
             return message
     if data[:2] == b"\r\n":
-        data = data.lstrip(
-            b"\r\n"
-        )  # empty lines before the start line "MUST" be ignored (RFC 3261 section 7.5)
+        data = data.lstrip(b"\r\n")  # "MUST ignore any CRLF appearing before the start-line" (RFC 3261 7.5)
     end = data.find(b"\r\n\r\n")
     if end < 0:
         _check_controls(data[: MAX_HEAD + 1])

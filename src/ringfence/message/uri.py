@@ -18,7 +18,10 @@ MAX_URI = 4096
 """Longest URI in characters. No deployed one comes near; a longer one is answered 414."""
 
 CACHE_SIZE = 8192
-"""URIs kept parsed; at about 500 bytes each this is 4 MB at the most."""
+"""URIs kept parsed; at about 500 bytes each this is 4 MB."""
+
+MAX_CACHED = 256
+"""Longest text that is kept parsed, so that nobody fills memory with long ones: 8192 of these are 8 MB."""
 
 # SIP-URI = "sip:" [ userinfo ] hostport uri-parameters [ headers ]
 # user = 1*( unreserved / escaped / user-unreserved )
@@ -217,13 +220,16 @@ class OtherUri:
 Uri = SipUri | TelUri | OtherUri
 
 
-@lru_cache(CACHE_SIZE)
 def parse_uri(text: str) -> Uri:
     """Read a URI of any scheme.
 
     Raises:
         PeerError: 414 when it is too long, 400 when it is malformed.
     """
+    return _known(text) if len(text) <= MAX_CACHED else _read(text)
+
+
+def _read(text: str) -> Uri:
     if len(text) > MAX_URI:
         raise PeerError(414, f"the URI is longer than {MAX_URI} characters")
     match = _SIP(text)
@@ -238,6 +244,9 @@ def parse_uri(text: str) -> Uri:
     if scheme == "tel":
         return _tel_uri(text)
     return OtherUri(scheme, match[2], text)
+
+
+_known = lru_cache(CACHE_SIZE)(_read)
 
 
 def _sip_uri(match: re.Match[str], text: str) -> SipUri:

@@ -9,21 +9,13 @@ from ringfence.message import grammar
 from ringfence.message.errors import PeerError
 from ringfence.message.fields.field import field
 from ringfence.message.params import NO_PARAMS, Params, parse_params
-from ringfence.message.uri import CACHE_SIZE
+from ringfence.message.uri import CACHE_SIZE, MAX_CACHED
 
 # via-parm = sent-protocol LWS sent-by *( SEMI via-params );  sent-by = host [ COLON port ]
 _VIA = re.compile(
     rf"({grammar.TOKEN})[ \t]*+/[ \t]*+({grammar.TOKEN})[ \t]*+/[ \t]*+({grammar.TOKEN})[ \t]++"
     rf"({grammar.HOST})(?:[ \t]*+:[ \t]*+([0-9]{{1,10}}))?[ \t]*+"
 ).fullmatch
-# The parameters that almost every element sends: nothing that needs the general reading.
-_PLAIN_PARAMS = re.compile(
-    rf"{grammar.TOKEN}(?:=[{grammar.TOKEN_CHARS}:\[\]]+)?(?:;{grammar.TOKEN}(?:=[{grammar.TOKEN_CHARS}:\[\]]+)?)*"
-).fullmatch
-
-MAX_PLAIN = 16
-"""Parameters that the fast reading takes; more are counted by the general one."""
-
 MAGIC_COOKIE = "z9hG4bK"
 """How a branch starts whose maker follows RFC 3261 section 8.1.1.7."""
 
@@ -88,25 +80,13 @@ def parse_via(text: str) -> Via:
     Raises:
         PeerError: 400 when it is malformed or its protocol is not SIP/2.0.
     """
-    head, _, rest = text.partition(";")
-    transport, host, port = _sent_by(head)
-    if not rest:
-        return Via(transport, host, port, parse_params(text[len(head) :]))
-    if _PLAIN_PARAMS(rest):
-        items: list[tuple[str, str | None]] = []
-        for piece in rest.split(";"):
-            name, equals, value = piece.partition("=")
-            items.append((name, value if equals else None))
-        if len(items) < MAX_PLAIN and (
-            len(items) == 1 or len({name.lower() for name, _ in items}) == len(items)
-        ):
-            return Via(transport, host, port, Params(tuple(items)))
-    return Via(transport, host, port, parse_params(text[len(head) :]))
+    head, semicolon, rest = text.partition(";")
+    transport, host, port = _known_sent_by(head) if len(head) <= MAX_CACHED else _sent_by(head)
+    return Via(transport, host, port, parse_params(semicolon + rest) if semicolon else NO_PARAMS)
 
 
-@lru_cache(CACHE_SIZE)
 def _sent_by(text: str) -> tuple[str, str, int | None]:
-    """What stands before the parameters: a neighbour sends the same each time, so it is read once."""
+    """Read what stands before the parameters: transport, host, port."""
     match = _VIA(text)
     if match is None:
         raise PeerError(400, f"malformed: {text[:60]!r}")
@@ -119,6 +99,9 @@ def _sent_by(text: str) -> tuple[str, str, int | None]:
     if number is not None and not 0 < number < 65536:
         raise PeerError(400, f"port {port} is out of range")
     return transport.upper(), host, number
+
+
+_known_sent_by = lru_cache(CACHE_SIZE)(_sent_by)  # a neighbour sends the same each time
 
 
 VIA = field("Via", parse_via, compact="v", many=True)
