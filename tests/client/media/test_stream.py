@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from ringfence.client.media import AudioStream, new_crypto
+from ringfence.client.media.addresses import sources
 from ringfence.client.media.rtp import RtpPacket, pack
+from ringfence.client.media.srtp import Srtp
 from ringfence.message import LocalError, PeerError
 from ringfence.message.negotiation import Agreed
 from ringfence.message.sdp_attributes import Crypto, Direction, Format
@@ -179,6 +181,20 @@ async def test_only_the_signalled_host_is_heard_and_its_first_good_packet_decide
                 await until(lambda: alice.stats.dropped == 4)
 
 
+async def test_packets_may_come_from_where_signalling_does() -> None:
+    async with AudioStream() as alice:
+        with stranger("127.0.0.2") as phone:
+            alice.set_remote(("192.0.2.7", 4000), [PCMU], also=["127.0.0.2"])
+            phone.sendto(GOOD, (alice.host, alice.port))
+            await until(lambda: alice.stats.received == 1)
+
+
+def test_a_peer_on_this_machine_may_send_from_loopback() -> None:
+    assert sources(("127.0.0.2", 9), []) == {"127.0.0.1", "::1", "127.0.0.2"}
+    assert sources(("192.0.2.7", 9), ["2001:DB8:0::1"]) == {"192.0.2.7", "2001:db8::1"}
+    assert sources(None, ["192.0.2.7"]) == set()
+
+
 def keys() -> tuple[Crypto, Crypto]:
     return new_crypto(1, "AES_CM_128_HMAC_SHA1_80"), new_crypto(1, "AES_CM_128_HMAC_SHA1_80")
 
@@ -200,6 +216,15 @@ async def test_a_secure_stream_takes_no_packet_that_is_not_authentic(
             await until(lambda: carol.stats.dropped == 1)
     with pytest.raises(PeerError):
         alice.set_remote((bob.host, bob.port), [PCMU], local_crypto=a)
+
+
+async def test_what_is_authentic_may_come_from_anywhere() -> None:
+    a, b = keys()
+    async with AudioStream() as alice:
+        with stranger("127.0.0.2") as roaming:
+            alice.set_remote(("127.0.0.1", 9), [PCMU], local_crypto=a, remote_crypto=b)
+            roaming.sendto(Srtp(b).protect(GOOD), (alice.host, alice.port))
+            await until(lambda: alice.stats.received == 1)
 
 
 async def test_a_used_up_key_stops_sending_and_says_so(pair: tuple[AudioStream, AudioStream]) -> None:

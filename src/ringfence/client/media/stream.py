@@ -1,10 +1,9 @@
 """An audio stream of a call: two UDP ports, a paced sender, a receiver, and RTCP.
 
 Packets leave on a grid of deadlines from the start, so that delays do not add up: a late tick sends what is
-due at once, up to a limit, and beyond it lets media time pass. Packets are taken only from the address that
-was signalled, or, as phones behind NAT differ in the port, from another port of the same host; the first
-good packet decides which, and answers go there too (symmetric RTP, RFC 4961). Under SRTP "good" means
-authentic.
+due at once, up to a limit, and beyond it lets media time pass. Packets are taken only from the host that was
+signalled, at any port, as NAT changes those; under SRTP, which proves who sends, from anywhere. The first
+good packet decides the source, and ours go there too (symmetric RTP, RFC 4961).
 """
 
 from __future__ import annotations
@@ -12,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
+from ringfence.client.media.addresses import Address, checked, sources
 from ringfence.client.media.g711 import LAWS
 from ringfence.client.media.receiver import Receiver
 from ringfence.client.media.reporter import Reporter
@@ -38,8 +38,6 @@ RELATCH = 2.0
 """Seconds of silence after which another port of the same host is taken: its NAT may have changed the mapping."""
 PACKET_TIMES = range(10, 61, 10)
 """Packet times that we send when asked, in ms; else 20, the default of G.711 (RFC 3551 section 4.2)."""
-
-Address = tuple[str, int]
 
 
 class _Port(asyncio.DatagramProtocol):
@@ -73,6 +71,7 @@ class AudioStream:
         self._remote: Address | None = None
         self._remote_rtcp: Address | None = None
         self._latched: Address | None = None
+        self._hosts: frozenset[str] = frozenset()  # where the peer's packets may come from
         self._keys: tuple[Crypto | None, Crypto | None] = (None, None)
         self._protect: Srtp | None = None
         self._unprotect: Srtp | None = None
@@ -136,8 +135,8 @@ class AudioStream:
 
     # --- what was agreed
 
-    async def apply(self, agreed: Agreed) -> None:
-        """Follow an agreement of offer and answer; a host that is a name is looked up.
+    async def apply(self, agreed: Agreed, also: Iterable[str] = ()) -> None:
+        """Follow an agreement of offer and answer, as ``set_remote`` does; a host that is a name is looked up.
 
         Raises:
             PeerError: 488, we have none of the formats, or no suite of the keys.
@@ -153,6 +152,7 @@ class AudioStream:
             rtcp_mux=agreed.rtcp_mux,
             local_crypto=agreed.local_crypto,
             remote_crypto=agreed.remote_crypto,
+            also=also,
         )
 
     def set_remote(
@@ -167,11 +167,13 @@ class AudioStream:
         rtcp_mux: bool = False,
         local_crypto: Crypto | None = None,
         remote_crypto: Crypto | None = None,
+        also: Iterable[str] = (),
     ) -> None:
         """Send to this address in the first format of ``send`` that we have, and take those of ``receive``.
 
         ``remote`` None sends nothing. ``receive`` is ``send`` unless given, ``remote_rtcp`` the next port.
-        May be called again at any time.
+        ``also`` are hosts that the peer's packets may come from as well, such as where its SIP messages come
+        from. May be called again at any time.
 
         Raises:
             PeerError: 488, we have none of the formats, no suite of the keys, or the address is a group's.
@@ -181,7 +183,7 @@ class AudioStream:
         events = [format for format in send if format.encoding.lower() == "telephone-event"]
         if audio is None:
             raise PeerError(488, "the peer takes neither PCMU nor PCMA")
-        remote = _address(remote)
+        remote = checked(remote)
         self._set_keys(local_crypto, remote_crypto)
         milliseconds = ptime if ptime is not None and ptime in PACKET_TIMES else 20
         event_type = events[0].payload_type if events else None
@@ -197,8 +199,9 @@ class AudioStream:
         if remote != self._remote:
             self._latched = None
         self._remote, self._mux, self._direction = remote, rtcp_mux, direction
+        self._hosts = sources(remote, also)
         beside = (remote[0], remote[1] + 1) if remote and remote[1] < 65_535 else None
-        self._remote_rtcp = remote if rtcp_mux else _address(remote_rtcp) or beside
+        self._remote_rtcp = remote if rtcp_mux else checked(remote_rtcp) or beside
 
     def _set_keys(self, local: Crypto | None, remote: Crypto | None) -> None:
         if (local is None) != (remote is None):
@@ -342,7 +345,8 @@ class AudioStream:
             self._receiver.receive(packet, now)
 
     def _may_latch(self, address: Address, now: float) -> bool:
-        if self._remote is None or address[0] != self._remote[0]:
+        # SRTP proves who sends, so it may come from anywhere.
+        if self._remote is None or (self._unprotect is None and address[0] not in self._hosts):
             return False
         return self._latched is None or self._heard is None or now - self._heard > RELATCH
 
@@ -369,23 +373,11 @@ class AudioStream:
         (self._rtp if self._mux else self._rtcp).sendto(data, target)
 
     def _rtcp_received(self, data: bytes, address: Address) -> None:
-        hosts = {known[0] for known in (self._remote, self._remote_rtcp) if known}
         plain: bytes | None = None
-        if address[0] in hosts:
-            plain = self._unprotect.unprotect_rtcp(data) if self._unprotect else data
+        if self._unprotect is not None:
+            plain = self._unprotect.unprotect_rtcp(data)
+        elif address[0] in self._hosts or (self._remote_rtcp and address[0] == self._remote_rtcp[0]):
+            plain = data
         ssrc = self._sender.ssrc
         if plain is None or not self._reporter.receive(plain, ssrc, self._loop.time(), time.time()):
             self._dropped += 1
-
-
-def _address(address: Address | None) -> Address | None:
-    """The address in the one spelling that sockets use."""
-    if address is None:
-        return None
-    try:
-        ip = ip_address(address[0])
-    except ValueError:
-        raise LocalError(f"{address[0]} is a name, not an address") from None
-    if ip.is_multicast:
-        raise PeerError(488, "media must not go to a group")
-    return (str(ip), address[1])
