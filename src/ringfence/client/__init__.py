@@ -1,1 +1,35 @@
-"""A user agent as a library: accounts, registrations, calls and their media, messages."""
+"""A user agent as a library: register, call with real audio, answer, hold, transfer, write."""
+
+from ringfence.client.account import Account
+from ringfence.client.agent import UserAgent
+from ringfence.client.call import Call
+from ringfence.client.errors import AgentError, CallError, MessageError, RegistrationError, RequestFailed
+from ringfence.client.incoming import IncomingCall
+from ringfence.client.outgoing import OutgoingCall
+from ringfence.client.peer import Evidence, Peer
+from ringfence.client.registration import RegistrationState
+from ringfence.client.session import Encryption, Media
+from ringfence.client.states import CallEvent, CallState, Ending
+from ringfence.client.text import Text
+
+__all__ = [
+    "Account",
+    "AgentError",
+    "Call",
+    "CallError",
+    "CallEvent",
+    "CallState",
+    "Encryption",
+    "Ending",
+    "Evidence",
+    "IncomingCall",
+    "Media",
+    "MessageError",
+    "OutgoingCall",
+    "Peer",
+    "RegistrationError",
+    "RegistrationState",
+    "RequestFailed",
+    "Text",
+    "UserAgent",
+]

@@ -1,0 +1,231 @@
+"""The user agent: register, call, be called, write. The one name that most programs need of this package.
+
+    async with UserAgent("sips:alice@example.org", password="...") as alice:
+        call = await alice.call("sips:bob@example.org", media=Media(play="hello.wav"))
+        await call.answered
+        await call.hang_up()
+
+It builds its own sockets and engine on the running loop, asyncio's or uvloop's, and takes all of them down again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ringfence.client.account import EXPIRES, Account, make_account
+from ringfence.client.desk import Desk
+from ringfence.client.errors import RequestFailed
+from ringfence.client.feed import Feed
+from ringfence.client.incoming import IncomingCall
+from ringfence.client.line import Line
+from ringfence.client.outgoing import OutgoingCall
+from ringfence.client.reception import Reception
+from ringfence.client.registration import Registration, RegistrationState
+from ringfence.client.session import SILENCE, Media, Session
+from ringfence.client.text import Text, send_text
+from ringfence.engine.timers import Timers
+from ringfence.message import LocalError, Response, SipUri
+from ringfence.security.digest import STRONG, Algorithm
+from ringfence.transport.flow import Flow
+
+GOODBYE_TIME = 4.0
+"""Seconds that calls get to end when the agent is closed."""
+
+
+class UserAgent:
+    """A SIP phone as a library. Use it with ``async with``, or ``open`` and ``close`` it.
+
+    With a password (or ``ha1``, or a certificate) it registers, and everything goes by the server of its domain or
+    the ``proxy``. Without, it sends straight to whom it calls, and listens at ``host`` and ``port``.
+    """
+
+    def __init__(
+        self,
+        address: str | Account,
+        *,
+        password: str | None = None,
+        ha1: Mapping[str, str] | None = None,
+        username: str = "",
+        display: str = "",
+        realms: Iterable[str] = (),
+        algorithms: Iterable[Algorithm] = STRONG,
+        proxy: str | None = None,
+        transport: str | None = None,
+        trust: str | Path | Iterable[str | Path] = (),
+        certificate: tuple[str | Path, str | Path] | None = None,
+        expires: int = EXPIRES,
+        register: bool | None = None,
+        host: str | None = None,
+        port: int = 0,
+        accept_transfers: bool = False,
+        follow_redirections: bool = False,
+        timers: Timers | None = None,
+    ) -> None:
+        """See ``Account`` for what the account's settings mean.
+
+        ``register`` None registers when there are credentials. ``accept_transfers`` lets a peer have us call somebody
+        else, at our cost; ``follow_redirections`` lets whom we call send us on.
+
+        Raises:
+            LocalError: for addresses and settings that make no sense.
+        """
+        if isinstance(address, Account):
+            self.account = address
+        else:
+            self.account = make_account(
+                address,
+                password=password,
+                ha1=ha1 or {},
+                username=username,
+                display=display,
+                realms=frozenset(realms),
+                algorithms=tuple(algorithms),
+                proxy=proxy,
+                transport=transport,
+                trust=trust,
+                certificate=certificate,
+                expires=expires,
+            )
+        self._registers = self.account.has_credentials if register is None else register
+        self._place = host, port
+        self._timers = timers
+        self._permissions = accept_transfers, follow_redirections
+        self._incoming: Feed[IncomingCall] = Feed()
+        self._texts: Feed[Text] = Feed()
+        self._changes: Feed[tuple[RegistrationState, RequestFailed | None]] = Feed()
+        self._desk: Desk | None = None
+
+    # -- life ------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Open the sockets and register.
+
+        Raises:
+            RegistrationError: what the registrar answered, or why it could not be asked.
+            RequestFailed: when the proxy can't be found.
+            LocalError, OSError: for a certificate or port that can't be used.
+        """
+        host, port = self._place
+        line = Line(self.account, host=host, port=port, timers=self._timers)
+        desk = Desk(self.account, line)
+        desk.accept_transfers, desk.follow_redirections = self._permissions
+        desk.place = self._call
+        line.on_closed = self._flow_closed
+        try:
+            await line.open(Reception(desk, self._incoming, self._texts).receive)
+            self._desk = desk
+            if self._registers:
+                registration = Registration(line, desk.keyring, self._registration_changed)
+                await registration.start()
+                desk.registration = registration
+        except BaseException:
+            self._desk = None
+            await line.close()
+            raise
+
+    async def close(self) -> None:
+        """End all calls, take the registration back, close the sockets."""
+        desk, self._desk = self._desk, None
+        if desk is None:
+            return
+        self._incoming.close()
+        self._texts.close()
+        calls = set(desk.calls.values())
+        try:
+            async with asyncio.timeout(GOODBYE_TIME):
+                await asyncio.gather(*(call.hang_up() for call in calls), return_exceptions=True)
+        except TimeoutError:
+            pass  # a peer that does not answer does not keep us
+        if desk.registration is not None:
+            await desk.registration.stop()
+        self._changes.close()
+        await desk.line.close()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _flow_closed(self, flow: Flow, _reason: str) -> None:
+        if self._desk is not None and self._desk.registration is not None:
+            self._desk.registration.flow_closed(flow)
+
+    def _registration_changed(self, state: RegistrationState, error: RequestFailed | None) -> None:
+        self._changes.put((state, error))
+
+    @property
+    def desk(self) -> Desk:
+        """What is open. Raises LocalError when nothing is."""
+        if self._desk is None:
+            raise LocalError("the user agent is not open: use it with 'async with'")
+        return self._desk
+
+    # -- what it is like -------------------------------------------------------------------------------
+
+    @property
+    def registration(self) -> Registration | None:
+        """The registration, None when it was not asked for."""
+        return self.desk.registration
+
+    def registration_changes(self) -> AsyncIterator[tuple[RegistrationState, RequestFailed | None]]:
+        """Each time that the registration is made, refreshed or lost; with the reason when it is lost."""
+        return self._changes
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens, as ``sip:`` URIs that another agent can call without a server."""
+        return self.desk.line.addresses()
+
+    # -- what it does ----------------------------------------------------------------------------------
+
+    async def call(self, address: str, *, media: Media = SILENCE) -> OutgoingCall:
+        """Call somebody: returns when the INVITE is on its way; then ``await call.answered``.
+
+        An address without a scheme is called like our own, one without a domain in ours.
+
+        Raises:
+            CallError: when there is nowhere to send it.
+            LocalError: when the address is none, or the media can't be had.
+        """
+        return await self._call(self.desk.target(address), media, ())
+
+    async def _call(self, uri: SipUri, media: Media, headers: Iterable[tuple[str, str]]) -> OutgoingCall:
+        session = Session(media, self.desk.token, sips=uri.secure)
+        call = OutgoingCall(self.desk, session, uri, headers)
+        await call.start()
+        return call
+
+    def incoming(self) -> AsyncIterator[IncomingCall]:
+        """Calls to us, each while it rings: ``async for call in alice.incoming(): await call.answer()``."""
+        return self._incoming
+
+    async def send_text(self, address: str, text: str) -> None:
+        """Send a text message; returns when it has arrived.
+
+        Raises:
+            MessageError: the answer, when it was not accepted.
+            LocalError: when the address is none.
+        """
+        await send_text(self.desk, address, text)
+
+    def texts(self) -> AsyncIterator[Text]:
+        """Text messages to us."""
+        return self._texts
+
+    async def options(self, address: str) -> Response:
+        """Ask somebody what they can do (RFC 3261 section 11); gives the answer, whatever it is.
+
+        Raises:
+            RequestFailed: when there is none.
+        """
+        request = self.desk.request("OPTIONS", self.desk.target(address))
+        request.headers.add("Accept", "application/sdp")
+        return await self.desk.exchange(request).run()

@@ -1,0 +1,58 @@
+"""What a user agent makes of a body: the session description in it, its text, or a refusal (RFC 3261 section 8.2.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from ringfence.message import Message, PeerError
+from ringfence.message.fields import CONTENT_ENCODING
+from ringfence.message.multipart import Entity
+from ringfence.message.sdp import Session
+from ringfence.message.sdp import parse as parse_sdp
+
+SDP = "application/sdp"
+MULTIPART = frozenset({"multipart/mixed", "multipart/alternative", "multipart/related"})
+
+
+def check_body(message: Message, accepted: Collection[str]) -> None:
+    """Refuse a body that must be understood and is not.
+
+    Raises:
+        PeerError: 415 for its type or encoding, 400 for one that is malformed.
+    """
+    if not message.body:
+        return
+    unknown = [item for item in message.headers.every(CONTENT_ENCODING) if item.lower() != "identity"]
+    if unknown:
+        raise PeerError(415, f"the encoding {unknown[0]} is not understood", header="Content-Encoding")
+    for entity in Entity(message.headers, message.body).leaves():
+        essence = entity.media_type.essence
+        if essence not in accepted and not entity.disposition.optional:
+            raise PeerError(415, f"{essence} is not understood", header="Content-Type")
+
+
+def sdp_of(message: Message) -> Session | None:
+    """The session description of a message, None when it has none.
+
+    Raises:
+        PeerError: 400 when it is malformed.
+    """
+    if not message.body:
+        return None
+    entity = Entity(message.headers, message.body).find(SDP)
+    return parse_sdp(entity.content()) if entity is not None else None
+
+
+def text_of(message: Message) -> tuple[str, str]:
+    """The media type and the text of a message for a person; octets that are not of its charset are replaced."""
+    entity = Entity(message.headers, message.body)
+    for leaf in entity.leaves():
+        if leaf.media_type.type == "text":
+            entity = leaf
+            break
+    charset = entity.media_type.params.get("charset") or "utf-8"
+    content = entity.content()
+    try:
+        return entity.media_type.essence, content.decode(charset, "replace")
+    except LookupError:
+        return entity.media_type.essence, content.decode("utf-8", "replace")

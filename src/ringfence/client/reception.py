@@ -1,0 +1,160 @@
+"""Every request that comes in: which call it belongs to, or what to make of it (RFC 3261 section 8.2).
+
+The checks stand in the order of section 8.2. What passes them goes to a call, the texts, or is answered here.
+Who talks to our own server hears strangers only through it: an account with a home answers 403 to requests that
+come past it, since nobody has checked their senders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ringfence.client.body import MULTIPART, SDP, check_body
+from ringfence.client.desk import ALLOW, EXTENSIONS, SUPPORTED, Desk
+from ringfence.client.feed import Feed
+from ringfence.client.incoming import IncomingCall, replace_call
+from ringfence.client.refusal import ACCEPTED, TEXT_TYPES, refusal
+from ringfence.client.text import Text, read_text
+from ringfence.engine.machine import ServerTransaction
+from ringfence.engine.routing import is_sips
+from ringfence.message import PeerError, Request, SipUri
+from ringfence.message.fields import REPLACES, REQUIRE
+from ringfence.transport.driver import Work
+from ringfence.transport.flow import Flow
+
+ONLY_IN_CALLS = frozenset({"BYE", "INFO", "UPDATE", "PRACK", "NOTIFY", "REFER"})
+
+RECOGNIZED = frozenset({"REGISTER", "SUBSCRIBE", "PUBLISH"})
+"""Methods that we know and that a phone does not serve: 405. Others are unknown: 501."""
+
+MAX_RINGING = 8
+"""Calls that ring at one time; the next is busy. A person takes one, and each holds a transaction."""
+
+
+class Reception:
+    """Takes requests from the driver."""
+
+    def __init__(self, desk: Desk, incoming: Feed[IncomingCall], texts: Feed[Text]) -> None:
+        self._desk = desk
+        self._incoming = incoming
+        self._texts = texts
+
+    def receive(self, request: Request, transaction: ServerTransaction | None, flow: Flow) -> Work | None:
+        """Take one request. Raises PeerError for one that is malformed."""
+        call = self._desk.find(request)
+        if transaction is None:
+            if request.method == "ACK" and call is not None:
+                call.acknowledged(request)
+            return None
+        if request.method == "CANCEL":
+            self._cancel(request, transaction)
+            return None
+        try:
+            if request.to.tag is None:
+                return self._begin(request, transaction, flow)
+            if call is None:
+                self._desk.respond(transaction, 481)
+                return None
+            self._understood(request)
+            return call.receive(request, transaction)
+        except PeerError as error:
+            if call is not None:
+                call.refuse(request, transaction, error)
+            elif not transaction.answered:
+                self._desk.driver.respond(transaction, refusal(request, error, self._desk.token()))
+            return None
+
+    def _begin(self, request: Request, transaction: ServerTransaction, flow: Flow) -> Work | None:
+        """A request outside any dialog."""
+        desk = self._desk
+        self._addressed_to_us(request, flow)
+        if desk.driver.transactions.merged(transaction) is not None:
+            desk.respond(transaction, 482, "Loop Detected (the request came twice)")
+            return None
+        begin = self._methods().get(request.method)
+        if begin is None:
+            status = 481 if request.method in ONLY_IN_CALLS else 405 if request.method in RECOGNIZED else 501
+            desk.respond(transaction, status, headers=() if status == 481 else [("Allow", ALLOW)])
+            return None
+        self._understood(request)
+        return begin(request, transaction, flow)
+
+    def _methods(self) -> dict[str, Callable[[Request, ServerTransaction, Flow], Work | None]]:
+        return {"INVITE": self._invite, "MESSAGE": self._message, "OPTIONS": self._options}
+
+    # -- the checks ------------------------------------------------------------------------------------
+
+    def _addressed_to_us(self, request: Request, flow: Flow) -> None:
+        """RFC 3261 section 8.2.2.1."""
+        uri = request.target
+        if not isinstance(uri, SipUri):
+            raise PeerError(416, f"the URI scheme {uri.scheme} is not supported")
+        if uri.secure and not flow.secure:
+            raise PeerError(400, "a sips request came without TLS")  # RFC 5630 section 5.3
+        if self._desk.line.home is not None and not self._desk.line.from_home(flow):
+            raise PeerError(403, "calls come through the server of this account")
+        registration = self._desk.registration
+        if registration is not None and uri.user is not None:
+            gruus = (registration.public_gruu, registration.temporary_gruu)
+            if any(gruu is not None and gruu.user == uri.user for gruu in gruus):
+                return
+        if uri.user != self._desk.account.aor.user:
+            raise PeerError(404, "nobody of that name is here")
+
+    @staticmethod
+    def _understood(request: Request) -> None:
+        """RFC 3261 sections 8.2.2.3 and 8.2.3."""
+        unknown = [option for option in request.headers.every(REQUIRE) if option not in EXTENSIONS]
+        if unknown:
+            raise PeerError(420, ", ".join(unknown), header="Require")
+        accepted = ACCEPTED.get(request.method)
+        if accepted is not None:
+            check_body(request, accepted)
+
+    # -- the methods -----------------------------------------------------------------------------------
+
+    def _invite(self, request: Request, transaction: ServerTransaction, flow: Flow) -> Work | None:
+        desk = self._desk
+        replaces = request.headers.first(REPLACES)
+        if replaces is not None:
+            replace_call(desk, request, transaction, flow, replaces)
+            return None
+        if len(self._incoming) >= MAX_RINGING:
+            desk.respond(transaction, 486)
+            return None
+        call = IncomingCall(desk, request, transaction, flow)
+        call.given_up = lambda: self._incoming.discard(call)
+        call.ring()
+        self._incoming.put(call)
+        return None
+
+    def _message(self, request: Request, transaction: ServerTransaction, flow: Flow) -> Work | None:
+        text = read_text(self._desk, request, flow)
+        if self._texts.full:
+            self._desk.respond(transaction, 480, "Temporarily Unavailable (nobody reads the messages)")
+            return None
+        self._texts.put(text)
+        self._desk.respond(transaction, 200)
+        return None
+
+    def _options(self, request: Request, transaction: ServerTransaction, flow: Flow) -> Work | None:
+        """RFC 3261 section 11.2: the status is the one that an INVITE would get."""
+        busy = len(self._incoming) >= MAX_RINGING
+        headers = [
+            ("Allow", ALLOW),
+            ("Accept", ", ".join(sorted({SDP, *TEXT_TYPES, *MULTIPART}))),
+            ("Accept-Encoding", "identity"),
+            ("Accept-Language", "*"),
+            ("Supported", SUPPORTED),
+            ("Contact", self._desk.contact(flow, secure=is_sips(request))),
+        ]
+        self._desk.respond(transaction, 486 if busy else 200, headers=headers)
+        return None
+
+    def _cancel(self, request: Request, transaction: ServerTransaction) -> None:
+        """RFC 3261 section 9.2. It has no credentials: it counts because it comes the way of its INVITE."""
+        invite = self._desk.driver.transactions.find_invite(request)
+        mine = invite is not None and (not invite.flow.reliable or invite.flow.key == transaction.flow.key)
+        self._desk.respond(transaction, 200 if mine else 481)
+        if mine and invite is not None and isinstance(invite.user, IncomingCall):
+            invite.user.cancelled(request.headers.get("Reason"))
