@@ -1,5 +1,6 @@
 """Certificates and pools for the transport tests. Everything is on loopback, with real sockets."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -40,9 +41,11 @@ ON_UVLOOP = frozenset(
 )
 
 
-def pytest_asyncio_loop_factories(config: Any, item: Any) -> Mapping[str, Callable[[], Any]] | None:
+def pytest_asyncio_loop_factories(config: Any, item: Any) -> Mapping[str, Callable[[], Any]]:
     """The loop that a node runs on."""
-    return {"uvloop": uvloop.new_event_loop} if item.path.stem in ON_UVLOOP else None
+    if item.path.stem in ON_UVLOOP:
+        return {"uvloop": uvloop.new_event_loop}
+    return {"asyncio": asyncio.new_event_loop}
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringfence.transport.stun import COOKIE, MAX_REQUEST, answer
+from ringfence.transport.stun import COOKIE, MAX_REQUEST, answer, binding_request, mapped_address
 
 TRANSACTION = bytes.fromhex("b7e7a701bc34d686fa87dfae")
 
@@ -72,7 +72,20 @@ def test_anything_else_gets_no_answer(data: bytes) -> None:
     assert answer(data, "192.0.2.1", 1) is None
 
 
+@pytest.mark.parametrize("address", [("192.0.2.1", 5060), ("2001:db8::1", 65535)])
+def test_our_own_question_and_answer_fit(address: tuple[str, int]) -> None:
+    response = answer(binding_request(TRANSACTION), *address)
+    assert response is not None
+    assert mapped_address(response) == address
+    software = struct.pack("!HH", 0x8022, 1) + b"a\0\0\0"
+    longer = struct.pack("!HH", 0x0101, len(response) - 20 + len(software)) + response[4:20] + software
+    assert mapped_address(longer + response[20:]) == address
+    assert mapped_address(response[:-1]) is None
+    assert mapped_address(binding_request(TRANSACTION)) is None
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=80))
 def test_any_attributes_are_survived(attributes: bytes) -> None:
     answer(request(attributes), "192.0.2.1", 5060)
+    mapped_address(request(attributes, kind=0x0101))

@@ -122,7 +122,7 @@ async def test_our_ping_wants_a_pong(make: MakeSide, monkeypatch: pytest.MonkeyP
     answering = await there.listen("TCP", "127.0.0.1", 0)
     flow = here.flow_to("TCP", answering.local)
     await above.until(lambda: flow in above.opens)
-    flow.ping()  # type: ignore[attr-defined]
+    flow.ping()
     await asyncio.sleep(0.4)
     assert not flow.closed
 
@@ -133,7 +133,7 @@ async def test_our_ping_wants_a_pong(make: MakeSide, monkeypatch: pytest.MonkeyP
     deaf = await asyncio.start_server(read_only, "127.0.0.1", 0)
     silent = here.flow_to("TCP", Endpoint(*deaf.sockets[0].getsockname()))
     await above.until(lambda: silent in above.opens)
-    silent.ping()  # type: ignore[attr-defined]
+    silent.ping()
     assert await above.end() == (silent, "timed out waiting for a pong")
     deaf.close()
     await deaf.wait_closed()

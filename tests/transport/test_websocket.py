@@ -122,13 +122,13 @@ async def test_keepalives(make: MakeSide, monkeypatch: pytest.MonkeyPatch) -> No
     browser.send(TextMessage(data="\r\n"))
     browser.send(TextMessage(data=options().decode()))
     flow = (await above.message())[1]
-    flow.ping()  # type: ignore[attr-defined]
+    flow.ping()
     ping = await browser.event()
     assert isinstance(ping, Ping)
     browser.send(ping.response())
     await asyncio.sleep(0.4)
     assert not flow.closed
-    flow.ping()  # type: ignore[attr-defined]
+    flow.ping()
     assert (await above.end())[1] == "timed out waiting for a pong"
     browser.writer.close()
 

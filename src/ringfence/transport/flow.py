@@ -63,6 +63,12 @@ class Flow(ABC):
     def close(self, reason: str) -> None:
         """End the flow after what was sent has gone out. No effect on UDP, whose socket is shared."""
 
+    def ping(self) -> None:  # noqa: B027  (a flow of a test or an embedder may have none)
+        """Ask the peer for a sign of life; without one, ``Upward.closed`` tells that the flow has failed.
+
+        A double CRLF over connections (RFC 5626 section 4.4.1), a Ping over WebSocket, STUN over UDP.
+        """
+
     def toward(self, remote: Endpoint) -> Flow:
         """Over UDP, the flow from the same socket to another address; a connection is what it is."""
         return self

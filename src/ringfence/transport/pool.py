@@ -80,6 +80,9 @@ class DeadFlow(Flow):
     def send(self, data: bytes) -> None:
         """Nothing."""
 
+    def ping(self) -> None:
+        """Nothing."""
+
     def close(self, reason: str) -> None:
         """Nothing."""
 

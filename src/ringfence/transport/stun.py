@@ -1,4 +1,4 @@
-"""The limited STUN server of RFC 5626 section 8: Binding Requests on the SIP port over UDP (RFC 5389).
+"""The STUN that RFC 5626 section 8 needs: Binding Requests on the SIP port over UDP (RFC 5389).
 
 Phones with Outbound over UDP use it to keep their NAT binding and to notice when it has moved. The answer is
 hardly longer than the question, so it is of no use to amplify an attack.
@@ -54,6 +54,36 @@ def answer(data: bytes, host: str, port: int) -> bytes | None:
     return _message(_BINDING_RESPONSE, transaction, _xor_mapped_address(transaction, host, port))
 
 
+def binding_request(transaction: bytes) -> bytes:
+    """A Binding Request without attributes (RFC 5626 section 8); ``transaction`` is 12 random bytes."""
+    return _message(_BINDING_REQUEST, transaction, b"")
+
+
+def mapped_address(data: bytes) -> tuple[str, int] | None:
+    """The XOR-MAPPED-ADDRESS of a Binding Response; None for anything else, errors included."""
+    if not 20 <= len(data) <= MAX_REQUEST:
+        return None
+    kind, length, cookie = struct.unpack_from("!HHI", data)
+    if kind != _BINDING_RESPONSE or cookie != COOKIE or length != len(data) - 20:
+        return None
+    position = 20
+    while position + 4 <= len(data):
+        name, size = struct.unpack_from("!HH", data, position)
+        value = data[position + 4 : position + 4 + size]
+        if (
+            name == _XOR_MAPPED_ADDRESS
+            and len(value) == size
+            and size in {8, 20}
+            and value[1] == (size > 8) + 1
+        ):
+            address = _mixed(value[4:], data[8:20])
+            family = socket.AF_INET6 if size == 20 else socket.AF_INET
+            port: int = struct.unpack_from("!H", value, 2)[0]
+            return socket.inet_ntop(family, address), port ^ COOKIE >> 16
+        position += 4 + (size + 3) // 4 * 4
+    return None
+
+
 def _fingerprint_holds(data: bytes, position: int, size: int) -> bool:
     """RFC 5389 section 15.5: the last attribute, a CRC over all that stands before it."""
     if size != 4 or position + 8 != len(data):
@@ -66,9 +96,13 @@ def _xor_mapped_address(transaction: bytes, host: str, port: int) -> bytes:
     """RFC 5389 section 15.2."""
     family = 2 if ":" in host else 1
     packed = socket.inet_pton(socket.AF_INET6 if family == 2 else socket.AF_INET, host.partition("%")[0])
+    head = struct.pack("!HHBBH", _XOR_MAPPED_ADDRESS, 4 + len(packed), 0, family, port ^ COOKIE >> 16)
+    return head + _mixed(packed, transaction)
+
+
+def _mixed(address: bytes, transaction: bytes) -> bytes:
     mask = struct.pack("!I", COOKIE) + transaction
-    mixed = bytes(a ^ b for a, b in zip(packed, mask, strict=False))
-    return struct.pack("!HHBBH", _XOR_MAPPED_ADDRESS, 4 + len(packed), 0, family, port ^ COOKIE >> 16) + mixed
+    return bytes(a ^ b for a, b in zip(address, mask, strict=False))
 
 
 def _unknown_attributes(transaction: bytes, unknown: list[int]) -> bytes:

@@ -21,6 +21,7 @@ from typing import Any
 from ringfence.message.framing import FIRST_OCTETS
 from ringfence.transport import stun
 from ringfence.transport.flow import Endpoint, Flow, PeerCertificate, Upward
+from ringfence.transport.pings import Pings
 from ringfence.transport.sockets import bound_socket
 
 SOCKET_BUFFER = 4_194_304
@@ -91,6 +92,10 @@ class UdpFlow(Flow):
     def close(self, reason: str) -> None:
         """Nothing: the socket serves other flows."""
 
+    def ping(self) -> None:
+        """Ask the peer for a sign of life by STUN (RFC 5626 section 4.4.2)."""
+        self._listener.pings.ping(self)
+
     def toward(self, remote: Endpoint) -> UdpFlow:
         """The flow from the same socket to another address."""
         return self._listener.flow_to((*remote, *self._address[2:]))
@@ -111,6 +116,7 @@ class UdpListener:
         "closed",
         "dropped",
         "local",
+        "pings",
         "sendto",
     )
 
@@ -123,6 +129,7 @@ class UdpListener:
         self._recvfrom = sock.recvfrom
         self._flows: dict[Address, UdpFlow] = {}
         self._burst = 1
+        self.pings = Pings(upward.closed)
         self.sendto = sock.sendto
         self.local = Endpoint(*sock.getsockname()[:2])
         self.closed = False
@@ -183,6 +190,8 @@ class UdpListener:
             if response is not None:
                 self.flow_to(address).send(response)
                 return
+            if self.pings.receive(data, Endpoint(*address[:2])):
+                return
         rest = data.lstrip(b"\r\n")
         if rest and rest[0] in FIRST_OCTETS and data[0] == 0x0D:
             self._take(rest, address)
@@ -225,6 +234,7 @@ class UdpListener:
         """Stop receiving and sending."""
         if not self.closed:
             self.closed = True
+            self.pings.stop()
             self._loop.remove_reader(self._ready.fileno())
             self._ready.close()
             self._socket.close()
