@@ -78,6 +78,7 @@ class Playbook:
         self.pending: list[Effect] = []
         self.sent: list[Message] = []
         self.server: Any = None
+        self.received: Any = None
         self.client: Any = None
 
     # -- what happens ----------------------------------------------------------------------------------

@@ -12,8 +12,8 @@ from ringfence.engine.machine import (
     absorb,
     end,
     fail,
-    time_out,
-    transport_error,
+    report_failure,
+    report_timeout,
 )
 from ringfence.engine.timers import Timer
 from ringfence.message import Response, ack_for
@@ -98,8 +98,8 @@ def give_up_cancelled(transaction: InviteClient, given: object) -> tuple[Effect,
 TABLE: Table = {
     (State.CALLING, Event.REQUEST): (State.CALLING, send),
     (State.CALLING, Event.TIMER_A): (State.CALLING, send_again),
-    (State.CALLING, Event.TIMER_B): (State.TERMINATED, time_out),
-    (State.CALLING, Event.TRANSPORT_ERROR): (State.TERMINATED, transport_error),
+    (State.CALLING, Event.TIMER_B): (State.TERMINATED, report_timeout),
+    (State.CALLING, Event.TRANSPORT_ERROR): (State.TERMINATED, report_failure),
     (State.CALLING, Event.PROVISIONAL): (State.PROCEEDING, pass_up, stop_sending),
     (State.CALLING, Event.SUCCESS): (State.ACCEPTED, pass_up, linger_accepted),
     (State.CALLING, Event.FAILURE): (State.COMPLETED, acknowledge, pass_up, linger_failed),
@@ -107,11 +107,11 @@ TABLE: Table = {
     (State.PROCEEDING, Event.SUCCESS): (State.ACCEPTED, pass_up, linger_accepted),
     (State.PROCEEDING, Event.FAILURE): (State.COMPLETED, acknowledge, pass_up, linger_failed),
     # Not in the figure. The connection that the response must come by is gone, so that it would never come.
-    (State.PROCEEDING, Event.TRANSPORT_ERROR): (State.TERMINATED, transport_error),
+    (State.PROCEEDING, Event.TRANSPORT_ERROR): (State.TERMINATED, report_failure),
     (State.PROCEEDING, Event.CANCELLED): (State.PROCEEDING, wait_for_487),
     (State.PROCEEDING, Event.TIMER_CANCEL): (State.TERMINATED, give_up_cancelled),
     (State.COMPLETED, Event.FAILURE): (State.COMPLETED, acknowledge),
-    (State.COMPLETED, Event.TRANSPORT_ERROR): (State.TERMINATED, transport_error),
+    (State.COMPLETED, Event.TRANSPORT_ERROR): (State.TERMINATED, report_failure),
     (State.COMPLETED, Event.TIMER_D): (State.TERMINATED, end),
     (State.ACCEPTED, Event.SUCCESS): (State.ACCEPTED, pass_up_more),
     (State.ACCEPTED, Event.TIMER_M): (State.TERMINATED, end),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from ringfence.engine.effects import Arm, Deliver, Effect, Failed, Send
-from ringfence.engine.machine import Machine, ServerTransaction, Table, absorb, end, undelivered
+from ringfence.engine.machine import Machine, ServerTransaction, Table, absorb, end, report_undelivered
 from ringfence.engine.timers import Timer
 from ringfence.message import Request, Response, response_to
 
@@ -97,7 +97,7 @@ TABLE: Table = {
     (State.PROCEEDING, Event.PROVISIONAL): (State.PROCEEDING, send),
     (State.PROCEEDING, Event.SUCCESS): (State.ACCEPTED, send, linger_accepted),
     (State.PROCEEDING, Event.FAILURE): (State.COMPLETED, send, await_ack),
-    (State.PROCEEDING, Event.TRANSPORT_ERROR): (State.PROCEEDING, undelivered),
+    (State.PROCEEDING, Event.TRANSPORT_ERROR): (State.PROCEEDING, report_undelivered),
     # "send 100 if TU won't in 200ms": the role knows, and says so when it forwards or has to wait.
     (State.PROCEEDING, Event.NO_ANSWER_YET): (State.PROCEEDING, send_trying),
     # Not in the figure: the stateless answer of RFC 3261 section 26.3.2.4, and requests that a role drops.
@@ -106,11 +106,11 @@ TABLE: Table = {
     (State.COMPLETED, Event.ACK): (State.CONFIRMED, linger_confirmed),
     (State.COMPLETED, Event.TIMER_G): (State.COMPLETED, send_again),
     (State.COMPLETED, Event.TIMER_H): (State.TERMINATED, give_up),
-    (State.COMPLETED, Event.TRANSPORT_ERROR): (State.COMPLETED, undelivered),
+    (State.COMPLETED, Event.TRANSPORT_ERROR): (State.COMPLETED, report_undelivered),
     (State.CONFIRMED, Event.TIMER_I): (State.TERMINATED, end),
     (State.ACCEPTED, Event.SUCCESS): (State.ACCEPTED, send_more),
     (State.ACCEPTED, Event.ACK): (State.ACCEPTED, pass_ack),
-    (State.ACCEPTED, Event.TRANSPORT_ERROR): (State.ACCEPTED, undelivered),
+    (State.ACCEPTED, Event.TRANSPORT_ERROR): (State.ACCEPTED, report_undelivered),
     (State.ACCEPTED, Event.TIMER_L): (State.TERMINATED, end),
 }
 

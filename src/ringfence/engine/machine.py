@@ -172,12 +172,12 @@ def end(transaction: Transaction, given: object) -> tuple[Effect, ...]:
     return (Ended(transaction, ""),)
 
 
-def time_out(transaction: Transaction, given: object) -> tuple[Effect, ...]:
+def report_timeout(transaction: Transaction, given: object) -> tuple[Effect, ...]:
     """Tell the user, as if a 408 had come (RFC 3261 section 8.1.3.1)."""
     return fail(transaction, 408, "no response in time")
 
 
-def transport_error(transaction: Transaction, reason: str) -> tuple[Effect, ...]:
+def report_failure(transaction: Transaction, reason: str) -> tuple[Effect, ...]:
     """Tell the user, as if a 503 had come (RFC 3261 section 8.1.3.1)."""
     return fail(transaction, 503, reason)
 
@@ -188,6 +188,6 @@ def fail(transaction: Transaction, status: int, reason: str) -> tuple[Effect, ..
     return (ended,) if transaction.user is None else (Failed(transaction, status, reason), ended)
 
 
-def undelivered(transaction: Transaction, reason: str) -> tuple[Effect, ...]:
+def report_undelivered(transaction: Transaction, reason: str) -> tuple[Effect, ...]:
     """Tell the user that a response could not be sent, and stay (RFC 6026 section 7.1)."""
     return (Failed(transaction, 503, reason),)

@@ -11,8 +11,8 @@ from ringfence.engine.machine import (
     Table,
     absorb,
     end,
-    time_out,
-    transport_error,
+    report_failure,
+    report_timeout,
 )
 from ringfence.engine.timers import Timer
 from ringfence.message import Response
@@ -68,13 +68,13 @@ def linger(transaction: RequestClient, response: Response) -> tuple[Effect, ...]
 TABLE: Table = {
     (State.TRYING, Event.REQUEST): (State.TRYING, send),
     (State.TRYING, Event.TIMER_E): (State.TRYING, send_again),
-    (State.TRYING, Event.TIMER_F): (State.TERMINATED, time_out),
-    (State.TRYING, Event.TRANSPORT_ERROR): (State.TERMINATED, transport_error),
+    (State.TRYING, Event.TIMER_F): (State.TERMINATED, report_timeout),
+    (State.TRYING, Event.TRANSPORT_ERROR): (State.TERMINATED, report_failure),
     (State.TRYING, Event.PROVISIONAL): (State.PROCEEDING, pass_up),
     (State.TRYING, Event.FINAL): (State.COMPLETED, pass_up, linger),
     (State.PROCEEDING, Event.TIMER_E): (State.PROCEEDING, send_slowly),
-    (State.PROCEEDING, Event.TIMER_F): (State.TERMINATED, time_out),
-    (State.PROCEEDING, Event.TRANSPORT_ERROR): (State.TERMINATED, transport_error),
+    (State.PROCEEDING, Event.TIMER_F): (State.TERMINATED, report_timeout),
+    (State.PROCEEDING, Event.TRANSPORT_ERROR): (State.TERMINATED, report_failure),
     (State.PROCEEDING, Event.PROVISIONAL): (State.PROCEEDING, pass_up),
     (State.PROCEEDING, Event.FINAL): (State.COMPLETED, pass_up, linger),
     (State.COMPLETED, Event.TIMER_K): (State.TERMINATED, end),
@@ -90,7 +90,7 @@ ABSORBED = absorb(
     ([State.TERMINATED], Event, "the transaction is gone"),
 )
 
-MACHINE = Machine.of("client", State, Event, TABLE, ABSORBED)
+MACHINE = Machine.of("non-INVITE client", State, Event, TABLE, ABSORBED)
 
 
 class RequestClient(ClientTransaction):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from ringfence.engine.effects import Effect, Send
-from ringfence.engine.machine import Machine, ServerTransaction, Table, absorb, end, undelivered
+from ringfence.engine.machine import Machine, ServerTransaction, Table, absorb, end, report_undelivered
 from ringfence.engine.timers import Timer
 from ringfence.message import Response, response_to
 
@@ -79,9 +79,9 @@ TABLE: Table = {
     (State.PROCEEDING, Event.TIMEOUT): (State.COMPLETED, stay_silent),
     # The figure ends here on a transport error. We stay, as RFC 6026 has it for INVITE and for the same
     # reason: a retransmission must not be taken for a new request.
-    (State.PROCEEDING, Event.TRANSPORT_ERROR): (State.PROCEEDING, undelivered),
+    (State.PROCEEDING, Event.TRANSPORT_ERROR): (State.PROCEEDING, report_undelivered),
     (State.COMPLETED, Event.REQUEST): (State.COMPLETED, send_last),
-    (State.COMPLETED, Event.TRANSPORT_ERROR): (State.COMPLETED, undelivered),
+    (State.COMPLETED, Event.TRANSPORT_ERROR): (State.COMPLETED, report_undelivered),
     (State.COMPLETED, Event.TIMER_J): (State.TERMINATED, end),
 }
 
@@ -99,7 +99,7 @@ ABSORBED = absorb(
     ([State.TERMINATED], Event, "the transaction is gone"),
 )
 
-MACHINE = Machine.of("server", State, Event, TABLE, ABSORBED)
+MACHINE = Machine.of("non-INVITE server", State, Event, TABLE, ABSORBED)
 
 
 class RequestServer(ServerTransaction):
