@@ -1,4 +1,4 @@
-"""Time and order: transactions, dialogs, forking, where to send. No I/O and no clock: `now` goes in, effects come out."""
+"""Time and order: transactions, dialogs, forking, where to send. No I/O, no clock: `now` goes in, effects out."""
 
 from ringfence.engine.dialog import Dialog, DialogId, Refusal
 from ringfence.engine.effects import Arm, Deliver, Disarm, Due, Effect, Ended, Failed, Outlet, Send, Waiter
