@@ -83,7 +83,7 @@ class Metrics(Collector):
             ("method", "outcome"),
             lambda: self._requests,
         )
-        build = {(version("ringfence"),): 1}
+        build: Values = {(version("ringfence"),): 1}
         self.gauge("ringfence_build_info", "The version", ("version",), lambda: build)
 
     def finished(self, method: str, outcome: str, seconds: float) -> None:
