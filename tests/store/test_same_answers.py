@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ringfence.store import MemoryStore, Store, StoreError
+from ringfence.store import MemoryStore, Opinion, Store, StoreError
 from ringfence.store.connect import sqlite_url
 from ringfence.store.database import Database
 
@@ -24,6 +24,7 @@ AORS = NAMES.map("sip:{}@example.org".format)
 FLOWS = st.sampled_from(["", "f1", "f2"])
 GRUUS = st.sampled_from(["", "t1", "t2"])
 ALIASES = st.lists(st.sampled_from(["sip:sales@example.org", "tel:+1"]), unique=True, max_size=2).map(tuple)
+CALLERS = st.sampled_from(["tn:12155551212", "uri:sip:mallory@example.com"])
 TIMES = st.sampled_from([NOW + seconds for seconds in (0, 30, 60, 90)])
 
 CONTACTS = st.lists(
@@ -44,6 +45,9 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("remove"), AORS),
     st.tuples(st.sampled_from(["replace", "append"]), AORS, CONTACTS, GRUUS, TIMES),
     st.tuples(st.just("purge"), TIMES),
+    st.tuples(st.just("opine"), st.lists(st.tuples(CALLERS, AORS, st.booleans(), TIMES), max_size=3)),
+    st.tuples(st.just("forgive"), CALLERS, st.one_of(st.just(""), AORS)),
+    st.tuples(st.just("purge opinions"), TIMES),
 )
 
 
@@ -64,6 +68,12 @@ async def perform(store: Store, operation: tuple[Any, ...]) -> Any:
             )
         case ("purge", now):
             return await store.bindings.purge(now)
+        case ("opine", opinions):
+            return await store.opinions.put(Opinion(*each, given=each[3] - 9) for each in opinions)
+        case ("forgive", caller, callee):
+            return await store.opinions.remove(caller, callee)
+        case ("purge opinions", now):
+            return await store.opinions.purge(now)
 
 
 async def outcome(write: Awaitable[None]) -> str:
@@ -83,6 +93,9 @@ async def everything(store: Store) -> list[Any]:
         accounts.count(),
         bindings.counts(),
         bindings.list(now),
+        store.opinions.list(now),
+        store.opinions.count(),
+        store.opinions.about("tn:12155551212", now),
         *(accounts.by_aor(aor) for aor in aors),
         *(accounts.find(name, "example.org") for name in names),
         *(accounts.by_alias(alias) for alias in ("sip:sales@example.org", "tel:+1")),

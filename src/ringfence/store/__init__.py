@@ -1,4 +1,4 @@
-"""Records and where they live: accounts, registrations, administrators; in memory or in SQL.
+"""Records and where they live: accounts, registrations, opinions, administrators; in memory or in SQL.
 
 `ports` says what may be asked, `records` what is kept. `MemoryStore` and `database.Database` answer.
 The latter is not imported here: a program without a database need not wait 0.2 s for SQLAlchemy and Alembic.
@@ -14,6 +14,7 @@ from ringfence.store.ports import (
     Bindings,
     Counts,
     Decision,
+    Opinions,
     Reading,
     Store,
 )
@@ -24,6 +25,7 @@ from ringfence.store.records import (
     Administrator,
     AdministratorRole,
     Binding,
+    Opinion,
     Rights,
 )
 
@@ -41,6 +43,8 @@ __all__ = [
     "Counts",
     "Decision",
     "MemoryStore",
+    "Opinion",
+    "Opinions",
     "Reading",
     "RecordExists",
     "RecordMissing",

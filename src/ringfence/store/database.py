@@ -1,6 +1,6 @@
 """A store in a SQL database: SQLite in a file beside the node, or PostgreSQL.
 
-All accounts and bindings are read into memory when it is opened, and lookups never leave it. Writes go
+All accounts, bindings and opinions are read into memory when it is opened, and lookups never leave it. Writes go
 through one `Writer`; the memory is changed when they are durable. `refresh` reads what other processes wrote.
 """
 
@@ -12,38 +12,45 @@ from sqlalchemy import Connection, bindparam, func, select
 
 from ringfence.store.connect import LOCK_SECONDS, engine_for
 from ringfence.store.migrate import require_head
+from ringfence.store.opinions import Key
 from ringfence.store.ports import Store
-from ringfence.store.records import Account, Rights
+from ringfence.store.records import Account, Opinion, Rights
 from ringfence.store.revision import KnownRevision, current_revision
-from ringfence.store.schema import accounts, registrations
+from ringfence.store.schema import accounts, opinions, registrations
 from ringfence.store.sql_accounts import SqlAccounts
 from ringfence.store.sql_accounts import read_row as read_account
 from ringfence.store.sql_administrators import SqlAdministrators
 from ringfence.store.sql_bindings import ROW, Change, Held, Outcome, SqlBindings, write_changes
 from ringfence.store.sql_bindings import read_row as read_registration
+from ringfence.store.sql_opinions import SqlOpinions
+from ringfence.store.sql_opinions import read_row as read_opinion
 from ringfence.store.writer import QUEUE_LIMIT, Writer
 
 _ACCOUNTS = select(accounts).where(accounts.c.revision > bindparam("known"))
 _REGISTRATIONS = select(*ROW).where(registrations.c.revision > bindparam("known"))
+_OPINIONS = select(opinions).where(opinions.c.revision > bindparam("known"))
 _COUNTS = select(
     select(func.count()).select_from(accounts).scalar_subquery(),
     select(func.count()).select_from(registrations).scalar_subquery(),
+    select(func.count()).select_from(opinions).scalar_subquery(),
 )
 _AORS = select(accounts.c.aor)
 _REGISTERED = select(registrations.c.aor)
+_OPINED = select(opinions.c.caller, opinions.c.callee)
 
 
 class _News(NamedTuple):
     revision: int
     accounts: list[Account]
     registrations: list[Held]
-    account_count: int
-    registration_count: int
+    opinions: list[Opinion]
+    counts: tuple[int, int, int]
 
 
 class _Names(NamedTuple):
     accounts: list[str]
     registrations: list[str]
+    opinions: list[Key]
 
 
 class Database:
@@ -55,7 +62,8 @@ class Database:
         self._rights: dict[str, Rights] = {}  # the writer thread's
         self._removed_elsewhere = False
         self.bindings = SqlBindings(writer, self._known)
-        self.accounts = SqlAccounts(writer, self._known, self.bindings)
+        self.opinions = SqlOpinions(writer, self._known)
+        self.accounts = SqlAccounts(writer, self._known, self.bindings, self.opinions)
         self.administrators = SqlAdministrators(writer)
 
     @classmethod
@@ -115,13 +123,13 @@ class Database:
         if known and revision == known:
             return None
         after = {"known": known if known else -1}
-        account_count, registration_count = connection.execute(_COUNTS).one()
+        in_accounts, in_registrations, in_opinions = connection.execute(_COUNTS).one()
         return _News(
             revision,
             [read_account(row, self._rights) for row in connection.execute(_ACCOUNTS, after)],
             [read_registration(row) for row in connection.execute(_REGISTRATIONS, after)],
-            account_count,
-            registration_count,
+            [read_opinion(row) for row in connection.execute(_OPINIONS, after)],
+            (in_accounts, in_registrations, in_opinions),
         )
 
     def _hold(self, news: _News | None) -> None:
@@ -131,21 +139,23 @@ class Database:
             self.accounts.hold(account)
         for held in news.registrations:
             self.bindings.hold(*held)
+        for opinion in news.opinions:
+            self.opinions.hold(opinion)
         self._known.read(news.revision)
         # Memory now has all rows there are; if it has more, the rest is gone.
-        self._removed_elsewhere = (
-            self.accounts.count() != news.account_count
-            or self.bindings.counts().addresses != news.registration_count
-        )
+        held_now = (self.accounts.count(), self.bindings.counts().addresses, self.opinions.count())
+        self._removed_elsewhere = held_now != news.counts
 
     def _keep_only(self, names: _Names) -> None:
         self.accounts.keep_only(names.accounts)
         self.bindings.keep_only(names.registrations)
+        self.opinions.keep_only(names.opinions)
         self._removed_elsewhere = False
 
 
 def _read_names(connection: Connection) -> _Names:
-    return _Names(list(connection.scalars(_AORS)), list(connection.scalars(_REGISTERED)))
+    opined = [(caller, callee) for caller, callee in connection.execute(_OPINED)]
+    return _Names(list(connection.scalars(_AORS)), list(connection.scalars(_REGISTERED)), opined)
 
 
 _PROVED: type[Store] = Database  # by the type checker

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ringfence.store.errors import RecordExists, RecordMissing
 from ringfence.store.index import AccountIndex, BindingIndex, decided, living
+from ringfence.store.opinions import OpinionIndex
 from ringfence.store.ports import Decision, Store
-from ringfence.store.records import Account, Administrator, Binding
+from ringfence.store.records import Account, Administrator, Binding, Opinion
 
 
 class MemoryBindings(BindingIndex):
@@ -32,9 +35,10 @@ class MemoryBindings(BindingIndex):
 class MemoryAccounts(AccountIndex):
     """See `ports.Accounts`."""
 
-    def __init__(self, bindings: MemoryBindings) -> None:
+    def __init__(self, bindings: MemoryBindings, opinions: MemoryOpinions) -> None:
         super().__init__()
         self._bindings = bindings
+        self._opinions = opinions
 
     async def add(self, account: Account) -> None:
         """See `ports.Accounts.add`."""
@@ -56,11 +60,33 @@ class MemoryAccounts(AccountIndex):
             raise RecordMissing(f"there is no account {aor}")
         self.drop(aor)
         self._bindings.hold(aor, (), 0)
+        self._opinions.forget_callee(aor)
 
     def _claim_user(self, account: Account) -> None:
         holder = self.find(account.user, account.realm)
         if holder is not None and holder.aor != account.aor:
             raise RecordExists(f"{holder.aor} has the user {account.user} in the realm {account.realm}")
+
+
+class MemoryOpinions(OpinionIndex):
+    """See `ports.Opinions`."""
+
+    async def put(self, wanted: Iterable[Opinion]) -> None:
+        """See `ports.Opinions.put`."""
+        wanted = tuple(wanted)
+        for key in self.surplus(wanted):
+            self.drop(key)
+        for opinion in wanted:
+            self.hold(opinion)
+
+    async def remove(self, caller: str, callee: str = "") -> int:
+        """See `ports.Opinions.remove`."""
+        callees = (callee,) if callee else tuple(self._by_caller.get(caller, ()))
+        return sum(self.drop((caller, each)) for each in callees)
+
+    async def purge(self, now: float) -> int:
+        """See `ports.Opinions.purge`."""
+        return sum(map(self.drop, self.expired(now)))
 
 
 class MemoryAdministrators:
@@ -100,7 +126,8 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.bindings = MemoryBindings()
-        self.accounts = MemoryAccounts(self.bindings)
+        self.opinions = MemoryOpinions()
+        self.accounts = MemoryAccounts(self.bindings, self.opinions)
         self.administrators = MemoryAdministrators()
 
     async def refresh(self) -> None:

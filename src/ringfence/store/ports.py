@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
-from ringfence.store.records import Account, Administrator, Binding
+from ringfence.store.records import Account, Administrator, Binding, Opinion
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ class Accounts(Protocol):
         """Replace the account of the same aor. Raises `RecordMissing`, or `RecordExists` as `add` does."""
 
     async def remove(self, aor: str) -> None:
-        """Remove an account and all its bindings. Raises `RecordMissing`."""
+        """Remove an account with its bindings and opinions. Raises `RecordMissing`."""
 
 
 class Counts(NamedTuple):
@@ -93,6 +93,29 @@ class Bindings(Protocol):
         """Remove the bindings that have expired, and give them, for whoever has to tell of it."""
 
 
+class Opinions(Protocol):
+    """What callees think of callers. All of it is in this process's memory, so that a read is no waiting."""
+
+    def about(self, caller: str, now: float) -> tuple[Opinion, ...]:
+        """The opinions on a caller that have not expired, of all callees."""
+
+    def count(self) -> int:
+        """How many there are, expired ones that have not been purged included."""
+
+    def list(self, now: float, after: tuple[str, str] = ("", ""), limit: int = 1000) -> tuple[Opinion, ...]:
+        """A page in order of caller and callee, beginning behind `after`."""
+
+    async def put(self, wanted: Iterable[Opinion]) -> None:
+        """Store opinions, each in place of the one that its callee had of its caller. The oldest of a callee
+        who has too many go."""
+
+    async def remove(self, caller: str, callee: str = "") -> int:
+        """Remove the opinion of one callee on a caller, or of all callees. Gives how many there were."""
+
+    async def purge(self, now: float) -> int:
+        """Remove what has expired. Gives how many there were."""
+
+
 class Administrators(Protocol):
     """Who may sign in to the console."""
 
@@ -120,6 +143,9 @@ class Store(Protocol):
 
     @property
     def bindings(self) -> Bindings: ...
+
+    @property
+    def opinions(self) -> Opinions: ...
 
     @property
     def administrators(self) -> Administrators: ...

@@ -155,6 +155,27 @@ class Binding:
             share(self, "path", tuple(map(_shared, self.path)))
 
 
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What a callee thinks of a caller: that it does not want to be called again, or that it does.
+
+    `caller` is a key that the roles make of what is known about a caller: ``tn:12155551212``,
+    ``uri:sip:bob@example.com``, or for one that proved nothing, where it came from. `callee` is an
+    address-of-record of ours. `reason` is for people.
+    """
+
+    caller: str
+    callee: str
+    wanted: bool
+    expires_at: float
+    given: float = 0.0
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.caller or not self.callee:
+            raise ValueError("an opinion is one of somebody about somebody")
+
+
 class AdministratorRole(StrEnum):
     """What an administrator may do in the console."""
 

@@ -68,6 +68,18 @@ registrations = Table(
     Column("revision", BigInteger, nullable=False, index=True),
 )
 
+opinions = Table(
+    "opinions",
+    metadata,
+    Column("caller", String, primary_key=True),
+    Column("callee", String, primary_key=True),
+    Column("wanted", Boolean, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("given", Double, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False, index=True),
+)
+
 administrators = Table(
     "administrators",
     metadata,

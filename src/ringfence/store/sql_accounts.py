@@ -12,8 +12,9 @@ from ringfence.store.errors import RecordExists, RecordMissing, StoreError
 from ringfence.store.index import AccountIndex
 from ringfence.store.records import Account, Rights
 from ringfence.store.revision import KnownRevision, next_revision
-from ringfence.store.schema import accounts, registrations
+from ringfence.store.schema import accounts, opinions, registrations
 from ringfence.store.sql_bindings import SqlBindings
+from ringfence.store.sql_opinions import SqlOpinions
 from ringfence.store.writer import Writer
 
 HA1_COLUMNS = {"SHA-512-256": "ha1_sha512_256", "SHA-256": "ha1_sha256", "MD5": "ha1_md5"}
@@ -26,6 +27,7 @@ _HOLDER = select(accounts.c.aor).where(
 _INSERT = insert(accounts)
 _UPDATE = update(accounts).where(_IS_AOR)
 _DELETE = delete(accounts).where(_IS_AOR)
+_DELETE_OPINIONS = delete(opinions).where(opinions.c.callee == bindparam("old_aor"))
 _DELETE_REGISTRATION = delete(registrations).where(registrations.c.aor == bindparam("old_aor"))
 
 
@@ -40,8 +42,11 @@ class Written(NamedTuple):
 class SqlAccounts(AccountIndex):
     """See `ports.Accounts`."""
 
-    def __init__(self, writer: Writer[Any, Any], known: KnownRevision, bindings: SqlBindings) -> None:
+    def __init__(
+        self, writer: Writer[Any, Any], known: KnownRevision, bindings: SqlBindings, opinions: SqlOpinions
+    ) -> None:
         super().__init__()
+        self._opinions = opinions
         self._writer = writer
         self._known = known
         self._bindings = bindings
@@ -65,6 +70,7 @@ class SqlAccounts(AccountIndex):
         else:
             self.drop(written.aor)
             self._bindings.hold(written.aor, (), 0)
+            self._opinions.forget_callee(written.aor)
 
 
 def read_row(row: Row[Any], shared_rights: dict[str, Rights]) -> Account:
@@ -134,6 +140,7 @@ def _remove(connection: Connection, aor: str) -> Written:
         raise RecordMissing(f"there is no account {aor}")
     connection.execute(_DELETE, {"old_aor": aor})
     connection.execute(_DELETE_REGISTRATION, {"old_aor": aor})
+    connection.execute(_DELETE_OPINIONS, {"old_aor": aor})
     return Written(aor, None, revision)
 
 
