@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 help:  ## say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-$(STAMP): pyproject.toml scripts/bootstrap
+$(STAMP): pyproject.toml scripts/bootstrap hatch_build.py src/ringfence/message/_scan.pyx
 	@scripts/bootstrap $(VENV)
 	@touch $@
 
@@ -29,7 +29,7 @@ format: $(STAMP)  ## rewrite the files in the project's style
 	$(BIN)/ruff format .
 
 fuzz: $(STAMP)  ## a bounded run of the fuzzers
-	$(BIN)/pip install --quiet '.[fuzz]'
+	$(BIN)/pip install --quiet --editable '.[fuzz]'
 	$(BIN)/python fuzz/run.py
 
 bench: $(STAMP)  ## the figures of docs/performance.md
