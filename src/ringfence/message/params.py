@@ -115,8 +115,10 @@ class Params:
 NO_PARAMS = Params()
 
 
-def parse_params(text: str, header: str | None = None) -> Params:
+def parse_params(text: str, header: str | None = None, *, repeats: bool = False) -> Params:
     """Read the ``;name=value`` list of a header value (RFC 3261 section 25.1, generic-param).
+
+    ``repeats`` lets a name stand again, for the few fields whose grammar has that.
 
     Raises:
         PeerError: 400 when it is no such list, a name stands twice (section 7.3.1), or there are too many.
@@ -134,10 +136,12 @@ def parse_params(text: str, header: str | None = None) -> Params:
             raise PeerError(400, f"bad parameter at {text[position : position + 20]!r}", header=header)
         items.append((match[1], match[2]))
         position = match.end()
-    return checked_params(items, header)
+    return checked_params(items, header, repeats=repeats)
 
 
-def checked_params(items: list[tuple[str, str | None]], header: str | None = None) -> Params:
+def checked_params(
+    items: list[tuple[str, str | None]], header: str | None = None, *, repeats: bool = False
+) -> Params:
     """Parameters from read items, when they are few enough and none stands twice.
 
     Raises:
@@ -145,7 +149,7 @@ def checked_params(items: list[tuple[str, str | None]], header: str | None = Non
     """
     if len(items) > MAX_PARAMS:
         raise PeerError(400, f"more than {MAX_PARAMS} parameters", header=header)
-    if len(items) > 1:
+    if len(items) > 1 and not repeats:
         names = {key.lower() for key, _ in items}
         if len(names) != len(items):
             # "any given parameter-name MUST NOT appear more than once" (RFC 3261 section 7.3.1)

@@ -8,7 +8,7 @@ from ringfence.message.fields.addresses import parse_route
 from ringfence.message.fields.field import field
 from ringfence.message.fields.tokens import parse_token
 from ringfence.message.fields.valued import parse_token_or_quoted, parse_valued
-from ringfence.message.params import MAX_PARAMS, Params, parse_params
+from ringfence.message.params import Params, parse_params
 
 
 def parse_charging(text: str) -> Params:
@@ -17,7 +17,7 @@ def parse_charging(text: str) -> Params:
     Raises:
         PeerError: 400 when it is malformed.
     """
-    return Params(tuple(item for piece in text.split(";", MAX_PARAMS) for item in parse_params(f";{piece}")))
+    return parse_params(f";{text}", repeats=True)
 
 
 def parse_charging_vector(text: str) -> Params:
@@ -26,7 +26,7 @@ def parse_charging_vector(text: str) -> Params:
     Raises:
         PeerError: 400 when it is malformed.
     """
-    params = parse_charging(text)
+    params = parse_params(f";{text}")
     if not params.get("icid-value"):
         raise PeerError(400, "has no icid-value")
     return params
