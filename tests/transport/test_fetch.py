@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -12,54 +12,18 @@ import pytest
 from ringfence.message import LocalError
 from ringfence.transport.fetch import Fetched, Fetcher, FetchLimits, age_of, web_context
 from ringfence.transport.web import MAX_BODY, WebError, WebUrl, parse_url
+from tests.transport.site import Site, page
 from tests.transport.support import PATIENCE, Authority
 
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n%b\r\nhello"
 LOOPBACK = ("127.0.0.0/8",)
-
-
-class Site:
-    """An HTTPS server on loopback that says what it is told to."""
-
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self.context = context
-        self.answer: bytes = ANSWER % b""
-        self.requests: list[bytes] = []
-        self.open = 0
-        self.most_open = 0
-        self.hold = asyncio.Event()
-        self.hold.set()
-
-    async def start(self) -> None:
-        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.context)
-        self.port = self.server.sockets[0].getsockname()[1]
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.open += 1
-        self.most_open = max(self.open, self.most_open)
-        try:
-            self.requests.append(await reader.readuntil(b"\r\n\r\n"))
-            await self.hold.wait()
-            writer.write(self.answer)
-            await writer.drain()
-        except (OSError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            self.open -= 1
-            writer.close()
-
-    def url(self, path: str = "/cert.pem", host: str = "cert.test") -> str:
-        return f"https://{host}:{self.port}{path}"
 
 
 @pytest.fixture
 async def site(authority: Authority) -> AsyncIterator[Site]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*authority.issue("cert.test"))
-    made = Site(context)
+    made = Site(*authority.issue("cert.test"))
     await made.start()
     yield made
-    made.server.close()
+    made.close()
 
 
 Make = Callable[..., Fetcher]
@@ -236,8 +200,6 @@ async def test_a_server_has_to_be_trusted(site: Site) -> None:
     ],
 )
 async def test_bad_answers_are_failures(answer: bytes, failure: str, site: Site, fetcher_for: Make) -> None:
-    import re
-
     site.answer = answer
     found = await soon(fetcher_for().fetch(site.url()))
     assert re.search(failure, found.failure), found.failure
@@ -261,7 +223,7 @@ async def test_a_failure_is_remembered_for_a_while(site: Site, fetcher_for: Make
     fetcher = fetcher_for(clock=lambda: now[0])
     site.answer = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"
     assert (await soon(fetcher.fetch(site.url()))).failure == "the answer is 500"
-    site.answer = ANSWER % b""
+    site.answer = page(b"hello")
     now[0] = 29.0
     assert (await soon(fetcher.fetch(site.url()))).failure == "the answer is 500"
     now[0] = 31.0
@@ -271,7 +233,7 @@ async def test_a_failure_is_remembered_for_a_while(site: Site, fetcher_for: Make
 async def test_what_is_kept_is_fetched_again_after_its_time(site: Site, fetcher_for: Make) -> None:
     now = [0.0]
     fetcher = fetcher_for(clock=lambda: now[0])
-    site.answer = ANSWER % b"Cache-Control: public, max-age=600\r\n"
+    site.answer = page(b"hello", b"Cache-Control: public, max-age=600\r\n")
     await soon(fetcher.fetch(site.url()))
     now[0] = 599.0
     assert fetcher.known(site.url()) is not None

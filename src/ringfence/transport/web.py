@@ -17,9 +17,9 @@ import h11
 MAX_URL = 2_048
 """Characters of a URL. Those in use have a hundred."""
 
-MAX_BODY = 65_536
-"""Bytes of what is fetched: ten certificates with 4096-bit keys fit four times, as do the lists of revoked ones
-that are in use for callers' certificates."""
+MAX_BODY = 1_048_576
+"""Bytes of what is fetched: a list of ten thousand telephone numbers, or of as many revoked certificates, fits. Chains
+have a limit of their own, in ``security.chains``."""
 
 MAX_HEAD = 16_384
 """Bytes of an answer's header, as usual with HTTP."""

@@ -1,0 +1,194 @@
+"""Whose signatures are believed: certificates of signers, fetched once, judged once, kept for a while.
+
+A call names the URL of its certificate (RFC 8224 section 4.1). Most calls come from few signers, so the common case
+is a dictionary look-up and no waiting. What was judged is kept no longer than any part it was judged by.
+
+There are two kinds of roots. Those that the owner has named may speak for telephone numbers (RFC 8226), as far as the
+certificate lists them, and for domains. Those of the operating system's web browsers speak for domains only: that
+lets strangers prove their domain with the certificate that their web server has anyway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import NamedTuple
+
+import structlog
+from cryptography import x509
+
+from ringfence.message import PeerError
+from ringfence.security.chains import ChainFlaw, read_certificates
+from ringfence.security.identity import IdentityFlaw
+from ringfence.security.reasons import Reason
+from ringfence.security.revocation import read_list, revocation_urls
+from ringfence.security.tnauth import Credential, credential_from, tn_list_url
+from ringfence.transport.fetch import Fetched, Fetcher
+
+log = structlog.get_logger("ringfence.identity")
+
+MAX_KNOWN = 20_000
+"""Signers kept, some two kilobytes each."""
+
+MAX_LISTS = 4
+"""Revocation lists fetched for one chain: one for each certificate of the paths in use."""
+
+Known = dict[str, Credential | None]
+"""What each URL gave; None where no certificate could be had."""
+
+
+class Revocation(StrEnum):
+    """What is done about revocation lists that certificates name."""
+
+    OFF = "off"
+    TRY = "try"
+    """One that can't be had is passed over."""
+    REQUIRE = "require"
+    """A certificate whose list can't be had is not believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anchors:
+    """Roots: ``named`` by the owner, and ``web`` for domains only."""
+
+    named: tuple[x509.Certificate, ...] = ()
+    web: tuple[x509.Certificate, ...] = ()
+    lists: tuple[x509.CertificateRevocationList, ...] = ()
+    """Revocation lists at hand, beside those that are fetched."""
+
+
+class _Entry(NamedTuple):
+    credential: Credential | None
+    until: float
+
+
+class Signers:
+    """One for a node. ``clock`` is the wall clock, ``ticks`` the one that the fetcher counts by."""
+
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        anchors: Anchors,
+        *,
+        own: Mapping[str, Credential] | None = None,
+        revocation: Revocation = Revocation.TRY,
+        clock: Callable[[], float] = time.time,
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.anchors = anchors
+        self._fetcher = fetcher
+        self._own = dict(own or {})
+        self._revocation = revocation
+        self._clock = clock
+        self._ticks = ticks
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+
+    def known(self, urls: Iterable[str]) -> Known | None:
+        """What is known of these URLs, or None when one of them has to be fetched."""
+        found: Known = {}
+        now = self._ticks()
+        for url in urls:
+            if url in self._own:
+                found[url] = self._own[url]
+                continue
+            entry = self._entries.get(url)
+            if entry is None or entry.until <= now:
+                return None
+            self._entries.move_to_end(url)
+            found[url] = entry.credential
+        return found
+
+    async def find(self, urls: Iterable[str]) -> Known:
+        """What these URLs give, fetched where it has to be."""
+        wanted = tuple(dict.fromkeys(urls))
+        return dict(zip(wanted, await asyncio.gather(*map(self._find, wanted)), strict=True))
+
+    async def _find(self, url: str) -> Credential | None:
+        known = self.known((url,))
+        if known is not None:
+            return known[url]
+        fetched = await self._fetcher.fetch(url)
+        if fetched.failure:
+            log.info("certificate not had", url=url, reason=fetched.failure)
+            entry = _Entry(None, fetched.until)
+        else:
+            entry = await self._judge(url, fetched)
+        self._entries[url] = entry
+        self._entries.move_to_end(url)
+        while len(self._entries) > MAX_KNOWN:
+            self._entries.popitem(last=False)
+        return entry.credential
+
+    async def _judge(self, url: str, fetched: Fetched) -> _Entry:
+        try:
+            chain = read_certificates(fetched.data)
+            credential, until = await self._credential(chain, fetched.until)
+        except PeerError as error:
+            log.info("certificate not usable", url=url, reason=error.reason)
+            return _Entry(_unsupported(error) if error.status == 437 else None, fetched.until)
+        for reason in credential.problems:
+            log.info("certificate not trusted", url=url, subject=credential.subject, reason=str(reason))
+        return _Entry(credential, until)
+
+    async def _credential(self, chain: Sequence[x509.Certificate], until: float) -> tuple[Credential, float]:
+        now = self._clock()
+        credential = self._trusted(chain, now)
+        if credential.problems:
+            return credential, until  # nothing more is fetched for one who is not trusted anyway
+        listed, lists = None, self.anchors.lists
+        place = tn_list_url(chain[0])
+        if place is not None and not credential.own_numbers:
+            fetched = await self._fetcher.fetch(place)
+            listed, until = fetched.data or None, min(until, fetched.until)
+        fetched_lists, missing = [], None
+        for place in self._lists_of(chain):
+            fetched = await self._fetcher.fetch(place)
+            until = min(until, fetched.until)
+            crl = read_list(fetched.data)
+            if crl is None:
+                missing = Reason(
+                    ChainFlaw.REVOCATION_UNKNOWN, f"{place:.100}: {fetched.failure or 'not a list'}"
+                )
+                log.info("revocation list not had", url=place, reason=missing.detail)
+            else:
+                fetched_lists.append(crl)
+        if listed is not None or fetched_lists:
+            credential = self._trusted(chain, now, (*lists, *fetched_lists), listed)
+        if missing is not None and self._revocation is Revocation.REQUIRE:
+            credential = replace(credential, problems=(*credential.problems, missing))
+        return credential, until
+
+    def _lists_of(self, chain: Sequence[x509.Certificate]) -> list[str]:
+        return [] if self._revocation is Revocation.OFF else revocation_urls(chain)[:MAX_LISTS]
+
+    def _trusted(
+        self,
+        chain: Sequence[x509.Certificate],
+        now: float,
+        lists: Sequence[x509.CertificateRevocationList] | None = None,
+        listed: bytes | None = None,
+    ) -> Credential:
+        """By the named roots; where those know no path, by the web's, which say nothing about numbers."""
+        lists = self.anchors.lists if lists is None else lists
+        credential = credential_from(chain, self.anchors.named, now, lists, listed=listed)
+        unknown = {reason.code for reason in credential.problems} & {
+            ChainFlaw.UNTRUSTED,
+            ChainFlaw.SELF_SIGNED,
+        }
+        if not unknown or not self.anchors.web:
+            return credential
+        by_web = credential_from(chain, self.anchors.web, now, lists)
+        if by_web.problems:
+            return credential
+        return replace(by_web, numbers=(), own_numbers=False)
+
+
+def _unsupported(error: PeerError) -> Credential:
+    """A certificate that was there and can't be read: RFC 8224 tells 437 from 436."""
+    problem = Reason(IdentityFlaw.CREDENTIAL, error.reason)
+    always = (float("-inf"), float("inf"))
+    return Credential(None, "the certificate", "", *always, frozenset(), (), False, None, (problem,))

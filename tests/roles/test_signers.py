@@ -1,0 +1,233 @@
+"""Whose certificates are believed, and what is fetched to find that out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import AuthorityInformationAccessOID
+
+from ringfence.roles.signers import Anchors, Revocation, Signers
+from ringfence.security.canonical import Party
+from ringfence.security.tnauth import Credential
+from ringfence.transport.fetch import Fetcher, web_context
+from tests.security.pki import Pair, issue, tn_list
+from tests.transport.site import Site, page
+from tests.transport.support import Authority
+
+START = time.time() - 86400
+ALICE = Party("uri", "sip:alice@example.net")
+NUMBER = Party("tn", "12155551212")
+DOMAIN = [x509.UniformResourceIdentifier("sip:example.net")]
+ROOT = issue("Named root", ca=True, start=START)
+WEB_ROOT = issue("Web root", ca=True, start=START)
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("web"))
+
+
+@pytest.fixture
+async def site(web: Authority) -> AsyncIterator[Site]:
+    made = Site(*web.issue("cert.test"))
+    made.answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+    await made.start()
+    yield made
+    made.close()
+
+
+Make = Callable[..., Signers]
+
+
+@pytest.fixture
+async def signers_of(web: Authority) -> AsyncIterator[Make]:
+    fetchers: list[Fetcher] = []
+
+    def make(anchors: Anchors | None = None, **more: Any) -> Signers:
+        async def lookup(_host: str) -> tuple[str, ...]:
+            return ("127.0.0.1",)
+
+        context = web_context([web.root], system_trust=False)
+        fetcher = Fetcher(context, lookup, allowed=["127.0.0.0/8"], clock=more.get("ticks", time.monotonic))
+        fetchers.append(fetcher)
+        named = Anchors((ROOT.certificate,), (WEB_ROOT.certificate,))
+        return Signers(fetcher, anchors or named, **more)
+
+    yield make
+    for fetcher in fetchers:
+        await fetcher.close()
+
+
+async def one(signers: Signers, url: str) -> Credential | None:
+    return (await signers.find([url]))[url]
+
+
+async def test_a_certificate_is_fetched_and_judged_once(site: Site, signers_of: Make) -> None:
+    pair = issue("example.net", ROOT, names=DOMAIN, start=START)
+    site.pages["/cert.pem"] = page(pair.pem)
+    signers = signers_of()
+    assert signers.known([site.url()]) is None
+    credential = await one(signers, site.url())
+    assert credential is not None
+    assert (credential.problems, credential.covers(ALICE)) == ((), ())
+    assert signers.known([site.url()]) == {site.url(): credential}
+    assert signers.known([]) == {}
+    assert await one(signers, site.url()) is credential
+    assert len(site.requests) == 1
+
+
+async def test_it_is_fetched_again_when_its_time_is_over(site: Site, signers_of: Make) -> None:
+    now = [0.0]
+    signers = signers_of(ticks=lambda: now[0])
+    site.pages["/cert.pem"] = page(issue("a", ROOT, start=START).pem, b"Cache-Control: max-age=100\r\n")
+    await one(signers, site.url())
+    now[0] = 99.0
+    assert signers.known([site.url()]) is not None
+    now[0] = 101.0
+    assert signers.known([site.url()]) is None
+
+
+async def test_what_can_not_be_had_is_none_and_what_can_not_be_read_is_a_problem(
+    site: Site, signers_of: Make
+) -> None:
+    signers = signers_of()
+    assert await one(signers, site.url("/absent")) is None
+    assert await one(signers, "http://cert.test/a") is None
+    site.pages["/text"] = page(b"no certificate")
+    assert await one(signers, site.url("/text")) is None
+    broken = issue("broken", ROOT, numbers=b"\x30\x00", start=START)
+    site.pages["/broken"] = page(broken.pem)
+    credential = await one(signers, site.url("/broken"))
+    assert credential is not None
+    assert [reason.code for reason in credential.problems] == ["credential"]
+
+
+async def test_our_own_certificate_is_not_fetched(site: Site, signers_of: Make) -> None:
+    pair = issue("example.net", ROOT, names=DOMAIN, start=START)
+    from ringfence.security.tnauth import credential_from
+
+    own = credential_from(pair.pem, [ROOT.certificate], time.time())
+    signers = signers_of(own={site.url(): own})
+    assert signers.known([site.url()]) == {site.url(): own}
+    assert site.requests == []
+
+
+async def test_web_roots_speak_for_domains_and_not_for_numbers(site: Site, signers_of: Make) -> None:
+    numbers = tn_list(one=["12155551212"])
+    for path, root in (("/named", ROOT), ("/web", WEB_ROOT)):
+        site.pages[path] = page(issue("a", root, names=DOMAIN, numbers=numbers, start=START).pem)
+    signers = signers_of()
+    named, by_web = await one(signers, site.url("/named")), await one(signers, site.url("/web"))
+    assert named is not None
+    assert by_web is not None
+    assert (named.covers(ALICE), named.covers(NUMBER)) == ((), ())
+    assert by_web.problems == by_web.covers(ALICE) == ()
+    assert by_web.covers(NUMBER) != ()
+    stranger = signers_of(Anchors((ROOT.certificate,)))
+    refused = await one(stranger, site.url("/web"))
+    assert refused is not None
+    assert [reason.code for reason in refused.problems] == ["untrusted"]
+
+
+async def test_a_self_signed_and_an_expired_certificate_are_problems(site: Site, signers_of: Make) -> None:
+    site.pages["/self"] = page(issue("me", start=START).certificate.public_bytes(Encoding.PEM))
+    site.pages["/old"] = page(issue("old", ROOT, start=START - 10 * 86400, days=1).pem)
+    signers = signers_of()
+    for path, code in (("/self", "self-signed"), ("/old", "expired")):
+        credential = await one(signers, site.url(path))
+        assert credential is not None
+        assert [reason.code for reason in credential.problems] == [code]
+
+
+@pytest.mark.rfc("8226", "10.1")
+async def test_a_list_of_numbers_may_be_elsewhere(site: Site, signers_of: Make) -> None:
+    place = site.url("/numbers")
+    access = x509.AuthorityInformationAccess(
+        [
+            x509.AccessDescription(
+                x509.ObjectIdentifier("1.3.6.1.5.5.7.48.14"), x509.UniformResourceIdentifier(place)
+            ),
+            x509.AccessDescription(
+                AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier("http://ocsp.test/")
+            ),
+        ]
+    )
+    site.pages["/numbers"] = page(tn_list(one=["12155551212"]))
+    site.pages["/cert.pem"] = page(issue("carrier", ROOT, extra=[access], start=START).pem)
+    credential = await one(signers_of(), site.url())
+    assert credential is not None
+    assert credential.covers(NUMBER) == ()
+    assert credential.covers(Party("tn", "12155551213")) != ()
+
+
+def crl(issuer: Pair, *revoked: Pair) -> bytes:
+    now = datetime.now(UTC)
+    builder = x509.CertificateRevocationListBuilder().issuer_name(issuer.certificate.subject)
+    builder = builder.last_update(now - timedelta(hours=1)).next_update(now + timedelta(days=1))
+    for pair in revoked:
+        entry = x509.RevokedCertificateBuilder().serial_number(pair.certificate.serial_number)
+        builder = builder.add_revoked_certificate(entry.revocation_date(now).build())
+    return builder.sign(issuer.key, SHA256()).public_bytes(Encoding.DER)  # type: ignore[arg-type]
+
+
+def with_list(url: str) -> x509.CRLDistributionPoints:
+    name = x509.UniformResourceIdentifier(url)
+    return x509.CRLDistributionPoints([x509.DistributionPoint([name], None, None, None)])
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+async def test_a_revoked_certificate_is_found_by_its_list(
+    wrapped: bool, site: Site, signers_of: Make
+) -> None:
+    pair = issue("revoked", ROOT, names=DOMAIN, extra=[with_list(site.url("/crl"))], start=START)
+    data = crl(ROOT, pair)
+    if wrapped:
+        data = x509.load_der_x509_crl(data).public_bytes(Encoding.PEM)
+    site.pages |= {"/cert.pem": page(pair.pem), "/crl": page(data)}
+    credential = await one(signers_of(), site.url())
+    assert credential is not None
+    assert [reason.code for reason in credential.problems] == ["revoked"]
+    assert site.paths == ["/cert.pem", "/crl"]
+
+
+@pytest.mark.parametrize(
+    ("revocation", "problems", "paths"),
+    [
+        (Revocation.OFF, [], ["/cert.pem"]),
+        (Revocation.TRY, [], ["/cert.pem", "/crl"]),
+        (Revocation.REQUIRE, ["revocation unknown"], ["/cert.pem", "/crl"]),
+    ],
+)
+async def test_a_list_that_can_not_be_had(
+    revocation: Revocation, problems: list[str], paths: list[str], site: Site, signers_of: Make
+) -> None:
+    pair = issue("a", ROOT, names=DOMAIN, extra=[with_list(site.url("/crl"))], start=START)
+    site.pages["/cert.pem"] = page(pair.pem)
+    credential = await one(signers_of(revocation=revocation), site.url())
+    assert credential is not None
+    assert [reason.code for reason in credential.problems] == problems
+    assert site.paths == paths
+
+
+async def test_nothing_more_is_fetched_for_one_who_is_not_trusted(site: Site, signers_of: Make) -> None:
+    other = issue("Other root", ca=True, start=START)
+    pair = issue("a", other, names=DOMAIN, extra=[with_list(site.url("/crl"))], start=START)
+    site.pages["/cert.pem"] = page(pair.pem)
+    await one(signers_of(), site.url())
+    assert site.paths == ["/cert.pem"]
+
+
+async def test_lists_over_http_are_not_fetched(site: Site, signers_of: Make) -> None:
+    pair = issue("a", ROOT, names=DOMAIN, extra=[with_list("http://cert.test/crl")], start=START)
+    site.pages["/cert.pem"] = page(pair.pem)
+    credential = await one(signers_of(), site.url())
+    assert credential is not None
+    assert credential.problems == ()
+    assert site.paths == ["/cert.pem"]
