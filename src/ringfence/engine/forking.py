@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
 
-from ringfence.message import Request, Response, response_to
+from ringfence.message import Request, Response, reason_phrase, response_to
 
 MAX_BRANCHES = 32
 """Most branches of one request: a bound on amplification beside Max-Breadth (RFC 5393 section 5)."""
@@ -57,7 +57,11 @@ class Cancel(NamedTuple, Generic[B]):
     why: str
 
 
-Outcome = Upstream | Cancel[B]
+class Proceed(NamedTuple):
+    """Every branch so far has failed, and there are ``more`` targets: try the next ones (section 16.6)."""
+
+
+Outcome = Upstream | Cancel[B] | Proceed
 
 CALL_COMPLETED = 'SIP;cause=200;text="Call completed elsewhere"'
 """Reason of a CANCEL to the phones that lost the race (RFC 3326 section 2): they show no missed call."""
@@ -66,13 +70,14 @@ CALL_COMPLETED = 'SIP;cause=200;text="Call completed elsewhere"'
 class ResponseContext(Generic[B]):
     """The branches of one request, and whether a final response has gone upstream."""
 
-    __slots__ = ("answered", "branches", "cancelled", "request")
+    __slots__ = ("answered", "branches", "cancelled", "more", "request")
 
     def __init__(self, request: Request) -> None:
         self.request = request
         self.branches: list[B] = []
         self.answered = False  # a final response went upstream
         self.cancelled = False
+        self.more = False  # the forwarder has targets that have not been tried
 
     @property
     def pending(self) -> int:
@@ -97,9 +102,20 @@ class ResponseContext(Generic[B]):
             return (*self._cancel_pending("", but=branch), *self.settle())
         return self.settle()
 
-    def fail(self, branch: B, status: int, reason: str | None = None) -> tuple[Outcome[B], ...]:
+    def fail(
+        self,
+        branch: B,
+        status: int,
+        reason: str | None = None,
+        *,
+        to_tag: str | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> tuple[Outcome[B], ...]:
         """A branch got no answer: 408 when it timed out, 503 when nothing could be sent (RFC 3261 16.8, 16.9)."""
-        return self.receive(branch, response_to(self.request, status, reason))
+        response = response_to(self.request, status, reason, to_tag=to_tag)
+        for name, value in headers:
+            response.headers.add(name, value)
+        return self.receive(branch, response)
 
     def cancel(self, why: str = "") -> tuple[Outcome[B], ...]:
         """The client cancelled the request (RFC 3261 section 16.10)."""
@@ -113,6 +129,8 @@ class ResponseContext(Generic[B]):
         for branch in self.branches:
             if branch.state is BranchState.PENDING:
                 return ()
+        if self.more and not self.cancelled and not self._refused_everywhere():
+            return (Proceed(),)
         self.answered = True
         return (Upstream(self.best()),)
 
@@ -127,9 +145,14 @@ class ResponseContext(Generic[B]):
         elif chosen.status == 503:
             # step 6: "A proxy which receives a 503 SHOULD NOT forward it upstream": it says nothing about us.
             chosen = chosen.copy()
-            chosen.status, chosen.reason = 500, "Server Internal Error"
+            chosen.status = 500
+            chosen.reason = chosen.reason.replace(reason_phrase(503), reason_phrase(500))
             chosen.headers.remove("Retry-After")
         return chosen
+
+    def _refused_everywhere(self) -> bool:
+        """Step 5: after a 6xx the proxy "MUST NOT create any new branches in this context"."""
+        return any(branch.final is not None and branch.final.status >= 600 for branch in self.branches)
 
     def _success(self, branch: B, response: Response) -> tuple[Outcome[B], ...]:
         branch.state = BranchState.FINAL

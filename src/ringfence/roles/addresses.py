@@ -5,11 +5,9 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import NamedTuple
 
+from ringfence.engine.places import is_numeric
 from ringfence.message import SipUri
 from ringfence.transport.flow import Endpoint, Flow
-
-DEFAULT_PORTS = {"UDP": 5060, "TCP": 5060, "WS": 80, "TLS": 5061, "WSS": 443}
-"""RFC 3261 section 19.1.2 and RFC 7118."""
 
 
 class Listener(NamedTuple):
@@ -32,14 +30,20 @@ class Addresses:
             if not _is_wildcard(listener.host):
                 self._hosts.add(listener.host.lower())
         self._ports = {listener.port for listener in listeners}
+        self._at_usual_port = not self._ports.isdisjoint({5060, 5061})
         self._sent_by: dict[tuple[str, str, bool], str] = {}
 
     def means_us(self, uri: SipUri) -> bool:
-        """Whether the host and port of a Route or Request-URI are this node's."""
+        """Whether the host and port of a Route or Request-URI are this node's.
+
+        Without a port a name of ours always is. An address is when we have one of the usual ports: another server
+        may be at the same address.
+        """
         if uri.address not in self._hosts:
             return False
-        port = uri.port or (5061 if uri.secure or uri.transport == "TLS" else 5060)
-        return port in self._ports or (uri.port is None and not uri.address[0].isdigit())
+        if uri.port is not None:
+            return uri.port in self._ports
+        return self._at_usual_port or not is_numeric(uri.address)
 
     def is_own_host(self, host: str) -> bool:
         """Whether a host, without port, is a name or address of this node."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from ringfence.message import Request, SipUri
 
 if TYPE_CHECKING:
     from ringfence.engine.machine import ServerTransaction
+    from ringfence.message import NameAddr
     from ringfence.roles.policy import Services
     from ringfence.security.credentials import Credentials
     from ringfence.store.records import Account
@@ -23,6 +24,9 @@ class Trust(StrEnum):
     PEER = "peer"
     """Another domain or node whose certificate or address the configuration names."""
 
+    TRUSTED = "trusted peer"
+    """A peer whose word on who is calling is believed, too."""
+
 
 @dataclass(slots=True, frozen=True)
 class Authenticated:
@@ -33,7 +37,7 @@ class Authenticated:
     """``digest SHA-256``, ``flow``, ``certificate`` ..."""
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Target:
     """One place to send a request to (RFC 3261 section 16.5).
 
@@ -46,6 +50,14 @@ class Target:
     flow: str = ""
     only_flow: bool = False
     q: float = 1.0
+    tls: bool = False
+    """The hop must be TLS although the URI is ``sip``: the phone registered a ``sips`` contact (RFC 5630 5.3)."""
+
+    registered: bool = False
+    """A contact of a user of ours, from the location service."""
+
+    others: tuple[Target, ...] = ()
+    """Further flows to the same phone, each to be tried when the one before is dead (RFC 5626 section 7)."""
 
 
 @dataclass(slots=True)
@@ -54,6 +66,8 @@ class Findings:
 
     peer: Trust = Trust.STRANGER
     peer_name: str = ""
+    """The name that the configuration has for the peer; empty for a stranger."""
+
     user: Authenticated | None = None
     in_dialog: bool = False
     """The request carries a dialog token of ours: it belongs to a dialog that was set up through us."""
@@ -61,13 +75,17 @@ class Findings:
     credentials: Credentials | None = None
     """The credentials that proved ``user``, where it was digest."""
 
+    asserted: tuple[NameAddr, ...] = ()
+    """Who calls, on the word of a trusted peer, or of the user itself about its own addresses (RFC 3325)."""
+
     for_us: bool = False
     """The Request-URI names a domain of ours, or this node itself."""
 
     flow: str = ""
     """Key of the flow that a Route of ours named (RFC 5626 section 5.3.1)."""
 
-    warnings: list[str] = field(default_factory=list)
+    breadth: int = 0
+    """How many branches may exist at a time, here and further down (RFC 5393); 0 before that is known."""
 
 
 class Call:
@@ -88,7 +106,8 @@ class Call:
         self.flow = flow
         self.services = services
         self.uri = uri
-        """The Request-URI, read; a step that changes ``request.uri`` changes this too."""
+        """The Request-URI, read; a step that changes ``request.uri`` changes this too. A number is read as an
+        address of our domain (RFC 3261 section 19.1.6)."""
         self.received_uri = request.uri
         """The Request-URI as received, which digest credentials are computed over."""
         self.findings = Findings()

@@ -5,23 +5,25 @@ from __future__ import annotations
 from ringfence.roles.pipeline import Step
 from ringfence.roles.registrar import register
 from ringfence.roles.steps.authenticate import authenticate
-from ringfence.roles.steps.claims import honest_from, permitted, strip_own_credentials, strip_strangers_claims
+from ringfence.roles.steps.claims import honest_from, permitted, strip_own_credentials
 from ringfence.roles.steps.domain import answer_for_domain
 from ringfence.roles.steps.hops import not_looping, within_breadth, within_hops
 from ringfence.roles.steps.locate import locate_user
 from ringfence.roles.steps.routes import follow_routes
 from ringfence.roles.steps.sane import sane
 from ringfence.roles.steps.send import forward
+from ringfence.roles.steps.trust import know_peer, take_identity
 
 STEPS: tuple[Step, ...] = (
     sane,
     follow_routes,
     within_hops,
     not_looping,
+    know_peer,
     authenticate,
     honest_from,
     permitted,
-    strip_strangers_claims,
+    take_identity,
     strip_own_credentials,
     answer_for_domain,
     register,

@@ -1,36 +1,48 @@
 """A stateful proxy at work on one request (RFC 3261 section 16.6 to 16.10).
 
 ``Forwarding`` is the user of one server transaction and of the client transactions of its branches. What to answer
-is decided by ``engine.forking``; here its outcomes become messages. Targets of the highest q are tried
-together, those of the next q when all of them have failed.
+is decided by ``engine.forking``; here its outcomes become messages. Targets of one group are tried together, those
+of the next group when all of them have failed. Where a request goes is in ``nexthop``, what it looks like in
+``outgoing``.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import groupby
 
 from ringfence.engine.effects import Effect
 from ringfence.engine.forking import MAX_BRANCHES, Branch, Cancel, Outcome, ResponseContext, Upstream
 from ringfence.engine.machine import ClientTransaction
-from ringfence.engine.places import Destination
+from ringfence.engine.places import SECURE, Destination
 from ringfence.engine.timers import Timer
-from ringfence.message import Request, Response
+from ringfence.message import PeerError, Response, reason_phrase
+from ringfence.roles.border import filter_identity, tell_identity
 from ringfence.roles.call import Call, Target
-from ringfence.roles.outgoing import branch_request, loop_value, next_hop
-from ringfence.transport.driver import Work
+from ringfence.roles.nexthop import known_places, look_up, must_be_tls, next_hop, usable_flow
+from ringfence.roles.outgoing import branch_request, loop_value
+from ringfence.roles.policy import Fork
+from ringfence.roles.steps.trust import CLAIMS
+from ringfence.roles.warnings import sips_not_allowed, sips_required
+from ringfence.transport.driver import Work, explain
 from ringfence.transport.flow import Flow
+
+DEAD_FLOW = frozenset({408, 430})
+"""After these another flow to the same phone is tried; after any other the phone has answered (RFC 5626 7)."""
 
 
 class ProxyBranch(Branch):
     """A branch with where it may still go."""
 
-    __slots__ = ("destinations", "target", "transaction")
+    __slots__ = ("breadth", "destinations", "target", "transaction", "trusted")
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, breadth: int) -> None:
         super().__init__()
         self.target = target
+        self.breadth = breadth
         self.destinations: list[Destination] = []
         self.transaction: ClientTransaction | None = None
+        self.trusted = False  # the other side is a trusted peer
 
 
 class Forwarding:
@@ -45,10 +57,13 @@ class Forwarding:
         self._context: ResponseContext[ProxyBranch] = ResponseContext(call.request)
         self._loop = loop_value(call)
         chosen = targets[:MAX_BRANCHES]
-        self._groups = [list(group) for _, group in groupby(chosen, key=lambda target: target.q)]
+        if call.services.policy.fork is Fork.PARALLEL:
+            self._groups = [list(chosen)]
+        else:
+            self._groups = [list(group) for _, group in groupby(chosen, key=lambda target: target.q)]
 
     def start(self) -> Work | None:
-        """Send to the first targets; gives work when one of them has to be looked up."""
+        """Send to the first targets."""
         self._server.user = self
         driver = self._call.services.driver
         if self._call.request.method == "INVITE":
@@ -58,7 +73,6 @@ class Forwarding:
 
     def cancel(self, reason: str | None) -> None:
         """The client cancelled (RFC 3261 section 16.10)."""
-        self._groups.clear()
         self._perform(self._context.cancel(reason or ""))
 
     # -- the TransactionUser of the branches -----------------------------------------------------------
@@ -69,15 +83,20 @@ class Forwarding:
         if branch is None:
             return
         status = response.status
-        if status == 503 and branch.destinations and not branch.cancelled and not self._context.answered:
-            self._try_next(branch)  # RFC 3263 section 4.3: a 503 means the next server
+        if status >= 300 and self._goes_on(branch, status):
             return
         if status != 100 and self._server.method == "INVITE":
-            self._timer_c(branch, final=status >= 200)
+            self._timer_c(final=status >= 200)
+        if status == 430 and branch.target.registered:
+            # RFC 5626 section 11.5: "Endpoints should never receive a 430", and we know of no other flow.
+            response.status, response.reason = 480, reason_phrase(480)
         response.headers.remove_top("Via")
-        if "Via" not in response.headers:
+        names = response.headers.names
+        if "Via" not in names:
             return  # it was for us alone (16.7 step 3)
-        self._settled(self._context.receive(branch, response))
+        if CLAIMS[0] in names or CLAIMS[1] in names:
+            filter_identity(response, self._call.findings, believed=branch.trusted)
+        self._perform(self._context.receive(branch, response))
 
     def failed(self, transaction: ClientTransaction, status: int, reason: str) -> None:
         """RFC 3261 sections 16.8 and 16.9."""
@@ -87,75 +106,132 @@ class Forwarding:
         if branch.destinations and not branch.provisional and not branch.cancelled:
             self._try_next(branch)
             return
-        self._give_up(branch, status)
+        if status == 503 and branch.target.flow and not branch.cancelled:
+            self._flow_failed(branch)
+        elif not self._goes_on(branch, status):
+            self._give_up(branch, status)
 
     def expired(self, timer: Timer, now: float) -> list[Effect]:
         """Timer C: it has rung long enough (RFC 3261 section 16.8)."""
         for branch in self._context.branches:
             if branch.final is None and branch.transaction is not None:
+                branch.destinations.clear()
                 self._call.services.driver.cancel(branch.transaction)
         return []
 
     # -- branches --------------------------------------------------------------------------------------
 
     def _next_group(self) -> None:
-        for target in self._groups.pop(0):
-            self._context.branches.append(ProxyBranch(target))
-        for branch in self._context.branches[:]:
-            if branch.transaction is None and branch.final is None:
-                self._launch(branch)
+        group = self._groups.pop(0)
+        self._context.more = bool(self._groups)
+        share, rest = divmod(
+            self._call.findings.breadth or self._call.services.policy.max_breadth, len(group)
+        )
+        fresh = [ProxyBranch(target, share + (place < rest)) for place, target in enumerate(group)]
+        self._context.branches += fresh
+        for branch in fresh:
+            self._launch(branch)
 
     def _launch(self, branch: ProxyBranch) -> None:
         call = self._call
-        if branch.target.flow:
-            flow = call.services.driver.pool.find(branch.target.flow)
-            if flow is not None and not flow.closed:
-                if call.uri.secure and not flow.secure:
-                    self._give_up(branch, 480)
-                else:
-                    self._send(branch, flow)
-                return
-            if branch.target.only_flow:
-                self._give_up(branch, 430)  # RFC 5626 section 5.3.1: the phone's flow is gone
-                return
-        uri = next_hop(call.request, branch.target)
-        found = call.services.resolver.known(uri)
-        if found is None:
-            call.services.driver.spawn(self._look_up(branch), self._server)
-        else:
+        target = branch.target
+        flow = usable_flow(call, target)
+        if flow is not None:
+            if must_be_tls(call, target) and not flow.secure:
+                self._not_secure(branch)
+            else:
+                self._send(branch, flow, "")
+            return
+        if target.flow and target.only_flow:
+            self._flow_failed(branch)
+            return
+        try:
+            hop = next_hop(call, target)
+        except PeerError as error:
+            self._give_up(branch, error.status, explain(error))
+            return
+        found = known_places(call, hop)
+        if found is not None:
             branch.destinations = list(found)
             self._try_next(branch)
+        elif not call.services.driver.spawn(self._look_up(branch), self._server):
+            self.cancel(None)  # too busy; the client has been told
 
     async def _look_up(self, branch: ProxyBranch) -> None:
-        call = self._call
-        branch.destinations = await call.services.resolver.locate(next_hop(call.request, branch.target))
+        branch.destinations = await look_up(self._call, next_hop(self._call, branch.target))
         if not branch.cancelled:
             self._try_next(branch)
 
     def _try_next(self, branch: ProxyBranch) -> None:
         """Send to the next destination (RFC 3263 section 4.3), in a new client transaction."""
-        secure = self._call.uri.secure
+        secure = must_be_tls(self._call, branch.target)
+        unsafe = False
         while branch.destinations:
             place = branch.destinations.pop(0)
-            if secure and place.transport not in {"TLS", "WSS"}:
+            if secure and place.transport not in SECURE:
+                unsafe = True
                 continue  # RFC 5630 section 3.1.3: never a plaintext hop for sips
             pool = self._call.services.driver.pool
-            self._send(branch, pool.flow_to(place.transport, place.endpoint, place.server_name))
+            flow = pool.flow_to(place.transport, place.endpoint, place.server_name)
+            self._send(branch, flow, place.server_name or "")
             return
-        # RFC 3261 section 16.6: nothing to send to. RFC 5630 section 4.3 names 480 for what can't be kept secure.
-        self._give_up(branch, 480 if secure else 503)
+        if unsafe:
+            self._not_secure(branch)
+        else:
+            self._give_up(branch, 503, "Service Unavailable (no address was found to send to)")
 
-    def _send(self, branch: ProxyBranch, flow: Flow) -> None:
+    def _send(self, branch: ProxyBranch, flow: Flow, server_name: str) -> None:
         call = self._call
         driver = call.services.driver
-        request = branch_request(call, branch.target, flow, driver.token(), self._loop)
+        request = branch_request(call, branch.target, flow, driver.token(), self._loop, branch.breadth)
+        peers = call.services.policy.peers
+        if peers or call.findings.asserted:
+            branch.trusted = peers.trusted_at(flow, server_name)
+            tell_identity(request, call.findings, trusted=branch.trusted, registered=branch.target.registered)
         branch.transaction = driver.request(request, flow, self)
         if request.method == "INVITE":
             timer_c = call.services.policy.timer_c
             driver.transactions.arm(self, Timer.C, timer_c, driver.time())
 
-    def _give_up(self, branch: ProxyBranch, status: int) -> None:
-        self._settled(self._context.fail(branch, status))
+    def _goes_on(self, branch: ProxyBranch, status: int) -> bool:
+        """Whether a branch that failed is tried elsewhere: at the next server, or over another flow of the phone."""
+        if branch.cancelled or self._context.answered:
+            return False
+        if status == 503 and branch.destinations:
+            self._try_next(branch)  # RFC 3263 section 4.3: a 503 means the next server
+            return True
+        others = branch.target.others
+        if not others or status not in DEAD_FLOW:
+            return False
+        target = replace(others[0], others=others[1:])
+        fresh = ProxyBranch(target, branch.breadth)
+        branches = self._context.branches
+        branches[branches.index(branch)] = fresh
+        self._launch(fresh)
+        return True
+
+    def _flow_failed(self, branch: ProxyBranch) -> None:
+        """The phone's flow is gone (RFC 5626 section 5.3.1): 430 to a proxy, which may know another; 480 to others."""
+        if not self._goes_on(branch, 430):
+            self._give_up(branch, 480 if branch.target.registered else 430)
+
+    def _not_secure(self, branch: ProxyBranch) -> None:
+        """RFC 5630 section 5.3: 480, and what is in the way."""
+        policy = self._call.services.policy
+        warning = sips_not_allowed(policy) if self._call.uri.secure else sips_required(policy)
+        self._give_up(branch, 480, headers=(warning,))
+
+    def _give_up(
+        self,
+        branch: ProxyBranch,
+        status: int,
+        reason: str | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        driver = self._call.services.driver
+        self._perform(self._context.fail(branch, status, reason, to_tag=driver.token(), headers=headers))
+        if self._server.method == "INVITE" and not self._context.pending:
+            driver.transactions.disarm(self, Timer.C)
 
     def _branch_of(self, transaction: ClientTransaction) -> ProxyBranch | None:
         for branch in self._context.branches:
@@ -163,7 +239,7 @@ class Forwarding:
                 return branch
         return None
 
-    def _timer_c(self, branch: ProxyBranch, *, final: bool) -> None:
+    def _timer_c(self, *, final: bool) -> None:
         driver = self._call.services.driver
         if not final:  # RFC 3261 section 16.7 step 2: each provisional but 100 starts it anew
             driver.transactions.arm(self, Timer.C, self._call.services.policy.timer_c, driver.time())
@@ -172,23 +248,15 @@ class Forwarding:
 
     # -- outcomes --------------------------------------------------------------------------------------
 
-    def _settled(self, outcomes: tuple[Outcome[ProxyBranch], ...]) -> None:
-        """Perform outcomes, unless what failed was only the first group and there is a next one."""
-        for outcome in outcomes:
-            if self._groups and isinstance(outcome, Upstream) and 300 <= outcome.response.status < 600:
-                self._context.answered = False
-                self._next_group()
-                return
-        self._perform(outcomes)
-
     def _perform(self, outcomes: tuple[Outcome[ProxyBranch], ...]) -> None:
         driver = self._call.services.driver
         for outcome in outcomes:
             if isinstance(outcome, Upstream):
                 driver.respond(self._server, outcome.response)
-            else:
-                assert isinstance(outcome, Cancel)
+            elif isinstance(outcome, Cancel):
                 self._cancel(outcome)
+            else:
+                self._next_group()
 
     def _cancel(self, outcome: Cancel[ProxyBranch]) -> None:
         branch = outcome.branch
@@ -202,13 +270,13 @@ class Forwarding:
 def forward_statelessly(call: Call, targets: tuple[Target, ...]) -> Work | None:
     """Send an ACK for a 2xx on: it belongs to no transaction (RFC 3261 section 16.11)."""
     target = targets[0]
-    driver = call.services.driver
-    if target.flow:
-        flow = driver.pool.find(target.flow)
-        if flow is not None and not flow.closed:
-            _send_ack(call, target, flow)
+    flow = usable_flow(call, target)
+    if flow is not None:
+        _send_ack(call, target, flow)
         return None
-    found = call.services.resolver.known(next_hop(call.request, target))
+    if target.flow and target.only_flow:
+        return None
+    found = known_places(call, next_hop(call, target))
     if found is None:
         return _look_up_ack(call, target)
     _send_to_first(call, target, found)
@@ -216,12 +284,13 @@ def forward_statelessly(call: Call, targets: tuple[Target, ...]) -> Work | None:
 
 
 async def _look_up_ack(call: Call, target: Target) -> None:
-    _send_to_first(call, target, await call.services.resolver.locate(next_hop(call.request, target)))
+    _send_to_first(call, target, await look_up(call, next_hop(call, target)))
 
 
 def _send_to_first(call: Call, target: Target, found: list[Destination]) -> None:
+    secure = must_be_tls(call, target)
     for place in found:
-        if not call.uri.secure or place.transport in {"TLS", "WSS"}:
+        if not secure or place.transport in SECURE:
             pool = call.services.driver.pool
             _send_ack(call, target, pool.flow_to(place.transport, place.endpoint, place.server_name))
             return
@@ -229,5 +298,5 @@ def _send_to_first(call: Call, target: Target, found: list[Destination]) -> None
 
 def _send_ack(call: Call, target: Target, flow: Flow) -> None:
     driver = call.services.driver
-    request: Request = branch_request(call, target, flow, driver.token(), loop_value(call))
-    driver.send(request, flow)
+    breadth = call.findings.breadth or call.services.policy.max_breadth
+    driver.send(branch_request(call, target, flow, driver.token(), loop_value(call), breadth), flow)

@@ -1,16 +1,15 @@
-"""The copy of a request that goes out on one branch (RFC 3261 section 16.6 steps 1 to 8).
+"""The copy of a request that goes out on one branch (RFC 3261 section 16.6 steps 1 to 9).
 
-Only what the RFC says is touched: Request-URI, Max-Forwards, Record-Route, Route and Via. Every other header
-line leaves as it was received.
+Only what the RFCs say is touched: Request-URI, Max-Forwards, Max-Breadth, Record-Route, Path, Route and Via. Every
+other header line leaves as it was received. What is put into Record-Route comes back in ``roles.routes``.
 """
 
 from __future__ import annotations
 
-from ringfence.message import PeerError, Request, SipUri, sip_uri
-from ringfence.message.fields import MAGIC_COOKIE, MAX_FORWARDS, ROUTE, VIA
+from ringfence.message import Request, SipUri
+from ringfence.message.fields import CONTACT, MAGIC_COOKIE, MAX_FORWARDS, ROUTE, SUPPORTED, VIA, Star
 from ringfence.roles.call import Call, Target
-from ringfence.roles.policy import Policy
-from ringfence.security.tokens import check_dialog_token, dialog_token, flow_token, loop_hash, open_flow_token
+from ringfence.security.tokens import dialog_token, flow_token, loop_hash
 from ringfence.transport.flow import Flow
 
 # The methods whose 2xx makes a dialog, so that later requests must come by us (RFC 3261 12.1, 6665, 3515).
@@ -19,27 +18,48 @@ DIALOG_METHODS = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
 DIALOG_PARAM = "rf"
 """URI parameter of our Record-Route that holds the dialog token."""
 
+SECURE = frozenset({"TLS", "WSS"})
 
-def branch_request(call: Call, target: Target, flow: Flow, token: str, loop: str) -> Request:
-    """Make the copy for one target that leaves on ``flow``; ``token`` and ``loop`` make its branch."""
+
+def branch_request(call: Call, target: Target, flow: Flow, token: str, loop: str, breadth: int) -> Request:
+    """Make the copy for one target that leaves on ``flow``; ``token`` and ``loop`` make its branch.
+
+    ``breadth`` is the share of Max-Breadth that the branch gets.
+    """
     policy = call.services.policy
     request = call.request.copy()
     request.uri = target.uri
     headers = request.headers
     hops = headers.first(MAX_FORWARDS)
     headers.set("Max-Forwards", policy.max_forwards if hops is None else hops - 1)
+    headers.set("Max-Breadth", breadth)  # RFC 5393 section 5.3.3: "MUST contain a single Max-Breadth"
     sent_by = policy.addresses.sent_by(flow)
-    if policy.record_route and request.method in DIALOG_METHODS and not call.findings.in_dialog:
+    if policy.record_route and _records_route(call):
         for entry in _record_routes(call, target, flow, sent_by):
             headers.prepend("Record-Route", entry)
     for entry in reversed(target.route):
         headers.prepend("Route", entry)
-    if "Route" in headers:
+    if "Route" in headers.names:
         _strict_next_hop(request)
-    if "Content-Length" not in headers:
+    if request.method == "REGISTER" and _wants_path(call):
+        headers.prepend(
+            "Path", _entry(flow.transport, sent_by, flow_token(policy.secret, call.flow.key), ";ob")
+        )
+    if "Content-Length" not in headers.names:
         headers.add("Content-Length", len(request.body))
-    headers.prepend("Via", f"SIP/2.0/{flow.transport} {sent_by};branch={MAGIC_COOKIE}{token}.{loop};rport")
+    # RFC 5923 section 8.1: the peer may use this connection for its own requests to us.
+    extension = ";alias" if flow.transport == "TLS" else ";rport"
+    headers.prepend(
+        "Via", f"SIP/2.0/{flow.transport} {sent_by};branch={MAGIC_COOKIE}{token}.{loop}{extension}"
+    )
     return request
+
+
+def request_uri(uri: SipUri, text: str) -> str:
+    """A contact's URI as a Request-URI: what RFC 3261 section 19.1.1 does not allow there is removed (16.6 step 2)."""
+    if not uri.headers and "method" not in uri.params:
+        return text
+    return str(uri.replace(params=uri.params.without("method"), headers=""))
 
 
 def loop_value(call: Call) -> str:
@@ -48,19 +68,10 @@ def loop_value(call: Call) -> str:
     It covers what decides where a request goes: Request-URI and Route. What a spiral changes, it must cover;
     what other proxies add, it must not.
     """
-    return loop_hash(call.services.policy.secret, call.request.uri, *call.request.headers.all("Route"))
-
-
-def next_hop(request: Request, target: Target) -> SipUri:
-    """Where to send: the topmost Route, or the Request-URI (RFC 3261 section 16.6 step 7).
-
-    Raises:
-        PeerError: 400 or 416 when that is no SIP URI.
-    """
-    if target.route:
-        return ROUTE.parse(target.route[0]).sip
-    top = request.headers.first(ROUTE)
-    return top.sip if top is not None else sip_uri(target.uri)
+    request = call.request
+    return loop_hash(
+        call.services.policy.secret, request.uri, call.findings.flow, *request.headers.all("Route")
+    )
 
 
 def _strict_next_hop(request: Request) -> None:
@@ -69,46 +80,65 @@ def _strict_next_hop(request: Request) -> None:
     if top is not None and "lr" not in top.sip.params:
         request.headers.remove_top("Route")
         request.headers.add("Route", f"<{request.uri}>")
-        request.uri = str(top.uri)
+        request.uri = request_uri(top.sip, str(top.uri))
+
+
+# -- where later requests come by ----------------------------------------------------------------------
+
+
+def _records_route(call: Call) -> bool:
+    """Whether the request begins a dialog. So may any NOTIFY (RFC 6665 section 4.3)."""
+    method = call.request.method
+    return (method in DIALOG_METHODS and not call.findings.in_dialog) or method == "NOTIFY"
 
 
 def _record_routes(call: Call, target: Target, flow: Flow, sent_by: str) -> list[str]:
     """One entry, or two where the sides differ in transport or address (RFC 5658), the callee's on top.
 
-    An entry names the flow of a phone that can't be reached by its Contact (RFC 5626 section 5.3).
+    An entry names the flow of a phone that can't be reached by its Contact (RFC 5626 section 5.3). Then there are
+    two as well: a phone whose connection broke comes by another one, and must not be sent its own requests.
     """
     policy = call.services.policy
-    proof = dialog_token(policy.secret, call.request.call_id)
+    proof = f";{DIALOG_PARAM}={dialog_token(policy.secret, call.request.call_id)}"
     arrived = (call.flow.transport, policy.addresses.sent_by(call.flow))
     leaves = (flow.transport, sent_by)
     caller = flow_token(policy.secret, call.flow.key) if needs_flow(call) else ""
     callee = flow_token(policy.secret, flow.key) if target.flow else ""
-    secure = call.uri.secure
-    if arrived == leaves and not (caller and callee):
-        return [_entry(*arrived, caller or callee, proof, secure=secure)]
+    secure = call.uri.secure or _first_route_is_sips(call, target)
+    if arrived == leaves and not (caller or callee):
+        return [_entry(*arrived, "", proof, secure=secure)]
     return [_entry(*arrived, caller, proof, secure=secure), _entry(*leaves, callee, proof, secure=secure)]
 
 
-def _entry(transport: str, sent_by: str, user: str, proof: str, *, secure: bool) -> str:
+def _first_route_is_sips(call: Call, target: Target) -> bool:
+    """RFC 3261 section 16.6 step 4: with such a Route the Record-Route "MUST be a SIPS URI"."""
+    if target.route:
+        return ROUTE.parse(target.route[0]).sip.secure
+    top = call.request.headers.first(ROUTE)
+    return top is not None and top.sip.secure
+
+
+def _entry(transport: str, sent_by: str, user: str, more: str, *, secure: bool = False) -> str:
+    """A Route to ourselves.
+
+    RFC 5630 section 5.3 would have no ``transport=tls``; but a phone that has only TLS must be told so.
+    """
     user = f"{user}@" if user else ""
-    scheme = "sips" if secure and transport in {"TLS", "WSS"} else "sip"
+    scheme = "sips" if secure and transport in SECURE else "sip"
     # RFC 3261 section 19.1.1: transport=udp is the default; sips with tcp is what "TLS" means in a sips URI.
-    hop = (
-        ""
-        if transport == "UDP" or (scheme == "sips" and transport == "TLS")
-        else f";transport={transport.lower()}"
-    )
-    return f"<{scheme}:{user}{sent_by}{hop};lr;{DIALOG_PARAM}={proof}>"
+    plain = transport == "UDP" or (scheme == "sips" and transport == "TLS")
+    hop = "" if plain else f";transport={transport.lower() if scheme == 'sip' else 'ws'}"
+    return f"<{scheme}:{user}{sent_by}{hop};lr{more}>"
 
 
 def needs_flow(call: Call) -> bool:
     """Whether requests to the sender of this one must take the flow it came on (RFC 5626, RFC 3581).
 
     So it is for a phone on a connection, which nobody else may open towards it, and for one behind a NAT: the
-    address in its Via is not where its datagrams come from.
+    address in its Via is not where its datagrams come from. A peer that the configuration names is reached as DNS
+    says.
     """
-    headers = call.request.headers
-    if headers.count("Via") != 1 or len(headers.every(VIA)) != 1:
+    if not _is_first_hop(call) or call.findings.peer_name:
         return False  # a proxy is before us, and reachable
     if call.flow.reliable:
         return True
@@ -117,34 +147,17 @@ def needs_flow(call: Call) -> bool:
     return via.host.strip("[]") != remote.host or (via.port or 5060) != remote.port
 
 
-def strip_own_routes(call: Call, policy: Policy) -> tuple[bool, str]:
-    """Remove the Routes on top that are ours (RFC 3261 section 16.4).
-
-    Gives whether one of them proved that the dialog was set up through us, and the key of the flow to take when a
-    Route named one other than that which the request came on.
-    """
-    proven, flow = False, ""
+def _is_first_hop(call: Call) -> bool:
     headers = call.request.headers
-    while (top := headers.first(ROUTE)) is not None:
-        uri = top.uri
-        if not isinstance(uri, SipUri) or not policy.addresses.means_us(uri):
-            break
-        proven = _check_route(call, policy, uri) or proven
-        flow = _named_flow(call, policy, uri) or flow
-        headers.remove_top("Route")
-    return proven, flow
+    return headers.count("Via") == 1 and len(headers.every(VIA)) == 1
 
 
-def _check_route(call: Call, policy: Policy, uri: SipUri) -> bool:
-    proof = uri.params.get(DIALOG_PARAM)
-    return bool(proof) and check_dialog_token(policy.secret, call.request.call_id, proof or "")
-
-
-def _named_flow(call: Call, policy: Policy, uri: SipUri) -> str:
-    if not uri.user:
-        return ""
-    key = open_flow_token(policy.secret, uri.user)
-    if key is None:
-        # RFC 5626 section 5.3.1: "if the flow token is not valid, MUST reject with 403".
-        raise PeerError(403, "the flow token in the Route is not ours", header="Route")
-    return key if key != call.flow.key else ""
+def _wants_path(call: Call) -> bool:
+    """Whether a phone that registers elsewhere is reached through us from then on (RFC 3327 5.2, RFC 5626 5.1)."""
+    headers = call.request.headers
+    if not _is_first_hop(call) or "path" not in headers.every(SUPPORTED):
+        return False
+    contacts = headers.every(CONTACT)
+    return needs_flow(call) or any(
+        not isinstance(each, Star) and "reg-id" in each.params for each in contacts
+    )

@@ -13,6 +13,9 @@ from typing import Any, Final
 
 from ringfence.roles.call import Call, Target
 
+ONCE_TAG: Final = "once-"
+"""How the To tag of a response begins that was sent once. Its ACK finds no transaction, and ends here."""
+
 
 class Continue:
     """Go on to the next step."""

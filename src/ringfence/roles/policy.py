@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ringfence.message import SipUri
-from ringfence.message.grammar import unescape
+from ringfence.message import SipUri, TelUri, Uri
 from ringfence.roles.addresses import Addresses
+from ringfence.roles.peers import NO_PEERS, Peers
 from ringfence.security.digest import STRONG, Algorithm, UriCheck
 from ringfence.security.nonces import NcWindow, Nonces
 from ringfence.store.ports import Accounts, Bindings
@@ -31,6 +31,16 @@ class ChallengeMode(StrEnum):
 
     NONE = "none"
     """Never: anybody may register and call. For benchmarks and laboratories; ``ringfence check`` refuses it."""
+
+
+class Fork(StrEnum):
+    """In which order the contacts of a user are tried (RFC 3261 section 16.6)."""
+
+    PARALLEL = "parallel"
+    """All at once."""
+
+    SEQUENTIAL = "sequential"
+    """Those of the highest q together, then those of the next."""
 
 
 class FlowReuse(StrEnum):
@@ -73,9 +83,18 @@ class Policy:
 
     challenge: ChallengeMode = ChallengeMode.FIRST
     algorithms: tuple[Algorithm, ...] = STRONG
+    port_algorithms: dict[int, tuple[Algorithm, ...]] = field(default_factory=dict)
+    """Instead of ``algorithms``, for what comes to these ports: phones that know only MD5, and stop at the first
+    challenge they do not know, need a port of their own. By account it would tell who exists."""
+
     uri_check: UriCheck = UriCheck.EXACT
+    unauthenticated_methods: frozenset[str] = frozenset()
+    """Methods that anybody may send to our domain without credentials, as if all came from strangers."""
+
+    peers: Peers = NO_PEERS
     require_tls: bool = False
     record_route: bool = True
+    fork: Fork = Fork.PARALLEL
     max_breadth: int = 60
     max_forwards: int = 70
     timer_c: float = 185.0
@@ -84,12 +103,36 @@ class Policy:
     registrar: RegistrarPolicy = field(default_factory=RegistrarPolicy)
 
     def canonical(self, uri: SipUri) -> str:
-        """The address-of-record that a URI of ours stands for (RFC 3261 section 10.3 step 5)."""
-        return f"sip:{unescape(uri.user or '')}@{self.domain}"
+        """The address-of-record that a URI of ours stands for (RFC 3261 section 10.3 step 5).
+
+        By whatever name the domain was written: an alias of it, or a name or address of this node.
+        """
+        aor = uri.aor
+        if uri.host == self.domain:
+            return aor
+        return f"{aor.rpartition('@')[0]}@{self.domain}" if uri.user else f"sip:{self.domain}"
+
+    def address_of(self, uri: Uri) -> str:
+        """Any URI as accounts have it among their addresses: canonical text, without parameters."""
+        if isinstance(uri, SipUri):
+            return self.canonical(uri) if self.is_ours(uri) else uri.aor
+        return f"tel:{uri.number}" if isinstance(uri, TelUri) else str(uri)
+
+    def algorithms_for(self, flow: Flow) -> tuple[Algorithm, ...]:
+        """The digest algorithms that are offered and accepted on a flow, best first."""
+        return (
+            self.port_algorithms.get(flow.local.port, self.algorithms)
+            if self.port_algorithms
+            else self.algorithms
+        )
+
+    def is_domain(self, host: str) -> bool:
+        """Whether a host is a domain of ours; the dot of the root makes no difference."""
+        return host in self.domains or host.removesuffix(".") in self.domains
 
     def is_ours(self, uri: SipUri) -> bool:
         """Whether the address belongs to a domain of ours, or is written with a name or address of this node."""
-        return uri.host in self.domains or self.addresses.means_us(uri)
+        return self.is_domain(uri.host) or self.addresses.means_us(uri)
 
 
 @dataclass(slots=True)

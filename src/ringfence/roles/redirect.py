@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ringfence.roles.call import Call
+from ringfence.roles.call import Call, Target
 from ringfence.roles.pipeline import Answer, Drop, Step, Verdict
 from ringfence.roles.registrar import register
 from ringfence.roles.steps.authenticate import authenticate
@@ -11,6 +11,7 @@ from ringfence.roles.steps.domain import answer_for_domain
 from ringfence.roles.steps.locate import locate_user
 from ringfence.roles.steps.routes import follow_routes
 from ringfence.roles.steps.sane import sane
+from ringfence.roles.steps.trust import know_peer, take_identity
 
 
 def redirect(call: Call) -> Verdict:
@@ -22,15 +23,23 @@ def redirect(call: Call) -> Verdict:
     contacts = [target for target in call.targets if target.uri != call.request.uri]
     if not contacts:
         return Answer(480)
-    return Answer(302, headers=tuple(("Contact", f"<{target.uri}>;q={target.q:g}") for target in contacts))
+    return Answer(302, headers=tuple(("Contact", _contact(target)) for target in contacts))
+
+
+def _contact(target: Target) -> str:
+    """The contact as it was registered: ``sips`` stays ``sips`` (RFC 5630 section 5.4)."""
+    uri = f"sips{target.uri[3:]}" if target.tls else target.uri
+    return f"<{uri}>;q={target.q:g}"
 
 
 STEPS: tuple[Step, ...] = (
     sane,
     follow_routes,
+    know_peer,
     authenticate,
     honest_from,
     permitted,
+    take_identity,
     answer_for_domain,
     register,
     locate_user,

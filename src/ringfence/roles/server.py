@@ -50,7 +50,7 @@ class Server:
         verdict = run(self.steps, call)
         if isinstance(verdict, Answer | Forward | Drop):
             return self._enact(call, verdict, started)
-        return self._wait(call, verdict, started)
+        return self._wait(call, verdict, started)  # type: ignore[arg-type]
 
     async def _wait(self, call: Call, verdict: Awaitable[Verdict], started: float) -> None:
         decided = await verdict

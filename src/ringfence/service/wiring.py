@@ -10,6 +10,7 @@ import hashlib
 import time
 from dataclasses import dataclass
 from importlib import import_module
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from ringfence.engine.places import Preferences
@@ -17,14 +18,16 @@ from ringfence.engine.timers import Timers
 from ringfence.engine.transactions import Transactions
 from ringfence.roles import edge
 from ringfence.roles.addresses import Addresses, Listener
+from ringfence.roles.peers import Peer, Peers
 from ringfence.roles.pipeline import Step
-from ringfence.roles.policy import ChallengeMode, FlowReuse, Policy, RegistrarPolicy, Services
+from ringfence.roles.policy import ChallengeMode, FlowReuse, Fork, Policy, RegistrarPolicy, Services
 from ringfence.roles.server import Server
 from ringfence.roles.steps.locate import locate_user
 from ringfence.security.digest import Algorithm, UriCheck
 from ringfence.security.nonces import NcWindow, Nonces
 from ringfence.service.addresses import parse_address
 from ringfence.service.config import Config
+from ringfence.service.metrics import Metrics
 from ringfence.service.problems import ConfigError
 from ringfence.transport.contexts import Contexts, TlsSettings
 from ringfence.transport.driver import Driver
@@ -47,6 +50,7 @@ class Parts:
     store: Store
     services: Services
     server: Server
+    metrics: Metrics
 
 
 def wire(config: Config, store: Store, secret: bytes, loop: asyncio.AbstractEventLoop) -> Parts:
@@ -68,9 +72,10 @@ def wire(config: Config, store: Store, secret: bytes, loop: asyncio.AbstractEven
         resolver=resolver,
         clock=time.time,
     )
-    server = Server(services, steps_of(config))
+    metrics = Metrics()
+    server = Server(services, steps_of(config), metrics.finished)
     driver.bind(pool, server.receive, on_closed=server.flow_closed)
-    return Parts(config, driver, pool, resolver, store, services, server)
+    return Parts(config, driver, pool, resolver, store, services, server, metrics)
 
 
 def derive(secret: bytes, purpose: str) -> bytes:
@@ -89,9 +94,15 @@ def make_policy(config: Config, secret: bytes) -> Policy:
         secret=derive(secret, "routes"),
         challenge=ChallengeMode(security.challenge),
         algorithms=tuple(Algorithm(name) for name in security.algorithms),
+        port_algorithms={
+            each.port: tuple(Algorithm(name) for name in each.algorithms) for each in config.listen if each.algorithms
+        },
         uri_check=UriCheck(security.uri_check),
+        unauthenticated_methods=frozenset(security.unauthenticated_methods),
+        peers=make_peers(config),
         require_tls=security.require_tls,
         record_route=proxy.record_route,
+        fork=Fork(proxy.fork),
         max_breadth=proxy.max_breadth,
         max_forwards=proxy.max_forwards,
         timer_c=proxy.timer_c_seconds,
@@ -103,6 +114,21 @@ def make_policy(config: Config, secret: bytes) -> Policy:
             flow_reuse=FlowReuse(registrar.flow_reuse),
             service_route=registrar.service_route,
         ),
+    )
+
+
+def make_peers(config: Config) -> Peers:
+    """The other domains and carriers that are known."""
+    return Peers(
+        Peer(
+            each.name,
+            each.domain or "",
+            frozenset({*each.certificate_names, *([each.domain] if each.domain else [])}),
+            tuple(ip_network(network) for network in each.addresses),
+            (each.transport or "").upper(),
+            each.trusted,
+        )
+        for each in config.peer
     )
 
 

@@ -156,17 +156,18 @@ class Driver:
             self._observe("out", message, flow)
         flow.send(message.to_bytes())
 
-    def spawn(self, work: Work, transaction: ServerTransaction | None = None) -> None:
-        """Run work that waits; what it raises is logged, and the client gets 500."""
+    def spawn(self, work: Work, transaction: ServerTransaction | None = None) -> bool:
+        """Run work that waits; what it raises is logged, and the client gets 500. False: there is too much of it."""
         if len(self._tasks) >= MAX_WAITING:
             work.close()
             self.counts["too busy"] += 1
             if transaction is not None:
                 self._answer(transaction, 503)
-            return
+            return False
         task = self._loop.create_task(self._run(work, transaction))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return True
 
     # -- effects ---------------------------------------------------------------------------------------
 
@@ -233,7 +234,7 @@ class Driver:
         self._answer(transaction, status, explain(error))
 
     def _answer(self, transaction: ServerTransaction | None, status: int, reason: str | None = None) -> None:
-        if transaction is not None and transaction.method != "ACK":
+        if transaction is not None and not transaction.answered:
             response = response_to(transaction.request, status, reason, to_tag=self.new_tag())
             self.respond(transaction, response)
 

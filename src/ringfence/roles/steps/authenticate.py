@@ -1,14 +1,15 @@
-"""Who sends this? Digest (RFC 3261 section 22, RFC 8760), or the flow that has authenticated before."""
+"""Who sends this? The flow that has authenticated before, or digest (RFC 3261 section 22, RFC 8760)."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable
 from inspect import isawaitable
 
-from ringfence.message import SipUri
+from ringfence.message import NameAddr, SipUri
 from ringfence.roles.call import Authenticated, Call, Trust
-from ringfence.roles.pipeline import CONTINUE, Answer, Drop, Verdict
+from ringfence.roles.pipeline import CONTINUE, ONCE_TAG, Answer, Drop, Verdict
 from ringfence.roles.policy import ChallengeMode, nonce_binding
+from ringfence.roles.steps.claims import is_anonymous
 from ringfence.security.credentials import Challenge, Credentials
 from ringfence.security.digest import Outcome, algorithm_of, credentials_for, verify
 from ringfence.store.records import Account
@@ -16,24 +17,108 @@ from ringfence.store.records import Account
 PROVING_TRANSPORTS = frozenset({"TLS", "WSS"})
 """Transports on which a flow proves who it is for as long as it lives."""
 
+MAX_USERS_OF_FLOW = 100
+"""Accounts that one connection may be bound to: a gateway registers a port for each of its telephones."""
+
 
 def authenticate(call: Call) -> Verdict | Awaitable[Verdict]:
     """Find out the user, or challenge. What may pass without is in ``_without_credentials``."""
+    findings = call.findings
+    if findings.in_dialog:
+        return CONTINUE  # the token proves that the dialog was let in
     request = call.request
-    policy = call.services.policy
     if request.method == "ACK":
-        # An ACK can't be challenged (RFC 3261 section 22.1), so only one inside a dialog of ours goes on.
-        return CONTINUE if call.findings.in_dialog else Drop("ACK outside any dialog of ours")
+        return _ack(call)
     bound = call.flow.user
-    if isinstance(bound, Authenticated) and policy.challenge is ChallengeMode.FIRST:
-        call.findings.user = bound
-        return CONTINUE
-    header = "Authorization" if request.method == "REGISTER" else "Proxy-Authorization"
-    if header in request.headers:
-        given = credentials_for(policy.realm, request.headers.all(header), header)
+    if bound is not None and call.services.policy.challenge is ChallengeMode.FIRST:
+        user = _bound_user(call, bound)  # type: ignore[arg-type]  # only ``_bind`` sets it
+        if user is not None:
+            return _still_valid(call, user)
+    return _by_credentials(call)
+
+
+def _by_credentials(call: Call) -> Verdict | Awaitable[Verdict]:
+    request = call.request
+    header = "Authorization" if _is_registration(call) else "Proxy-Authorization"
+    if header in request.headers.names:
+        given = credentials_for(call.services.policy.realm, request.headers.all(header), header)
         if given:
             return _try(call, given)
     return _without_credentials(call)
+
+
+def _is_registration(call: Call) -> bool:
+    """Whether we are the registrar, so that we challenge as a user agent server does: 401, not 407."""
+    return call.request.method == "REGISTER" and call.findings.for_us
+
+
+def _ack(call: Call) -> Verdict:
+    """An ACK can't be challenged (RFC 3261 section 22.1). It goes where an INVITE could have gone unchallenged."""
+    findings = call.findings
+    tag = call.request.to.tag
+    if tag is not None and tag.startswith(ONCE_TAG):
+        return Drop("the ACK for a response that was sent once")
+    known = findings.peer is Trust.TRUSTED or call.flow.user is not None
+    if known or findings.for_us or call.services.policy.challenge is ChallengeMode.NONE:
+        return CONTINUE
+    return Drop("an ACK outside any dialog of ours")
+
+
+# -- the flow ------------------------------------------------------------------------------------------
+
+
+def _bound_user(call: Call, bound: tuple[Authenticated, ...]) -> Authenticated | None:
+    """The user of this flow that the request says it is of; another one has to prove itself."""
+    address = _claimed(call)
+    if is_anonymous(address.uri):
+        return bound[-1]
+    claimed = call.services.policy.address_of(address.uri)
+    for user in bound:
+        if user.account.owns(claimed):
+            return user
+    return None
+
+
+def _claimed(call: Call) -> NameAddr:
+    return call.request.to if _is_registration(call) else call.request.from_
+
+
+def _still_valid(call: Call, user: Authenticated) -> Verdict | Awaitable[Verdict]:
+    """An account that has been disabled, changed or removed since takes its flows with it."""
+    found = call.services.accounts.by_aor(user.account.aor)
+    if found is user.account:
+        call.findings.user = user
+        return CONTINUE
+    return _still_valid_later(call, found) if isawaitable(found) else _bind_anew(call, found)
+
+
+async def _still_valid_later(call: Call, found: Awaitable[Account | None]) -> Verdict:
+    verdict = _bind_anew(call, await found)
+    return await verdict if isawaitable(verdict) else verdict
+
+
+def _bind_anew(call: Call, account: Account | None) -> Verdict | Awaitable[Verdict]:
+    if account is None or account.disabled:
+        _unbind(call)
+        return _by_credentials(call)
+    call.findings.user = Authenticated(account, "flow")
+    _bind(call, call.findings.user)
+    return CONTINUE
+
+
+def _bind(call: Call, user: Authenticated) -> None:
+    """From now on the flow speaks for the user."""
+    bound: tuple[Authenticated, ...] = call.flow.user or ()  # type: ignore[assignment]
+    others = tuple(other for other in bound if other.account.aor != user.account.aor)
+    call.flow.user = (*others[1 - MAX_USERS_OF_FLOW :], user)  # type: ignore[misc]  # a plain attribute of every flow
+
+
+def _unbind(call: Call) -> None:
+    """Nobody is bound any more: each proves itself again."""
+    call.flow.user = None  # type: ignore[misc]
+
+
+# -- digest --------------------------------------------------------------------------------------------
 
 
 def _try(call: Call, given: list[Credentials]) -> Verdict | Awaitable[Verdict]:
@@ -70,7 +155,7 @@ def _judge(call: Call, credentials: Credentials, account: Account | None) -> Ver
         freshness=services.nonces.check(credentials.nonce, services.clock(), nonce_binding(call.flow)),
         body=call.request.body,
         window=services.nonce_counts,
-        algorithms=policy.algorithms,
+        algorithms=policy.algorithms_for(call.flow),
         uri_check=policy.uri_check,
     )
     services.driver.counts[f"authentication {outcome}"] += 1
@@ -83,30 +168,39 @@ def _judge(call: Call, credentials: Credentials, account: Account | None) -> Ver
     call.findings.user = Authenticated(account, f"digest {algorithm}")
     call.findings.credentials = credentials
     if call.flow.transport in PROVING_TRANSPORTS:
-        call.flow.user = call.findings.user  # type: ignore[misc]  # a plain attribute of every flow
+        _bind(call, call.findings.user)
     return CONTINUE
+
+
+# -- neither -------------------------------------------------------------------------------------------
 
 
 def _without_credentials(call: Call) -> Verdict:
     """A request that proves nothing: challenge it, unless it may pass.
 
-    Passes: what a trusted peer sends; what belongs to a dialog that was set up through us; and what a stranger
-    of another domain sends to a user of ours (a call to us, never through us). A stranger who names an address
-    of ours in From is none.
+    Passes: what a trusted peer sends; and what a stranger of another domain sends to a user of ours, or down a
+    flow that we gave out a route for (a call to us, never through us). A stranger who names an address of ours in
+    From is none. Nobody registers without credentials.
     """
     findings = call.findings
-    if findings.in_dialog or findings.peer is Trust.PEER:
+    policy = call.services.policy
+    if policy.challenge is ChallengeMode.NONE:
         return CONTINUE
-    if call.services.policy.challenge is ChallengeMode.NONE:
+    method = call.request.method
+    if method == "REGISTER":
+        return challenge(call)
+    if findings.peer is Trust.TRUSTED:
         return CONTINUE
-    if findings.for_us and call.request.method != "REGISTER" and not _claims_our_domain(call):
+    to_us = bool(findings.for_us or findings.flow)
+    if to_us and (method in policy.unauthenticated_methods or not _claims_our_domain(call)):
         return CONTINUE
     return challenge(call)
 
 
 def _claims_our_domain(call: Call) -> bool:
+    """Whether From may be somebody of ours. A telephone number may be, whoever writes it."""
     uri = call.request.from_.uri
-    return not isinstance(uri, SipUri) or uri.host in call.services.policy.domains
+    return not isinstance(uri, SipUri) or call.services.policy.is_ours(uri)
 
 
 def challenge(call: Call, *, stale: bool = False) -> Answer:
@@ -114,11 +208,11 @@ def challenge(call: Call, *, stale: bool = False) -> Answer:
     services = call.services
     policy = services.policy
     nonce = services.new_nonce(call.flow)
-    register = call.request.method == "REGISTER"
-    name = "WWW-Authenticate" if register else "Proxy-Authenticate"
+    registrar = _is_registration(call)
+    name = "WWW-Authenticate" if registrar else "Proxy-Authenticate"
     services.driver.counts["challenges"] += 1
     headers = tuple(
         (name, str(Challenge(policy.realm, nonce, stale=stale, algorithm=algorithm)))
-        for algorithm in policy.algorithms
+        for algorithm in policy.algorithms_for(call.flow)
     )
-    return Answer(401 if register else 407, headers=headers, once=True)
+    return Answer(401 if registrar else 407, headers=headers, once=True)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from ringfence.message.fields import MAX_BREADTH, MAX_FORWARDS, VIA
 from ringfence.roles.call import Call
 from ringfence.roles.outgoing import loop_value
 from ringfence.roles.pipeline import CONTINUE, Answer, Verdict
+from ringfence.roles.policy import Fork
+
+ANSWERED_HERE = frozenset({"OPTIONS", "REGISTER"})
+"""Methods that may end at our domain, so that they need no hop more."""
 
 
 def within_hops(call: Call) -> Verdict:
     """Max-Forwards (RFC 3261 section 16.3 step 3): at zero the request goes no further."""
-    hops = call.request.headers.first(MAX_FORWARDS)
-    if hops == 0 and not call.findings.for_us:
-        return Answer(483)
-    return CONTINUE
+    if call.request.headers.first(MAX_FORWARDS) != 0:
+        return CONTINUE
+    if call.findings.for_us and call.request.method in ANSWERED_HERE:
+        return CONTINUE
+    return Answer(483)
 
 
 def not_looping(call: Call) -> Verdict:
@@ -35,16 +42,21 @@ def not_looping(call: Call) -> Verdict:
 
 
 def within_breadth(call: Call) -> Verdict:
-    """Max-Breadth (RFC 5393 section 5.3): how many branches may exist at one time, shared among ours.
+    """Max-Breadth (RFC 5393 section 5.3.3): how many branches may exist at one time, here and further down.
 
-    The budget of the request is split over its targets; with less than one for each, 440.
+    With less than one for each target that is tried at the same time: 440.
     """
-    budget = call.request.headers.first(MAX_BREADTH)
     limit = call.services.policy.max_breadth
-    if budget is None and len(call.targets) <= 1:
-        return CONTINUE
-    allowed = limit if budget is None else min(budget, limit)
-    if allowed < len(call.targets):
+    asked = call.request.headers.first(MAX_BREADTH)
+    call.findings.breadth = limit if asked is None else min(asked, limit)
+    targets = call.targets
+    if len(targets) > call.findings.breadth and _at_a_time(call) > call.findings.breadth:
         return Answer(440)
-    call.request.headers.set("Max-Breadth", allowed // len(call.targets))
     return CONTINUE
+
+
+def _at_a_time(call: Call) -> int:
+    if call.services.policy.fork is Fork.PARALLEL:
+        return len(call.targets)
+    groups = groupby(call.targets, key=lambda target: target.q)
+    return max(len(list(group)) for _, group in groups)

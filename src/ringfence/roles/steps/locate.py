@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from inspect import isawaitable
 
-from ringfence.message import SipUri, parse_uri
 from ringfence.message.grammar import unescape
 from ringfence.roles.call import Call, Target
 from ringfence.roles.pipeline import CONTINUE, Answer, Verdict
+from ringfence.roles.targets import targets_for
+from ringfence.roles.warnings import sips_not_allowed
 from ringfence.security.gruu import PREFIX, open_temporary_gruu
 from ringfence.store.records import Account, Binding
-
-NOT_SECURE = ("Warning", '380 {realm} "SIPS Not Allowed"')
-"""RFC 5630 section 5.3: the callee has no contact that a sips request may go to."""
 
 
 def locate_user(call: Call) -> Verdict | Awaitable[Verdict]:
@@ -25,13 +23,30 @@ def locate_user(call: Call) -> Verdict | Awaitable[Verdict]:
     if "gr" in call.uri.params:
         return _by_gruu(call)
     found = services.bindings.lookup(services.policy.canonical(call.uri), services.clock())
-    if isawaitable(found):
-        return _later(call, found)
-    return _to_contacts(call, found) if found else _by_alias(call)
+    if isinstance(found, tuple):
+        return _to_contacts(call, found) if found else _by_alias(call)
+    return _later(call, found)
+
+
+async def _later(call: Call, found: Awaitable[tuple[Binding, ...]]) -> Verdict:
+    bindings = await found
+    verdict = _to_contacts(call, bindings) if bindings else _by_alias(call)
+    return await verdict if isawaitable(verdict) else verdict
+
+
+def _to_contacts(call: Call, bindings: tuple[Binding, ...]) -> Verdict:
+    """The contacts become the targets; without one that may be used: 480, and why."""
+    call.targets = targets_for(bindings, secure=call.uri.secure)
+    if call.targets:
+        return CONTINUE
+    return Answer(480, headers=(sips_not_allowed(call.services.policy),) if call.uri.secure else ())
+
+
+# -- GRUUs ---------------------------------------------------------------------------------------------
 
 
 def _by_gruu(call: Call) -> Verdict | Awaitable[Verdict]:
-    """A GRUU leads to one instance, or nowhere: 404 when we did not make it, 480 when it is away (RFC 5627 5.3)."""
+    """A GRUU leads to one phone, or nowhere: 404 when it is not valid, 480 when the phone is away (RFC 5627 6.1)."""
     services = call.services
     user = call.uri.user or ""
     if user.startswith(PREFIX):
@@ -41,9 +56,7 @@ def _by_gruu(call: Call) -> Verdict | Awaitable[Verdict]:
         found = services.bindings.by_temporary_gruu(index, services.clock())
     else:
         found = services.bindings.lookup(services.policy.canonical(call.uri), services.clock())
-    if isawaitable(found):
-        return _by_gruu_later(call, found)
-    return _to_instance(call, found)
+    return _to_instance(call, found) if isinstance(found, tuple) else _by_gruu_later(call, found)
 
 
 async def _by_gruu_later(call: Call, found: Awaitable[tuple[Binding, ...]]) -> Verdict:
@@ -51,16 +64,15 @@ async def _by_gruu_later(call: Call, found: Awaitable[tuple[Binding, ...]]) -> V
 
 
 def _to_instance(call: Call, bindings: tuple[Binding, ...]) -> Verdict:
-    wanted = call.uri.params.get("gr") or ""
-    if wanted:  # a public GRUU names the instance
-        bindings = tuple(binding for binding in bindings if binding.public_gruu == unescape(wanted))
+    instance = call.uri.params.get("gr")
+    if not instance:  # a temporary one is valid as long as it leads somewhere
+        return _to_contacts(call, bindings) if bindings else Answer(404)
+    wanted = unescape(instance)
+    bindings = tuple(binding for binding in bindings if binding.public_gruu == wanted)
     return _to_contacts(call, bindings) if bindings else Answer(480)
 
 
-async def _later(call: Call, found: Awaitable[tuple[Binding, ...]]) -> Verdict:
-    bindings = await found
-    verdict = _to_contacts(call, bindings) if bindings else _by_alias(call)
-    return await verdict if isawaitable(verdict) else verdict
+# -- other addresses of an account ---------------------------------------------------------------------
 
 
 def _by_alias(call: Call) -> Verdict | Awaitable[Verdict]:
@@ -109,29 +121,3 @@ async def _to_owners_later(call: Call, owners: tuple[Account, ...]) -> Verdict:
         found = services.bindings.lookup(owner.aor, services.clock())
         bindings += await found if isawaitable(found) else found
     return _to_contacts(call, tuple(bindings)) if bindings else Answer(480)
-
-
-def _to_contacts(call: Call, bindings: tuple[Binding, ...]) -> Verdict:
-    secure = call.uri.secure
-    targets: list[Target] = []
-    reached: set[str] = set()
-    for binding in bindings:
-        uri = parse_uri(binding.contact)
-        if not isinstance(uri, SipUri) or (secure and not uri.secure):
-            continue
-        if binding.instance and binding.reg_id:
-            # RFC 5626 section 7: of several flows to one instance only one is tried, the latest first.
-            if binding.instance in reached:
-                continue
-            reached.add(binding.instance)
-        contact = binding.contact
-        if uri.secure and not secure:
-            # RFC 5630 section 5.3: sip stays sip, but the hop is TLS.
-            contact = str(uri.replace(scheme="sip", params=uri.params.with_("transport", "tls")))
-        only_flow = binding.reg_id > 0 or uri.host.endswith(".invalid")
-        targets.append(Target(contact, binding.path, binding.flow, only_flow, binding.q))
-    if not targets:
-        name, value = NOT_SECURE
-        return Answer(480, headers=((name, value.format(realm=call.services.policy.realm)),))
-    call.targets = tuple(targets)
-    return CONTINUE

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from ringfence.engine.places import DEFAULT_PORTS
 from ringfence.message import PeerError, SipUri
 from ringfence.message.fields import ROUTE
 from ringfence.roles.call import Call
-from ringfence.roles.outgoing import DIALOG_PARAM, strip_own_routes
+from ringfence.roles.outgoing import DIALOG_PARAM
 from ringfence.roles.pipeline import CONTINUE, Verdict
+from ringfence.roles.routes import strip_own_routes
 
 
 def follow_routes(call: Call) -> Verdict:
     """Undo a strict router's rewriting, take our own Routes off, and see whether the request is for us."""
     policy = call.services.policy
     headers = call.request.headers
-    if "Route" in headers:
+    findings = call.findings
+    if "Route" in headers.names:
         if DIALOG_PARAM in call.uri.params and policy.addresses.means_us(call.uri):
             _undo_strict_routing(call)
-        proven, call.findings.flow = strip_own_routes(call, policy)
-        call.findings.in_dialog = proven and call.request.to.tag is not None
+        proven, findings.flow = strip_own_routes(call, policy)
+        findings.in_dialog = proven and call.request.to.tag is not None
+        if "Route" in headers.names:
+            return CONTINUE  # others are to be visited first
     uri = call.uri
-    call.findings.for_us = "Route" not in headers and (
-        uri.host in policy.domains or (policy.addresses.means_us(uri) and not call.findings.in_dialog)
+    if "maddr" in uri.params and not _resolve_maddr(call):
+        return CONTINUE  # RFC 3261 section 16.5: the Request-URI is then the only target
+    uri = call.uri
+    findings.for_us = policy.is_domain(uri.host) or (
+        not findings.in_dialog and policy.addresses.means_us(uri)
     )
     return CONTINUE
 
@@ -37,3 +45,24 @@ def _undo_strict_routing(call: Call) -> None:
     for entry in [own, *rest]:
         call.request.headers.add("Route", entry)
     call.retarget(target)
+
+
+def _resolve_maddr(call: Call) -> bool:
+    """16.4: a ``maddr`` that is ours, on the port and transport that the request came by, has done its work.
+
+    Gives whether the Request-URI means what it says without it. Else the ``maddr`` names somebody else, or
+    another port of ours, where the request is sent then.
+    """
+    uri = call.uri
+    policy = call.services.policy
+    maddr = (uri.params.get("maddr") or "").lower()
+    if not policy.is_domain(maddr) and not policy.addresses.is_own_host(maddr):
+        return False
+    transport = uri.transport or ("TLS" if uri.secure else "UDP")
+    if transport != call.flow.transport or (uri.port or DEFAULT_PORTS.get(transport)) != call.flow.local.port:
+        return False
+    params = uri.params.without("maddr", "transport")
+    call.retarget(
+        SipUri(uri.scheme, uri.user, uri.host, None, params, password=uri.password, headers=uri.headers)
+    )
+    return True

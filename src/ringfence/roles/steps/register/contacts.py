@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ringfence.message import NameAddr, PeerError, SipUri
-from ringfence.message.fields import CONTACT, EXPIRES, PATH, SUPPORTED, Star
+from ringfence.message import NameAddr, PeerError, SipUri, Uri
+from ringfence.message.fields import CONTACT, EXPIRES, PATH, SUPPORTED
+from ringfence.message.fields.contact import instance, reg_id, thousandths
 from ringfence.message.fields.numbers import MAX_DELTA_SECONDS
 from ringfence.roles.call import Call
 from ringfence.roles.policy import FlowReuse, RegistrarPolicy
@@ -11,6 +12,9 @@ from ringfence.store.records import Binding
 
 KEPT_ELSEWHERE = ("expires", "q", "reg-id", "+sip.instance", "pub-gruu", "temp-gruu", "temp-gruu-cookie")
 """Contact parameters that are not kept as text: they have fields of their own, or are for us to say."""
+
+NEVER_TOO_BRIEF = 3600
+"""Seconds: a shorter wish may be refused, "if and only if" it is under an hour (RFC 3261 section 10.3 step 7)."""
 
 
 class TooBrief(Exception):
@@ -21,52 +25,79 @@ def read_contacts(call: Call, aor: str, now: float) -> list[Binding] | None:
     """The bindings that the Contacts ask for; those that are to end have ``expires_at`` now. None stands for ``*``.
 
     Raises:
-        PeerError: 400 for what RFC 3261 or 5626 do not allow.
+        PeerError: 400 for what RFC 3261, 5626 or 5630 do not allow, 403 for a contact that leads back to its address.
         TooBrief: step 7, to be answered 423.
     """
     headers = call.request.headers
     contacts = headers.every(CONTACT)
     default = headers.first(EXPIRES)
-    if any(isinstance(contact, Star) for contact in contacts):
+    addresses = [contact for contact in contacts if isinstance(contact, NameAddr)]
+    if len(addresses) < len(contacts):
         if len(contacts) > 1 or default != 0:
             raise PeerError(400, "* stands alone, with Expires: 0", header="Contact")
         return None
+    path = tuple(str(entry) for entry in headers.every(PATH))
     outbound = "outbound" in headers.every(SUPPORTED)
-    bindings = [
-        _binding(call, aor, contact, default, outbound=outbound, now=now)
-        for contact in contacts
-        if isinstance(contact, NameAddr)
-    ]
-    if sum(binding.reg_id > 0 for binding in bindings) > 1:
-        raise PeerError(400, "only one contact of a REGISTER has a reg-id", header="Contact")
+    _check_schemes(call, [address.uri for address in addresses])
+    bindings = [_binding(call, aor, each, default, path, outbound=outbound, now=now) for each in addresses]
+    lasting = [binding for binding in bindings if binding.expires_at > now]
+    if len(lasting) > 1 and any(binding.reg_id for binding in lasting):
+        # RFC 5626 section 6: one REGISTER registers one instance over one flow.
+        raise PeerError(400, "a contact with a reg-id is registered alone", header="Contact")
     return bindings
 
 
+def _check_schemes(call: Call, contacts: list[Uri]) -> None:
+    """RFC 5630 section 5.2: ``sips`` in a contact needs it in the Request-URI, all contacts and all of Path.
+
+    And a ``sips`` Request-URI with another contact is "used inconsistently" (5.1.2).
+    """
+    uris: list[Uri] = [call.uri, *contacts]
+    secure = [isinstance(uri, SipUri) and uri.secure for uri in uris]
+    if any(secure):
+        secure += [
+            isinstance(entry.uri, SipUri) and entry.uri.secure for entry in call.request.headers.every(PATH)
+        ]
+        if not all(secure):
+            raise PeerError(
+                400, "sips in the Request-URI, every Contact and every Path, or in none", header="Contact"
+            )
+
+
 def _binding(
-    call: Call, aor: str, contact: NameAddr, default: int | None, *, outbound: bool, now: float
+    call: Call,
+    aor: str,
+    contact: NameAddr,
+    default: int | None,
+    path: tuple[str, ...],
+    *,
+    outbound: bool,
+    now: float,
 ) -> Binding:
     request, flow = call.request, call.flow
-    policy = call.services.policy.registrar
-    uri = contact.sip
-    if call.uri.secure and not uri.secure:
-        # RFC 5630 section 5.1.1.1: a sips address is only reached by sips contacts.
-        raise PeerError(400, "a sips registration needs sips contacts", header="Contact")
-    path = tuple(str(entry) for entry in request.headers.every(PATH))
-    instance = contact.params.get("+sip.instance") or ""
-    reg_id = _reg_id(contact) if outbound and instance else 0
-    by_flow = not path and (reg_id > 0 or _only_by_flow(call, uri, policy))
+    policy = call.services.policy
+    uri = contact.uri
+    urn = instance(contact)
+    if isinstance(uri, SipUri) and uri.user and policy.is_ours(uri) and policy.canonical(uri) == aor:
+        raise PeerError(
+            403, "the contact is the address itself: a loop (RFC 5627 section 5.1)", header="Contact"
+        )
+    if urn is not None and not isinstance(uri, SipUri):
+        raise PeerError(403, "an instance has a SIP contact (RFC 5627 section 5.1)", header="Contact")
+    number = (reg_id(contact) or 0) if outbound and urn is not None else 0
+    by_flow = not path and (number > 0 or _only_by_flow(call, uri, policy.registrar))
     return Binding(
         aor=aor,
         contact=str(uri),
-        expires_at=now + lifetime(contact, default, policy),
+        expires_at=now + lifetime(contact, default, policy.registrar),
         call_id=request.call_id,
         cseq=request.cseq.number,
         updated=now,
-        q=_q(contact),
+        q=thousandths(contact.params) / 1000,
         params=str(contact.params.without(*KEPT_ELSEWHERE)),
         path=path,
-        instance=instance,
-        reg_id=reg_id,
+        instance=f"<{urn}>" if urn is not None else "",
+        reg_id=number,
         flow=flow.key if by_flow else "",
         received=f"{flow.transport} {flow.remote}",
         user_agent=request.headers.get("User-Agent") or "",
@@ -79,36 +110,21 @@ def lifetime(contact: NameAddr, default: int | None, policy: RegistrarPolicy) ->
     wanted = policy.default_expires if default is None else default
     if text is not None:
         # "malformed values SHOULD be treated as equivalent to 3600" (section 10.2.1.1)
-        wanted = min(int(text), MAX_DELTA_SECONDS) if text.isdecimal() and len(text) < 64 else 3600
-    if 0 < wanted < policy.min_expires:
+        wanted = (
+            min(int(text), MAX_DELTA_SECONDS)
+            if text.isascii() and text.isdecimal() and len(text) < 64
+            else 3600
+        )
+    if 0 < wanted < min(policy.min_expires, NEVER_TOO_BRIEF):
         raise TooBrief
     return min(wanted, policy.max_expires)
 
 
-def _q(contact: NameAddr) -> float:
-    """qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] ) (RFC 3261 section 25.1)"""
-    text = contact.params.get("q")
-    if text is None:
-        return 1.0
-    whole, _, part = text.partition(".")
-    digits = whole in {"0", "1"} and len(part) <= 3 and (not part or (part.isascii() and part.isdecimal()))
-    if not digits or float(text) > 1:
-        raise PeerError(400, f"q={text[:20]} is not between 0 and 1", header="Contact")
-    return float(text)
-
-
-def _reg_id(contact: NameAddr) -> int:
-    text = contact.params.get("reg-id")
-    if text is None:
-        return 0
-    if not text.isdecimal() or not 0 < len(text) < 11 or not 0 < int(text) < 2**31:
-        raise PeerError(400, f"reg-id={text[:20]} is not between 1 and 2**31 - 1", header="Contact")
-    return int(text)
-
-
-def _only_by_flow(call: Call, contact: SipUri, policy: RegistrarPolicy) -> bool:
+def _only_by_flow(call: Call, contact: Uri, policy: RegistrarPolicy) -> bool:
     """Whether this contact is reached over the flow of its REGISTER, not by its URI."""
     flow = call.flow
+    if not isinstance(contact, SipUri):
+        return False
     if contact.host.endswith(".invalid"):
         return True  # a browser or an anonymous phone: its Contact leads nowhere else (RFC 7118 section 5.2)
     if flow.reliable:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from ringfence.message.fields import CONTACT, REQUIRE, SUPPORTED, VIA, Star
+from ringfence.message import SipUri
+from ringfence.message.fields import CONTACT, PATH, SUPPORTED, VIA, Star
 from ringfence.roles.call import Call
 from ringfence.roles.pipeline import CONTINUE, Answer, Verdict
 from ringfence.roles.policy import ChallengeMode
-
-OPTIONS = frozenset({"path", "outbound", "gruu"})
-"""Option tags that a REGISTER may require of us."""
+from ringfence.roles.steps.domain import unknown_extensions
 
 
 def extensions_known(call: Call) -> Verdict:
-    """Step 2: refuse a REGISTER that requires what we do not know."""
-    if "Require" in call.request.headers:
-        unknown = [option for option in call.request.headers.every(REQUIRE) if option not in OPTIONS]
-        if unknown:
-            return Answer(420, headers=(("Unsupported", ", ".join(unknown)),))
-    return CONTINUE
+    """Step 2: refuse a REGISTER that requires what we do not know.
+
+    And one with a Path that the phone does not know of: who put it there would get all its calls (RFC 3327 5.3).
+    """
+    headers = call.request.headers
+    if "Path" in headers.names and "path" not in headers.every(SUPPORTED):
+        return Answer(420, headers=(("Unsupported", "path"),))
+    return unknown_extensions(call) or CONTINUE
 
 
 def owner(call: Call) -> Verdict:
@@ -37,11 +38,9 @@ def owner(call: Call) -> Verdict:
 def first_hop_known(call: Call) -> Verdict:
     """RFC 5626 section 6: 439 when the phone wants Outbound and the proxy before us does not do it."""
     headers = call.request.headers
-    if "outbound" not in headers.every(SUPPORTED):
+    if "outbound" not in headers.every(SUPPORTED) or len(headers.every(VIA)) == 1:
         return CONTINUE
-    for contact in headers.every(CONTACT):
-        if not isinstance(contact, Star) and "reg-id" in contact.params:
-            direct = len(headers.every(VIA)) == 1
-            if not direct and not any(";ob" in entry for entry in headers.all("Path")):
-                return Answer(439)
-    return CONTINUE
+    if any(isinstance(entry.uri, SipUri) and "ob" in entry.uri.params for entry in headers.every(PATH)):
+        return CONTINUE
+    wanted = any(not isinstance(each, Star) and "reg-id" in each.params for each in headers.every(CONTACT))
+    return Answer(439) if wanted else CONTINUE

@@ -1,0 +1,40 @@
+"""What a message may still say of who calls when it leaves (RFC 3325 section 7).
+
+Toward a trusted peer the identity is told, whatever privacy the caller asked for: it stays inside the trust domain.
+Our own users are told what a trusted peer says, unless the caller asked for ``id`` privacy. Everybody else is told
+nothing, unless the caller asked for just that (``none``).
+"""
+
+from __future__ import annotations
+
+from ringfence.message import Message, NameAddr, Request, Response
+from ringfence.roles.call import Findings, Trust
+from ringfence.roles.steps.trust import identities_of
+from ringfence.security.asserted import Asserted, apply, leave
+
+
+def tell_identity(request: Request, findings: Findings, *, trusted: bool, registered: bool) -> None:
+    """Put the caller's identity on a request, as far as the next hop may know it.
+
+    ``trusted``: the next hop is a trusted peer. ``registered``: it is a user of ours.
+    """
+    values = findings.asserted
+    if not values and trusted and findings.user is not None:
+        values = identities_of(findings.user.account)[:1]
+    _tell(request, values, trusted=trusted, keep=registered)
+
+
+def filter_identity(response: Response, findings: Findings, *, believed: bool) -> None:
+    """Keep or remove what a response says of who answers. ``believed``: it comes from a trusted peer."""
+    if believed:
+        trusted = findings.peer is Trust.TRUSTED
+        kept = leave(response, trusted=trusted, keep_by_default=findings.user is not None)
+    else:
+        kept = Asserted((), ())
+    apply(response.headers, kept)
+
+
+def _tell(message: Message, values: tuple[NameAddr, ...], *, trusted: bool, keep: bool) -> None:
+    if values:
+        apply(message.headers, Asserted(values, ()))
+        apply(message.headers, leave(message, trusted=trusted, keep_by_default=keep))

@@ -1,0 +1,76 @@
+"""Where a request goes next (RFC 3261 section 16.6 step 7): which URI decides, and the places that it leads to."""
+
+from __future__ import annotations
+
+from ringfence.engine.places import Destination
+from ringfence.message import Request, SipUri, sip_uri
+from ringfence.message.fields import ROUTE
+from ringfence.roles.call import Call, Target
+from ringfence.transport.flow import Flow
+
+MAX_DATAGRAM = 1300
+"""Octets of a request that may go by UDP where the path MTU is not known (RFC 3261 section 18.1.1)."""
+
+ADDED = 400
+"""Octets that a request grows by on its way through us: a Via, two Record-Routes, Max-Breadth and a longer URI."""
+
+
+def next_hop(call: Call, target: Target) -> SipUri:
+    """The URI to send to: the topmost Route, or the Request-URI.
+
+    When the request must be kept secure the result is ``sips``: the hop is TLS. For the domain of a peer it has the
+    transport that the configuration wants.
+
+    Raises:
+        PeerError: 400 or 416 when it is no SIP URI.
+    """
+    if target.route:
+        hop = ROUTE.parse(target.route[0]).sip
+    else:
+        top = call.request.headers.first(ROUTE)
+        hop = top.sip if top is not None else sip_uri(target.uri)
+    if must_be_tls(call, target) and not hop.secure:
+        hop = hop.replace(scheme="sips", params=hop.params.without("transport"))
+    peers = call.services.policy.peers
+    if peers and (peer := peers.at(hop.host)) is not None and peer.transport and hop.transport is None:
+        hop = hop.replace(params=hop.params.with_("transport", peer.transport.lower()))
+    return hop
+
+
+def must_be_tls(call: Call, target: Target) -> bool:
+    """Whether no plaintext hop will do (RFC 5630 section 5.3)."""
+    return target.tls or call.uri.secure
+
+
+def usable_flow(call: Call, target: Target) -> Flow | None:
+    """The open flow that the target is reached by, or None."""
+    flow = call.services.driver.pool.find(target.flow) if target.flow else None
+    return flow if flow is not None and not flow.closed else None
+
+
+def known_places(call: Call, hop: SipUri) -> list[Destination] | None:
+    """The places that a next hop leads to, in the order to be tried; None when the DNS has to be asked."""
+    resolver = call.services.resolver
+    found = resolver.known(hop)
+    if found and _is_large(call.request) and any(place.transport == "UDP" for place in found):
+        return _large_first(found, resolver.known(hop, large=True) or [])
+    return found
+
+
+async def look_up(call: Call, hop: SipUri) -> list[Destination]:
+    """The same, when the DNS has to be asked."""
+    resolver = call.services.resolver
+    found = await resolver.locate(hop)
+    if _is_large(call.request) and any(place.transport == "UDP" for place in found):
+        return _large_first(found, await resolver.locate(hop, large=True))
+    return found
+
+
+def _large_first(found: list[Destination], large: list[Destination]) -> list[Destination]:
+    """18.1.1: a long request goes by TCP, and by UDP when TCP can't be had. A URI that says UDP gives no other."""
+    return large + [place for place in found if place.transport == "UDP" and place not in large]
+
+
+def _is_large(request: Request) -> bool:
+    lines = request.headers.lines
+    return sum(map(len, lines)) + 2 * len(lines) + len(request.body) + ADDED > MAX_DATAGRAM

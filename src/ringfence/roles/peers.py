@@ -1,0 +1,82 @@
+"""The other domains and carriers that the configuration names, and how each is known again.
+
+A peer is known by a verified certificate for one of its names (RFC 5922), or by an address of a network that the
+owner has declared to be its own. Whoever is neither is a stranger, whatever it says of itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+
+from ringfence.security.trust import Neighbour, TrustDomain, judge_neighbour
+from ringfence.transport.flow import Flow
+from ringfence.transport.tls import proves
+
+
+@dataclass(slots=True, frozen=True)
+class Peer:
+    """One ``[[peer]]`` of the configuration."""
+
+    name: str
+    domain: str = ""
+    """Its domain, in lower case; requests for it go to the peer. Empty for one that only sends to us."""
+
+    names: frozenset[str] = frozenset()
+    """Names that its certificate may have, the domain among them."""
+
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    transport: str = ""
+    """``TLS``, ``TCP`` ...: how it is reached; empty: as DNS says."""
+
+    trusted: bool = False
+    """Whether its word on who is calling is believed (RFC 3325)."""
+
+    domain_of_trust: TrustDomain = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "domain_of_trust", TrustDomain(self.names, self.networks))
+
+
+class Peers:
+    """All of them. False when there are none, so that a node without peers spends nothing on them."""
+
+    __slots__ = ("_by_domain", "_names", "_peers")
+
+    def __init__(self, peers: Iterable[Peer] = ()) -> None:
+        self._peers = tuple(peers)
+        self._names = frozenset(name for peer in self._peers for name in peer.names)
+        self._by_domain = {peer.domain: peer for peer in self._peers if peer.domain}
+
+    def __bool__(self) -> bool:
+        return bool(self._peers)
+
+    def recognise(self, flow: Flow) -> Peer | None:
+        """Which peer is at the other end of a flow, or None. A trusted one before others."""
+        certificate = flow.peer
+        proven: frozenset[str] = frozenset()
+        if certificate is not None and certificate.verified:
+            proven = frozenset(name for name in self._names if proves(certificate, name))
+        neighbour = Neighbour(flow.remote.host, flow.secure, proven)
+        found = [peer for peer in self._peers if judge_neighbour(peer.domain_of_trust, neighbour).inside]
+        return max(found, key=lambda peer: peer.trusted, default=None)
+
+    def at(self, host: str) -> Peer | None:
+        """The peer that requests for this domain go to, or None."""
+        return self._by_domain.get(host)
+
+    def trusted_at(self, flow: Flow, server_name: str) -> bool:
+        """Whether what is sent on this flow reaches a trusted peer and nobody else.
+
+        ``server_name`` is the domain that was dialled. Over TLS the connection carries nothing before the peer has
+        proved it.
+        """
+        peer = self._by_domain.get(server_name)
+        if peer is not None and peer.trusted and flow.secure:
+            return True
+        known = self.recognise(flow)
+        return known is not None and known.trusted
+
+
+NO_PEERS = Peers()

@@ -1,0 +1,46 @@
+"""Who handed us the request, and whose word on the caller we take (RFC 3324, RFC 3325)."""
+
+from __future__ import annotations
+
+from ringfence.message import NameAddr, parse_uri
+from ringfence.roles.call import Call, Trust
+from ringfence.roles.pipeline import CONTINUE, Verdict
+from ringfence.security.asserted import enter
+from ringfence.store.records import Account
+
+CLAIMS = ("P-Asserted-Identity", "P-Preferred-Identity")
+
+
+def know_peer(call: Call) -> Verdict:
+    """See whether a peer that the configuration names is at the other end of the flow."""
+    peers = call.services.policy.peers
+    if peers and (peer := peers.recognise(call.flow)) is not None:
+        call.findings.peer = Trust.TRUSTED if peer.trusted else Trust.PEER
+        call.findings.peer_name = peer.name
+    return CONTINUE
+
+
+def take_identity(call: Call) -> Verdict:
+    """Take the asserted or preferred identity off the request, and remember what may be believed of it.
+
+    Of a trusted peer: what it asserts. Of a user: that one of its own addresses which it prefers. Of anybody else:
+    nothing. What goes on is decided for each hop, in ``roles.border``.
+
+    Raises:
+        PeerError: 403 when a user prefers an identity that is not its own.
+    """
+    headers = call.request.headers
+    if CLAIMS[0] not in headers.names and CLAIMS[1] not in headers.names:
+        return CONTINUE
+    findings = call.findings
+    identities = identities_of(findings.user.account) if findings.user is not None else ()
+    asserted = enter(call.request, trusted=findings.peer is Trust.TRUSTED, identities=identities)
+    findings.asserted = asserted.values
+    for name in CLAIMS:
+        headers.remove(name)
+    return CONTINUE
+
+
+def identities_of(account: Account) -> tuple[NameAddr, ...]:
+    """The addresses of an account, its own first, as P-Asserted-Identity has them."""
+    return tuple(NameAddr(parse_uri(text), account.display_name) for text in (account.aor, *account.aliases))
