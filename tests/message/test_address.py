@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence.message import NameAddr, PeerError, parse_address, sip_uri
+from ringfence.message import NameAddr, PeerError, parse_address, parse_uri, sip_uri
 from ringfence.message.params import parse_params
+from ringfence.message.uri import MAX_CACHED
 
 
 @pytest.mark.rfc("3261", "20.10")
@@ -86,3 +87,11 @@ def test_an_address_is_written_as_it_is_read(display: str, params: str) -> None:
     assert again.display == display
     assert again.with_param("x", "y").params.get("x") == "y"
     assert again == address
+
+
+def test_long_texts_do_not_stay_in_memory() -> None:
+    short, long = "<sip:a@h>", f'"{"a" * MAX_CACHED}" <sip:a@h>'
+    assert parse_address(short) is parse_address(short)
+    assert parse_address(long) is not parse_address(long)
+    assert parse_uri("sip:a@h") is parse_uri("sip:a@h")
+    assert parse_uri(f"sip:{'a' * MAX_CACHED}@h") is not parse_uri(f"sip:{'a' * MAX_CACHED}@h")

@@ -118,7 +118,10 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "P-Called-Party-ID": BRACKETED,
     "P-Charge-Info": ADDRESS,
     "P-Charging-Function-Addresses": (["ccf=192.0.2.1; ccf=192.0.2.2", "ecf=[::1]"], ["", "=a", "a b"]),
-    "P-Charging-Vector": (["icid-value=1234;icid-generated-at=192.0.6.8", 'icid-value="a;b,c"'], ["orig-ioi=a", "", "icid-value"]),
+    "P-Charging-Vector": (
+        ["icid-value=1234;icid-generated-at=192.0.6.8", 'icid-value="a;b,c"'],
+        ["orig-ioi=a", "", "icid-value", "icid-value=1;icid-value=2"],
+    ),
     "P-Early-Media": TOKENS,
     "P-Preferred-Identity": ADDRESS,
     "P-Refused-URI-List": LINK,
