@@ -41,13 +41,21 @@ async def reinvite(call: Call, offer: Callable[[], bytes]) -> None:
     """
     async with call.changing:
         for number in range(MAX_TRIES):
-            response = await _offer(call, offer)
+            last = number == MAX_TRIES - 1
+            if call.accepting is not None:  # a change of the peer's is about to be complete
+                await asyncio.shield(call.accepting.acknowledged)
+            try:
+                response = await _offer(call, offer)
+            except CallError as error:
+                if last or error.status != 491 or error.response is not None:
+                    raise
+                await _wait(call)  # the peer was faster
+                continue
             if response.status // 100 == 2:
                 return
-            if number == MAX_TRIES - 1 or not await _may_try_again(call, response):
-                break
-    failed = RequestFailed.from_response(response)
-    raise CallError(failed.status, failed.reason, response)
+            if last or not await _may_try_again(call, response):
+                failed = RequestFailed.from_response(response)
+                raise CallError(failed.status, failed.reason, response)
 
 
 async def _offer(call: Call, offer: Callable[[], bytes]) -> Response:

@@ -91,8 +91,9 @@ class Session:
         self._playing: asyncio.Task[None] | None = None
         self._open = False
         self._started = False
-        self._before_hold: Description | None = None  # what held before we put the peer on hold
-        self._then: Description | None = None  # the same once the offer that is under way is answered
+        self.holding = False
+        """Whether we have put the peer on hold."""
+        self._then = False  # the same once the offer that is under way is answered
 
     # -- life ------------------------------------------------------------------------------------------
 
@@ -182,25 +183,28 @@ class Session:
 
     def offer_again(self) -> bytes:
         """What is in force, as an offer: a refresh (RFC 4028 section 7.4), or what a re-INVITE without SDP gets."""
-        return self._reoffer(self._in_force(), self._before_hold)
+        return self._reoffer(self._in_force(), self.holding)
 
     def offer_hold(self) -> bytes:
         """An offer that puts the peer on hold (RFC 3264 section 8.4)."""
-        return self._reoffer(hold(self._in_force()), self._before_hold or self._in_force())
+        return self._reoffer(hold(self._in_force()), True)
 
     def offer_resume(self) -> bytes:
         """An offer that ends our hold."""
-        return self._reoffer(resume(self._in_force(), self._before_hold), None)
+        wanted = self._in_force().copy()
+        for media in wanted.media:
+            media.direction = Direction.SENDRECV  # whatever the peer's own hold made of it meanwhile
+        return self._reoffer(resume(self._in_force(), wanted), False)
 
-    def _reoffer(self, description: Description, then: Description | None) -> bytes:
+    def _reoffer(self, description: Description, holding: bool) -> bytes:
         self.negotiation.send_offer(description)
-        self._then = then
+        self._then = holding
         return description.to_bytes()
 
     def abandon(self) -> None:
         """The offer that is under way was not accepted; nothing changes. Nothing happens when there is none."""
         self.negotiation.abandon()
-        self._then = self._before_hold
+        self._then = self.holding
 
     def _in_force(self) -> Description:
         if self.negotiation.local is None:
@@ -224,7 +228,7 @@ class Session:
             PeerError: 488 when it is no answer to it, or has no audio.
         """
         streams = self.negotiation.receive_answer(description)
-        self._before_hold = self._then
+        self.holding = self._then
         await self._follow(streams)
 
     async def receive_offer(self, offer: Description) -> bytes:
@@ -248,7 +252,7 @@ class Session:
 
     def _wanted_direction(self) -> Direction:
         """While we hold, an offer of the peer does not end that."""
-        return Direction.SENDRECV if self._before_hold is None else Direction.SENDONLY
+        return Direction.SENDONLY if self.holding else Direction.SENDRECV
 
     async def _follow(self, streams: list[Agreed | None]) -> None:
         stream = next((item for item in streams if item is not None and item.media == "audio"), None)
@@ -259,7 +263,7 @@ class Session:
         async with self._order:
             await self.audio.apply(stream)
             self.agreed = stream
-            self.audio.hold(self._before_hold is not None)
+            self.audio.hold(self.holding)
 
     # -- what holds now --------------------------------------------------------------------------------
 
@@ -267,11 +271,6 @@ class Session:
     def encrypted(self) -> bool:
         """Whether the audio is encrypted now."""
         return self.agreed is not None and self.agreed.local_crypto is not None
-
-    @property
-    def holding(self) -> bool:
-        """Whether we have put the peer on hold."""
-        return self._before_hold is not None
 
     @property
     def held(self) -> bool:
