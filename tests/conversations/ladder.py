@@ -89,18 +89,18 @@ class Node:
         """Do what a driver does."""
         for effect in effects:
             match effect:
-                case Send(message, Link() as flow):
+                case Send(message=message, flow=Link() as flow):
                     self.network.send(self.name, flow.to, message)
-                case Deliver(Request() as message, transaction):
+                case Deliver(message=Request() as message, transaction=transaction):
                     assert transaction is None or isinstance(transaction, ServerTransaction)
                     self.requested(message, transaction)
-                case Deliver(Response() as message, ClientTransaction() as transaction):
+                case Deliver(message=Response() as message, transaction=ClientTransaction() as transaction):
                     transaction.user.responded(message, transaction)
-                case Failed(transaction, status):
+                case Failed(transaction=transaction, status=status):
                     transaction.user.failed(transaction, status)
-                case Ended(transaction):
+                case Ended(transaction=transaction):
                     transaction.release()
-                case Due(owner, timer):
+                case Due(owner=owner, timer=timer):
                     self.perform(owner.expired(timer, self.network.now))
 
     def request(self, request: Request, user: Any, *, to: str | None = None) -> ClientTransaction:

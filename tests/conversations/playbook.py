@@ -133,7 +133,7 @@ class Playbook:
         """The next effect is this one."""
         assert self.pending, f"nothing happened where {expected!r} was expected"
         effect = self.pending.pop(0)
-        assert matches(effect, expected), f"{effect} where {expected!r} was expected"
+        assert matches(effect, expected), f"{shown(effect)} where {expected!r} was expected"
         if isinstance(effect, Send):
             self.sent.append(effect.message)
         elif isinstance(effect, Deliver):
@@ -144,7 +144,7 @@ class Playbook:
 
     def silent(self) -> Playbook:
         """Nothing has happened that was not looked at."""
-        assert not self.pending, f"unexpected: {self.pending}"
+        assert not self.pending, f"unexpected: {', '.join(map(shown, self.pending))}"
         return self
 
     def _delivered(self, effect: Deliver) -> None:
@@ -153,6 +153,12 @@ class Playbook:
             self.received = effect.message
         elif isinstance(effect.transaction, ClientTransaction):
             assert effect.transaction.user is not None
+
+
+def shown(effect: Effect) -> str:
+    """An effect for a person."""
+    values = ", ".join(repr(getattr(effect, name)) for name in effect.__slots__)
+    return f"{type(effect).__name__}({values})"
 
 
 def matches(effect: Effect, expected: Expected) -> bool:

@@ -81,7 +81,7 @@ def given_with(kind: type[Transaction], event: str) -> object:
 def test_any_events_in_any_order(kind: type[Transaction], method: str, data: st.DataObject) -> None:
     """No order of events breaks a machine, leaves the table or lets a transaction come back."""
     flow: Wire = data.draw(st.sampled_from([UDP, TCP]))
-    transaction = kind(("key",), request(method), flow, Timers(), "user")
+    transaction = kind(f"key {method}", request(method), flow, Timers(), "user")
     ended = 0
     for event in data.draw(st.lists(st.sampled_from(kind.machine.events), max_size=12)):
         before = transaction.state
@@ -97,7 +97,7 @@ def test_any_events_in_any_order(kind: type[Transaction], method: str, data: st.
 
 @each_kind
 def test_what_is_let_go_is_said_to_be(kind: type[Transaction], method: str) -> None:
-    transaction = kind(("key",), request(method), UDP, Timers(), "user")
+    transaction = kind(f"key {method}", request(method), UDP, Timers(), "user")
     assert transaction.request.method == method
     transaction.release()
     assert transaction.user is None

@@ -86,9 +86,7 @@ class Transaction:
         tuple[str, ...]
     ]  # by the class of a response, from 1xx: received by a client, or given to a server
 
-    def __init__(
-        self, key: tuple[object, ...], request: Request, flow: Outlet, timers: Timers, user: Any = None
-    ) -> None:
+    def __init__(self, key: str, request: Request, flow: Outlet, timers: Timers, user: Any = None) -> None:
         self.key = key
         self.method = request.method
         self.flow = flow
@@ -103,7 +101,7 @@ class Transaction:
         self.cancel: Request | None = (
             None  # of a client: a CANCEL that waits for the first provisional response
         )
-        self.merge_key: tuple[object, ...] | None = None  # of a server: set when it was checked for merging
+        self.merge_key: str | None = None  # of a server: set when it was checked for merging
         self._request: Request | None = request
 
     @property
@@ -132,7 +130,7 @@ class Transaction:
         self._request = None
 
     def __repr__(self) -> str:
-        return f"<{self.machine.name} {self.method} {self.key[0]} {self.state}>"
+        return f"<{self.machine.name} {self.key} {self.state}>"
 
 
 class ClientTransaction(Transaction):

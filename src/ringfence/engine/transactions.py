@@ -16,7 +16,7 @@ from ringfence.engine import invite_client, invite_server, request_client, reque
 from ringfence.engine.effects import Arm, Deliver, Disarm, Due, Effect, Ended, Outlet, Send, Waiter
 from ringfence.engine.invite_client import InviteClient
 from ringfence.engine.invite_server import InviteServer
-from ringfence.engine.keys import Key, acknowledges, merge_key, request_key, response_key, server_key
+from ringfence.engine.keys import acknowledges, merge_key, request_key, response_key, server_key
 from ringfence.engine.machine import ClientTransaction, ServerTransaction, Transaction, step
 from ringfence.engine.request_client import RequestClient
 from ringfence.engine.request_server import RequestServer
@@ -78,9 +78,9 @@ class Transactions:
         self.timers = timers or Timers()
         self.limit = limit
         self.counts = Counts()
-        self._clients: dict[Key, ClientTransaction] = {}
-        self._servers: dict[Key, ServerTransaction] = {}
-        self._merged: dict[Key, ServerTransaction] = {}
+        self._clients: dict[str, ClientTransaction] = {}
+        self._servers: dict[str, ServerTransaction] = {}
+        self._merged: dict[str, ServerTransaction] = {}
         self._by_flow: dict[str, set[Transaction]] = {}  # of connections only: see failed()
         self._armed: dict[tuple[Waiter, Timer], Deadline] = {}
         self._deadlines = Deadlines()
@@ -205,7 +205,7 @@ class Transactions:
             raise LocalError("an ACK is sent without a client transaction (RFC 3261 section 17.1)")
         key = request_key(request)
         if key in self._clients:
-            raise LocalError(f"the branch {key[0]} is in use")
+            raise LocalError(f"the branch and method {key} are in use")
         made = InviteClient if request.method == "INVITE" else RequestClient
         transaction = self._clients[key] = made(key, request, flow, self.timers, user)
         if flow.reliable:
@@ -295,7 +295,7 @@ class Transactions:
 
     # -- look up ---------------------------------------------------------------------------------------
 
-    def find(self, key: Key) -> Transaction | None:
+    def find(self, key: str) -> Transaction | None:
         """The transaction with this key (see ``keys``)."""
         return self._servers.get(key) or self._clients.get(key)
 
