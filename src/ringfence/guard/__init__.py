@@ -1,0 +1,1 @@
+"""Abuse verdicts, from counters and from what people say."""
