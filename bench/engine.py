@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import time
+import tracemalloc
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -66,6 +67,8 @@ def main() -> None:
     ):
         cost = best(measure, count)
         print(f"{name:44} {cost:7.2f} us {cost / yardstick:7.1f}")
+    for name, linger in (("INVITE", invite_lingers), ("BYE", bye_lingers)):
+        print(f"{f'memory of one that lingers, {name}, both sides':44} {kept(linger):7.0f} bytes")
 
 
 def best(measure: Callable[[int], float], count: int) -> float:
@@ -207,6 +210,36 @@ def challenged(count: int) -> float:
             engine.discard(taken(engine.receive(request, near, 0.0)))
         spent += time.process_time() - start
     return spent
+
+
+def invite_lingers(engine: Transactions, flow: Outlet, number: int) -> None:
+    """An INVITE taken, sent on and accepted."""
+    invite, onward = message("INVITE", number, "near"), message("INVITE", number, "far")
+    server = taken(engine.receive(invite, flow, 0.0))
+    engine.request(onward, flow, None, 0.0)
+    engine.receive(answer(onward, 200), flow, 0.0)
+    engine.respond(server, response_to(invite, 200), 0.0)
+
+
+def bye_lingers(engine: Transactions, flow: Outlet, number: int) -> None:
+    """A BYE taken, sent on and answered: the server side keeps the response for retransmissions."""
+    bye, onward = message("BYE", number, "near"), message("BYE", number, "far")
+    server = taken(engine.receive(bye, flow, 0.0))
+    engine.request(onward, flow, None, 0.0)
+    engine.receive(answer(onward, 200), flow, 0.0)
+    engine.respond(server, response_to(bye, 200), 0.0)
+
+
+def kept(linger: Callable[[Transactions, Outlet, int], None], count: int = 5_000) -> float:
+    """Bytes for both transactions of one request."""
+    engine, flow = Transactions(), Outlet("udp", reliable=False)
+    tracemalloc.start()
+    for number in range(count):
+        linger(engine, flow, number)
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(engine) == 2 * count
+    return size / count
 
 
 if __name__ == "__main__":
