@@ -1,6 +1,7 @@
 """The resolver against a small real DNS server on loopback."""
 
 import asyncio
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -107,17 +108,31 @@ class Clock:
         return self.now
 
 
+def port_for_both() -> tuple[socket.socket, socket.socket]:
+    """Sockets for UDP and TCP on one free port."""
+    for _ in range(20):
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        udp.bind(("127.0.0.1", 0))
+        try:
+            tcp.bind(udp.getsockname())
+        except OSError:
+            udp.close()
+            tcp.close()
+        else:
+            return udp, tcp
+    raise OSError("no free port")
+
+
 @pytest.fixture
 async def server() -> AsyncIterator[tuple[Server, int]]:
-    transport, server = await asyncio.get_running_loop().create_datagram_endpoint(
-        Server, local_addr=("127.0.0.1", 0)
-    )
-    port = transport.get_extra_info("sockname")[1]
-    tcp = await asyncio.start_server(server.connected, "127.0.0.1", port)
-    yield server, port
+    udp, tcp = port_for_both()
+    transport, server = await asyncio.get_running_loop().create_datagram_endpoint(Server, sock=udp)
+    listener = await asyncio.start_server(server.connected, sock=tcp)
+    yield server, udp.getsockname()[1]
     transport.close()
-    tcp.close()
-    await tcp.wait_closed()
+    listener.close()
+    await listener.wait_closed()
 
 
 @pytest.fixture

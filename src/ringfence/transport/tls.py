@@ -22,8 +22,8 @@ from ringfence.transport.contexts import Contexts
 from ringfence.transport.flow import PeerCertificate
 from ringfence.transport.stream import Above, ByteStream, Streams
 
-READ_SIZE = 65_536
-"""Bytes asked of OpenSSL at a time: a record holds 16384 at most, so that one read takes all of it."""
+READ_SIZE = 16_384
+"""Bytes asked of OpenSSL at a time: what a record holds at the most, so that one read takes all of it."""
 
 PROOFS = 4_096
 """Answers kept of ``proves``: each is asked for again with every request to that domain."""
