@@ -8,9 +8,11 @@ nothing, unless the caller asked for just that (``none``).
 from __future__ import annotations
 
 from ringfence.message import Message, NameAddr, Request, Response
-from ringfence.roles.call import Findings, Trust
+from ringfence.roles.call import Findings, Target, Trust
+from ringfence.roles.callers import mark
 from ringfence.roles.steps.trust import identities_of
 from ringfence.security.asserted import Asserted, apply, leave
+from ringfence.security.verstat import without_verstat
 
 
 def tell_identity(request: Request, findings: Findings, *, trusted: bool, registered: bool) -> None:
@@ -22,6 +24,15 @@ def tell_identity(request: Request, findings: Findings, *, trusted: bool, regist
     if not values and trusted and findings.user is not None:
         values = identities_of(findings.user.account)[:1]
     _tell(request, values, trusted=trusted, keep=registered)
+
+
+def tell_verdict(request: Request, findings: Findings, target: Target) -> None:
+    """Tell a phone of ours what was found about a caller from outside."""
+    caller = findings.caller
+    if caller is None or findings.user is not None or not findings.marked:
+        return
+    if target.registered or (findings.in_dialog and target.flow):
+        mark(request, caller)
 
 
 def filter_identity(response: Response, findings: Findings, *, believed: bool) -> None:
@@ -36,5 +47,7 @@ def filter_identity(response: Response, findings: Findings, *, believed: bool) -
 
 def _tell(message: Message, values: tuple[NameAddr, ...], *, trusted: bool, keep: bool) -> None:
     if values:
+        if not trusted and not keep:  # the verdict on a caller is for our own
+            values = tuple(NameAddr(without_verstat(each.uri), each.display) for each in values)
         apply(message.headers, Asserted(values, ()))
         apply(message.headers, leave(message, trusted=trusted, keep_by_default=keep))

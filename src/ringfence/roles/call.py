@@ -11,8 +11,10 @@ from ringfence.message import Request, SipUri
 if TYPE_CHECKING:
     from ringfence.engine.machine import ServerTransaction
     from ringfence.message import NameAddr
+    from ringfence.roles.callers import Caller
     from ringfence.roles.policy import Services
     from ringfence.security.credentials import Credentials
+    from ringfence.security.verification import Verdict
     from ringfence.store.records import Account
     from ringfence.transport.flow import Flow
 
@@ -56,6 +58,9 @@ class Target:
     registered: bool = False
     """A contact of a user of ours, from the location service."""
 
+    fields: tuple[tuple[str, str], ...] = ()
+    """Header fields for this target alone, such as a ``div`` (RFC 8946)."""
+
     others: tuple[Target, ...] = ()
     """Further flows to the same phone, each to be tried when the one before is dead (RFC 5626 section 7)."""
 
@@ -77,6 +82,15 @@ class Findings:
 
     asserted: tuple[NameAddr, ...] = ()
     """Who calls, on the word of a trusted peer, or of the user itself about its own addresses (RFC 3325)."""
+
+    passport: Verdict | None = None
+    """What the Identity header fields of a request from outside prove (RFC 8224)."""
+
+    caller: Caller | None = None
+    """Who calls, on what evidence, and who checked it; None for what needs no verdict, such as a BYE."""
+
+    marked: bool = True
+    """Whether a phone of ours is told the verdict."""
 
     for_us: bool = False
     """The Request-URI names a domain of ours, or this node itself."""

@@ -12,7 +12,10 @@ from ringfence.roles.steps.locate import locate_user
 from ringfence.roles.steps.routes import follow_routes
 from ringfence.roles.steps.sane import sane
 from ringfence.roles.steps.send import forward
+from ringfence.roles.steps.sign import sign_identity
+from ringfence.roles.steps.strangers import known_caller
 from ringfence.roles.steps.trust import know_peer, take_identity
+from ringfence.roles.steps.verify import strip_marks, verify_identity
 
 STEPS: tuple[Step, ...] = (
     sane,
@@ -24,10 +27,14 @@ STEPS: tuple[Step, ...] = (
     honest_from,
     permitted,
     take_identity,
+    strip_marks,
     strip_own_credentials,
     answer_for_domain,
     register,
+    verify_identity,
+    known_caller,
     locate_user,
     within_breadth,
+    sign_identity,
     forward,
 )

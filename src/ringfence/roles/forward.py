@@ -17,11 +17,12 @@ from ringfence.engine.machine import ClientTransaction
 from ringfence.engine.places import SECURE, Destination
 from ringfence.engine.timers import Timer
 from ringfence.message import PeerError, Response, reason_phrase
-from ringfence.roles.border import filter_identity, tell_identity
+from ringfence.roles.border import filter_identity, tell_identity, tell_verdict
 from ringfence.roles.call import Call, Target
 from ringfence.roles.nexthop import known_places, look_up, must_be_tls, next_hop, usable_flow
 from ringfence.roles.outgoing import branch_request, loop_value
 from ringfence.roles.policy import Fork
+from ringfence.roles.reports import note_answer
 from ringfence.roles.steps.trust import CLAIMS
 from ringfence.roles.warnings import sips_not_allowed, sips_required
 from ringfence.transport.driver import Work, explain
@@ -85,6 +86,8 @@ class Forwarding:
         status = response.status
         if status >= 300 and self._goes_on(branch, status):
             return
+        if status >= 200:
+            note_answer(self._call, branch.target, response)
         if status != 100 and self._server.method == "INVITE":
             self._timer_c(final=status >= 200)
         if status == 430 and branch.target.registered:
@@ -188,6 +191,7 @@ class Forwarding:
         if peers or call.findings.asserted:
             branch.trusted = peers.trusted_at(flow, server_name)
             tell_identity(request, call.findings, trusted=branch.trusted, registered=branch.target.registered)
+        tell_verdict(request, call.findings, branch.target)
         branch.transaction = driver.request(request, flow, self)
         if request.method == "INVITE":
             timer_c = call.services.policy.timer_c

@@ -45,6 +45,8 @@ def branch_request(call: Call, target: Target, flow: Flow, token: str, loop: str
         headers.prepend(
             "Path", _entry(flow.transport, sent_by, flow_token(policy.secret, call.flow.key), ";ob")
         )
+    for name, value in target.fields:
+        headers.add(name, value)
     if "Content-Length" not in headers.names:
         headers.add("Content-Length", len(request.body))
     # RFC 5923 section 8.1: the peer may use this connection for its own requests to us.

@@ -16,6 +16,7 @@ from ringfence.store.ports import Accounts, Bindings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ringfence.roles.identity import Signing, Strangers, Verification
     from ringfence.transport.driver import Driver
     from ringfence.transport.flow import Flow
     from ringfence.transport.resolver import Resolver
@@ -151,6 +152,15 @@ class Services:
     resolver: Resolver
     clock: Callable[[], float]
     """Wall clock, seconds since the epoch."""
+
+    verification: Verification | None = None
+    """How signatures of callers are verified; None: they are not."""
+
+    signing: Signing | None = None
+    """How calls that leave are signed; None: they are not."""
+
+    strangers: Strangers | None = None
+    """How callers from outside are received; None: all alike."""
 
     def new_nonce(self, flow: Flow) -> str:
         """A nonce for the peer at the other end of a flow."""

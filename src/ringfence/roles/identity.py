@@ -1,0 +1,85 @@
+"""What a node needs to sign for its users and to verify callers (RFC 8224). Made by ``service/wiring``."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ringfence.guard.reputation import Reputation
+from ringfence.roles.signers import Signers
+from ringfence.security.canonical import NumberPlan
+from ringfence.security.findings import Policy
+from ringfence.security.identity import Signer
+from ringfence.security.passport import FRESHNESS
+from ringfence.security.replay import ReplayWindow
+from ringfence.security.tunnel import MAX_AGE
+
+
+class Refuse(StrEnum):
+    """Which callers from outside are answered with the code that RFC 8224 section 6.2.2 names."""
+
+    NOBODY = "mark"
+    """Phones are told, that is all."""
+    INVALID = "invalid"
+    """Those whose signature is not for this call: forged, replayed, out of date."""
+    UNVERIFIED = "refuse"
+    """Everybody who does not prove who it is."""
+
+
+@dataclass(slots=True)
+class Verification:
+    """The verification service."""
+
+    signers: Signers
+    refuse: Refuse = Refuse.INVALID
+    rules: Policy = field(default_factory=Policy)
+    replay: ReplayWindow = field(default_factory=lambda: ReplayWindow(2 * FRESHNESS))
+    """Twice the freshness: a token may come that much before and after its time."""
+    bodies: ReplayWindow = field(default_factory=lambda: ReplayWindow(2 * MAX_AGE))
+    """The same for authenticated identity bodies."""
+
+
+@dataclass(slots=True)
+class Signing:
+    """The authentication service."""
+
+    signer: Signer
+    secret: bytes
+    """Key of the ``origid`` of our users."""
+    attest: bool = True
+    """Whether calls of telephone numbers are signed with SHAKEN attestation."""
+    divert: bool = False
+    """Whether a call that a user of ours has forwarded to another domain gets a ``div`` (RFC 8946)."""
+    rules: Policy = field(default_factory=Policy)
+
+    @property
+    def plan(self) -> NumberPlan:
+        """How local numbers are read."""
+        return self.rules.plan
+
+    def origin(self, name: str) -> str:
+        """The ``origid`` of a user or peer (RFC 8588 section 5): it traces calls to one origin, and names nobody."""
+        digest = hashlib.blake2b(name.encode(), key=self.secret, digest_size=16, person=b"origid").digest()
+        return str(uuid.UUID(bytes=digest, version=4))
+
+
+class Treatment(StrEnum):
+    """What happens to a stranger whom the callee does not know."""
+
+    ACCEPT = "accept"
+    MARK = "mark"
+    """The phone is told."""
+    CHALLENGE = "challenge"
+    """470 Consent Needed (RFC 5360), until the callee or the owner has allowed the caller."""
+    REFUSE = "refuse"
+
+
+@dataclass(slots=True)
+class Strangers:
+    """How callers from outside are received."""
+
+    reputation: Reputation
+    verified: Treatment = Treatment.ACCEPT
+    unverified: Treatment = Treatment.MARK
