@@ -8,12 +8,16 @@ from typing import Annotated
 
 import typer
 
+from ringfence.cli.answer import answer
+from ringfence.cli.call import call
 from ringfence.cli.cert import cert
 from ringfence.cli.check import check
 from ringfence.cli.failure import debugging, explain, show
 from ringfence.cli.init import init
+from ringfence.cli.message import message
 from ringfence.cli.node import reload, status, stop
 from ringfence.cli.parse import parse
+from ringfence.cli.register import register
 from ringfence.cli.serve import serve
 from ringfence.cli.trace import trace
 from ringfence.cli.user import user
@@ -27,6 +31,10 @@ COMMANDS: Sequence[Callable[..., None]] = (
     stop,
     trace,
     parse,
+    register,
+    call,
+    answer,
+    message,
 )
 """One file for each. A new one is imported above and named here."""
 

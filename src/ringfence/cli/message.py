@@ -1,0 +1,65 @@
+"""``ringfence message``: send a text."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from ringfence.cli.failure import Exit, Failure
+from ringfence.cli.options import JsonOption
+from ringfence.cli.phone import (
+    DirectOption,
+    FromOption,
+    Md5Option,
+    PasswordOption,
+    ProxyOption,
+    Teller,
+    TransportOption,
+    TrustOption,
+    UserOption,
+    make_agent,
+    run,
+)
+
+STANDARD_INPUT = "-"
+
+
+def message(
+    target: Annotated[str, typer.Argument(metavar="URI", help="To whom.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to say; - reads standard input.")],
+    address: FromOption,
+    proxy: ProxyOption = None,
+    trust: TrustOption = None,
+    transport: TransportOption = None,
+    password_file: PasswordOption = None,
+    username: UserOption = "",
+    md5: Md5Option = False,
+    direct: DirectOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Send a text message. Exit code 0 when it has arrived."""
+    agent = make_agent(
+        address,
+        proxy=proxy,
+        trust=trust,
+        transport=transport,
+        password_file=password_file,
+        username=username,
+        md5=md5,
+        direct=direct,
+    )
+    body = sys.stdin.read() if text == STANDARD_INPUT else text
+    if not body.strip():
+        raise Failure(Exit.BAD_DATA, "the text is empty", "write something")
+    tell = Teller(json)
+
+    async def work() -> Exit:
+        async with agent:
+            with tell.waiting(f"Sending to {target}"):
+                await agent.send_text(target, body)
+        tell("sent", to=target)
+        return Exit.GOOD
+
+    run(work(), interrupted=Exit.NO)
