@@ -8,6 +8,7 @@ also given as a multiple of a yardstick, which moves less between machines.
 from __future__ import annotations
 
 import gc
+import heapq
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -60,6 +61,7 @@ def main() -> None:
     print(f"{'yardstick: fill and empty a dict':44} {yardstick:7.2f} us {1.0:7.1f}")
     for name, measure, count in (
         ("arm and fire one of 200,000 deadlines", deadlines, RUNNING),
+        ("the same with one heap of all of them", one_heap, RUNNING),
         ("arm and stop one of 200,000 deadlines", stopped, RUNNING),
         ("one proxied call over UDP", proxied_calls(reliable=False), CALLS),
         ("one proxied call over TLS", proxied_calls(reliable=True), CALLS),
@@ -98,6 +100,18 @@ def deadlines(count: int) -> float:
         running.arm(owner, Timer.B, 32.0, number * 1e-4)
     for deadline in running.due(1e9):
         running.fire(deadline)
+    return time.process_time() - start
+
+
+def one_heap(count: int) -> float:
+    """What ``Deadlines`` is measured against."""
+    heap: list[tuple[float, int, object, Timer]] = []
+    owner = object()
+    start = time.process_time()
+    for number in range(count):
+        heapq.heappush(heap, (number * 1e-4 + 32.0, number, owner, Timer.B))
+    while heap:
+        heapq.heappop(heap)
     return time.process_time() - start
 
 

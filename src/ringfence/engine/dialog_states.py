@@ -12,6 +12,8 @@ from ringfence.engine.machine import Machine, Table, absorb
 
 
 class State(StrEnum):
+    """As in the figures, without Preparative: before the first response there is no dialog."""
+
     EARLY = "Early"
     MORATORIUM = "Moratorium"
     ESTABLISHED = "Established"
@@ -20,6 +22,8 @@ class State(StrEnum):
 
 
 class Event(StrEnum):
+    """The arrows of the figures; who sends and who receives makes no difference."""
+
     PROVISIONAL = "1xx"
     SUCCESS = "2xx"
     FAILURE = "3xx-6xx"

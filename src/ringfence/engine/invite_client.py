@@ -20,6 +20,8 @@ from ringfence.message import Response, ack_for
 
 
 class State(StrEnum):
+    """As in the figure."""
+
     CALLING = "Calling"
     PROCEEDING = "Proceeding"
     COMPLETED = "Completed"
@@ -28,6 +30,8 @@ class State(StrEnum):
 
 
 class Event(StrEnum):
+    """The arrows of the figure, and those of cancelling (RFC 3261 section 9.1)."""
+
     REQUEST = "INVITE from TU"
     TIMER_A = Timer.A
     TIMER_B = Timer.B
@@ -45,7 +49,7 @@ _STOP = (Disarm(),)
 
 
 def send(transaction: InviteClient, given: object) -> tuple[Effect, ...]:
-    """ "MUST pass the request to the transport layer" and start A and B (RFC 3261 section 17.1.1.2)."""
+    """Send, and start A and B (RFC 3261 section 17.1.1.2)."""
     return (Send(transaction.request, transaction.flow), *transaction.times.b_and_a)
 
 
@@ -56,12 +60,13 @@ def send_again(transaction: InviteClient, given: object) -> tuple[Effect, ...]:
 
 
 def pass_up(transaction: InviteClient, response: Response) -> tuple[Effect, ...]:
+    """Deliver a response."""
     transaction.response = response
     return (Deliver(response, transaction),)
 
 
 def stop_sending(transaction: InviteClient, response: Response) -> tuple[Effect, ...]:
-    """ "the client transaction SHOULD NOT retransmit the request any longer", nor does B count any more."""
+    """After a provisional response A "SHOULD NOT" go on, and B does not count: how long it may ring is the TU's."""
     return _STOP
 
 
@@ -71,6 +76,7 @@ def acknowledge(transaction: InviteClient, response: Response) -> tuple[Effect, 
 
 
 def linger_failed(transaction: InviteClient, response: Response) -> tuple[Effect, ...]:
+    """Wait for retransmissions of the response, which mean that the ACK was lost."""
     return transaction.times.d
 
 
@@ -92,6 +98,7 @@ def wait_for_487(transaction: InviteClient, given: object) -> tuple[Effect, ...]
 
 
 def give_up_cancelled(transaction: InviteClient, given: object) -> tuple[Effect, ...]:
+    """Tell the user, as if the 487 had come."""
     return fail(transaction, 487, "no final response after CANCEL")
 
 

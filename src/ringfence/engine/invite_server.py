@@ -11,6 +11,8 @@ from ringfence.message import Request, Response, response_to
 
 
 class State(StrEnum):
+    """As in the figure."""
+
     PROCEEDING = "Proceeding"
     COMPLETED = "Completed"
     CONFIRMED = "Confirmed"
@@ -19,6 +21,8 @@ class State(StrEnum):
 
 
 class Event(StrEnum):
+    """The arrows of the figure, and two more things that the TU says."""
+
     REQUEST = "INVITE"
     PROVISIONAL = "1xx from TU"
     SUCCESS = "2xx from TU"
@@ -34,6 +38,7 @@ class Event(StrEnum):
 
 
 def send(transaction: InviteServer, response: Response) -> tuple[Effect, ...]:
+    """Send a response of the TU."""
     transaction.response = response
     return (Send(response, transaction.flow),)
 
@@ -53,6 +58,7 @@ def send_last(transaction: InviteServer, given: object) -> tuple[Effect, ...]:
 
 
 def await_ack(transaction: InviteServer, response: Response) -> tuple[Effect, ...]:
+    """Start G and H."""
     transaction.drop_request()
     return transaction.times.h_and_g
 

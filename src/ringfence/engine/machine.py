@@ -82,9 +82,8 @@ class Transaction:
     machine: ClassVar[Machine]
     rows: ClassVar[Rows]
     initial: ClassVar[str]
-    events: ClassVar[
-        tuple[str, ...]
-    ]  # by the class of a response, from 1xx: received by a client, or given to a server
+    events: ClassVar[tuple[str, ...]]
+    """By the class of a response, from 1xx to 6xx: received by a client, or given to a server by its user."""
 
     def __init__(self, key: str, request: Request, flow: Outlet, timers: Timers, user: Any = None) -> None:
         self.key = key
@@ -97,20 +96,18 @@ class Transaction:
         self.interval = timers.t1  # of the next retransmission
         self.retry: Deadline | None = None  # the running timer that sends again
         self.expiry: Deadline | None = None  # the running timer that ends the wait
-        self.cancelled = False  # of a client: whether it was to be cancelled
-        self.cancel: Request | None = (
-            None  # of a client: a CANCEL that waits for the first provisional response
-        )
-        self.merge_key: str | None = None  # of a server: set when it was checked for merging
+        self.cancelled = False  # client: whether it was to be cancelled
+        self.cancel: Request | None = None  # client: a CANCEL that waits for the first provisional response
+        self.merge_key: str | None = None  # server: set when it was checked for merging
         self._request: Request | None = request
 
     @property
     def request(self) -> Request:
         """The request, while it may still be needed: it is let go when the transaction only lingers.
 
-        A server transaction lets it go with the final response, a client transaction with a 2xx to INVITE. At
-        a thousand calls a second, 32,000 of each linger (RFC 6026); keeping all messages would take four
-        times the memory.
+        A server transaction lets it go with the final response, a client transaction with a 2xx. At a thousand calls a
+        second, 32,000 of each kind linger (RFC 6026); keeping all messages would take four times the memory, and to
+        free them late, out of the cache, costs more time.
 
         Raises:
             LocalError: when it has been let go. A user that needs it for longer keeps it.

@@ -84,9 +84,7 @@ class Sent:
 
     @property
     def waiting(self) -> int:
-        """How many are not acknowledged. A 2xx waits while one of them has a session description (section
-        3).
-        """
+        """How many are not acknowledged. A 2xx waits for those with a session description (RFC 3262 section 3)."""
         return len(self._waiting)
 
     def mark(self, response: Response) -> int:

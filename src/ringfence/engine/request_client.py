@@ -19,6 +19,8 @@ from ringfence.message import Response
 
 
 class State(StrEnum):
+    """As in the figure."""
+
     TRYING = "Trying"
     PROCEEDING = "Proceeding"
     COMPLETED = "Completed"
@@ -26,6 +28,8 @@ class State(StrEnum):
 
 
 class Event(StrEnum):
+    """The arrows of the figure."""
+
     REQUEST = "request from TU"
     TIMER_E = Timer.E
     TIMER_F = Timer.F
@@ -52,7 +56,7 @@ def send_slowly(transaction: RequestClient, given: object) -> tuple[Effect, ...]
 
 
 def pass_up(transaction: RequestClient, response: Response) -> tuple[Effect, ...]:
-    """Nobody waits for the answer to a CANCEL."""
+    """Deliver a response, unless nobody waits for it, as for the answer to a CANCEL."""
     transaction.response = response
     return () if transaction.user is None else (Deliver(response, transaction),)
 

@@ -15,6 +15,8 @@ from ringfence.message import Response, response_to
 
 
 class State(StrEnum):
+    """As in the figure."""
+
     TRYING = "Trying"
     PROCEEDING = "Proceeding"
     COMPLETED = "Completed"
@@ -22,6 +24,8 @@ class State(StrEnum):
 
 
 class Event(StrEnum):
+    """The arrows of the figure, what RFC 4320 adds, and two more things that the TU says."""
+
     REQUEST = "request"
     NO_ANSWER_YET = "no answer yet"
     TIMER_100 = Timer.TRYING
@@ -34,23 +38,24 @@ class Event(StrEnum):
 
 
 def promise_trying(transaction: RequestServer, given: object) -> tuple[Effect, ...]:
-    """A 100 "after the amount of time it takes a client transaction's Timer E to be reset to T2", not
-    before.
-    """
+    """Not before "the amount of time it takes a client transaction's Timer E to be reset to T2" (RFC 4320)."""
     return transaction.times.late_100
 
 
 def send_trying(transaction: RequestServer, given: object) -> tuple[Effect, ...]:
+    """Send the 100 that is due now."""
     transaction.response = response_to(transaction.request, 100)
     return (Send(transaction.response, transaction.flow),)
 
 
 def send(transaction: RequestServer, response: Response) -> tuple[Effect, ...]:
+    """Send the final response."""
     transaction.response = response
     return (Send(response, transaction.flow),)
 
 
 def linger(transaction: RequestServer, response: Response) -> tuple[Effect, ...]:
+    """Absorb and answer retransmissions until J."""
     transaction.drop_request()
     return transaction.times.j
 

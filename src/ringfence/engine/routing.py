@@ -40,12 +40,10 @@ def next_hop(target: str, route: Route) -> tuple[str, Route]:
 
 
 def contact_of(message: Message, *, secure: bool) -> str | None:
-    """The Contact of a message that makes or refreshes a dialog, fit for a Request-URI; None when there is
-    none.
+    """The Contact of a message that makes or refreshes a dialog, fit for a Request-URI; None without one.
 
     Raises:
-        PeerError: 400 when it is not one SIP or SIPS URI, or not SIPS where it must be (RFC 5630 section
-            5.2).
+        PeerError: 400 when it is not one SIP or SIPS URI, or not SIPS where it must be (RFC 5630 section 5.2).
     """
     found = message.headers.every(CONTACT)
     if not found:
@@ -59,9 +57,7 @@ def contact_of(message: Message, *, secure: bool) -> str | None:
 
 
 def as_request_uri(uri: SipUri) -> str:
-    """The URI without what must not stand in a Request-URI (RFC 3261 table 1): header fields and
-    ``method``.
-    """
+    """The URI without header fields and ``method``, which must not stand in a Request-URI (RFC 3261 table 1)."""
     if not uri.headers and "method" not in uri.params:
         return str(uri)
     return str(uri.replace(params=uri.params.without("method"), headers=""))

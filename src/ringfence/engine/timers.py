@@ -43,9 +43,7 @@ RETRANSMITTING = frozenset({Timer.A, Timer.E, Timer.G})
 """Timers after which the same message is sent again."""
 
 MIN_D = 32.0
-"""Timer D is "at least 32 seconds", since the T1 of the other side is not known (RFC 3261 section
-17.1.1.2).
-"""
+"""Timer D is "at least 32 seconds": the T1 of the other side is not known (RFC 3261 section 17.1.1.2)."""
 
 
 class Timers:
@@ -123,9 +121,8 @@ def _time_until_t2(timers: Timers) -> float:
 
 
 Deadline = list[Any]
-"""A running timer: when it is due, its owner, its name. The owner is None once it has fired or was stopped,
-so that a dead one holds nothing alive. A list, since making one takes 0.03 us, where an object of a class
-takes 0.11."""
+"""A running timer: when it is due, its owner, its name. The owner is None once it has fired or was stopped, so that a
+dead one holds nothing alive. A list, since making one takes 0.03 us, where an object of a class takes 0.11."""
 
 _AT, _OWNER, _TIMER = 0, 1, 2
 _TAKEN = -1.0

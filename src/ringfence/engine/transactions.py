@@ -215,11 +215,10 @@ class Transactions:
         return transaction, self._run(transaction, event, None, now)
 
     def cancel(self, transaction: ClientTransaction, now: float, reason: str | None = None) -> list[Effect]:
-        """Cancel an INVITE: after a provisional response at once, before it as soon as one comes (section
-        9.1).
+        """Cancel an INVITE: at once after a provisional response, else as soon as one comes (RFC 3261 section 9.1).
 
-        ``reason`` is the value of a Reason header field (RFC 3326). Nothing happens for other methods, after
-        a final response, or the second time.
+        ``reason`` is the value of a Reason header field (RFC 3326). Nothing happens for other methods, after a final
+        response, or the second time.
         """
         waiting = transaction.state in {_CALLING, _PROCEEDING}
         if transaction.method != "INVITE" or transaction.cancelled or not waiting:
@@ -350,6 +349,8 @@ class Transactions:
     def _arm(self, transaction: Transaction, arm: Arm, now: float) -> bool:
         """Start a timer; False when its time is zero, as for reliable transports, and it has to fire at once."""
         if arm.again:
+            if transaction.retry is not None:
+                self._deadlines.stop(transaction.retry)
             transaction.retry = self._deadlines.arm(transaction, arm.timer, arm.delay, now)
             return True
         if transaction.expiry is not None or transaction.retry is not None:
