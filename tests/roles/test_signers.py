@@ -114,7 +114,7 @@ async def test_our_own_certificate_is_not_fetched(site: Site, signers_of: Make) 
     from ringfence.security.tnauth import credential_from
 
     own = credential_from(pair.pem, [ROOT.certificate], time.time())
-    signers = signers_of(own={site.url(): own})
+    signers = signers_of(pinned={site.url(): own})
     assert signers.known([site.url()]) == {site.url(): own}
     assert site.requests == []
 

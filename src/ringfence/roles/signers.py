@@ -67,21 +67,25 @@ class _Entry(NamedTuple):
 
 
 class Signers:
-    """One for a node. ``clock`` is the wall clock, ``ticks`` the one that the fetcher counts by."""
+    """One for a node.
+
+    ``pinned`` are signers whose certificate is at hand, as our own is. ``clock`` is the wall clock, ``ticks`` the one
+    that the fetcher counts by.
+    """
 
     def __init__(
         self,
         fetcher: Fetcher,
         anchors: Anchors,
         *,
-        own: Mapping[str, Credential] | None = None,
+        pinned: Mapping[str, Credential | None] | None = None,
         revocation: Revocation = Revocation.TRY,
         clock: Callable[[], float] = time.time,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self.anchors = anchors
         self._fetcher = fetcher
-        self._own = dict(own or {})
+        self._pinned = dict(pinned or {})
         self._revocation = revocation
         self._clock = clock
         self._ticks = ticks
@@ -92,8 +96,8 @@ class Signers:
         found: Known = {}
         now = self._ticks()
         for url in urls:
-            if url in self._own:
-                found[url] = self._own[url]
+            if url in self._pinned:
+                found[url] = self._pinned[url]
                 continue
             entry = self._entries.get(url)
             if entry is None or entry.until <= now:

@@ -9,15 +9,16 @@ from typing import Any
 
 import structlog
 
-from ringfence.message import SipUri, TelUri, Uri, parse_uri
+from ringfence.message import PeerError, SipUri, TelUri, Uri, parse_uri
 from ringfence.roles.call import Authenticated, Call, Target, Trust
 from ringfence.roles.identity import Signing
 from ringfence.roles.pipeline import CONTINUE, Verdict
 from ringfence.roles.steps.claims import is_anonymous
 from ringfence.security.canonical import identity_of
 from ringfence.security.diversion import sign_diversion
+from ringfence.security.identity import IdentityFlaw, sign_request
 from ringfence.security.identity import Signing as Signed
-from ringfence.security.identity import sign_request
+from ringfence.security.reasons import Reason
 from ringfence.transport.sockets import is_address
 
 log = structlog.get_logger("ringfence.identity")
@@ -85,16 +86,22 @@ def _signature(
     call: Call, signing: Signing, caller: Uri, origin: str, level: str, *, asserted: Uri | None = None
 ) -> Signed:
     ppt, extra = _attestation(signing, caller, origin, level)
-    return sign_request(
-        call.request,
-        signing.signer,
-        call.services.clock(),
-        asserted=asserted,
-        ppt=ppt,
-        extra=extra,
-        plan=signing.plan,
-        freshness=signing.rules.freshness,
-    )
+    try:
+        return sign_request(
+            call.request,
+            signing.signer,
+            call.services.clock(),
+            asserted=asserted,
+            ppt=ppt,
+            extra=extra,
+            plan=signing.plan,
+            freshness=signing.rules.freshness,
+        )
+    except PeerError as error:
+        if error.status == 403:
+            raise
+        # A body whose media keys can't be read passes a proxy, but nobody can sign for it.
+        return Signed((), (Reason(IdentityFlaw.MEDIA, error.reason),))
 
 
 def _attestation(
