@@ -1,0 +1,38 @@
+"""The order of the edge's steps, as far as security hangs on it."""
+
+from __future__ import annotations
+
+import pytest
+
+from ringfence.roles import edge
+
+ORDER = [step.__name__ for step in edge.STEPS]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "because"),
+    [
+        ("know_peer", "authenticate", "whether to challenge depends on who the neighbour is"),
+        ("know_peer", "take_identity", "an asserted identity is believed of a trusted peer only"),
+        ("authenticate", "take_identity", "a preferred identity has to be the user's own"),
+        ("authenticate", "honest_from", "a From is compared with the account that has authenticated"),
+        ("authenticate", "permitted", "rights are those of the account that has authenticated"),
+        ("know_peer", "strip_marks", "marks of a trusted peer stay"),
+        ("strip_marks", "verify_identity", "a forged mark must not outlive the verdict"),
+        ("take_identity", "verify_identity", "a token may be for the identity that a trusted peer asserts"),
+        ("verify_identity", "known_caller", "reports are about proven callers"),
+        ("known_caller", "locate_user", "whom the callee refuses does not learn where it is"),
+        ("locate_user", "sign_identity", "what is signed depends on where the call goes"),
+        ("within_breadth", "sign_identity", "nothing is signed that is refused in the end"),
+    ],
+)
+def test_one_step_comes_before_another(earlier: str, later: str, because: str) -> None:
+    assert ORDER.index(earlier) < ORDER.index(later), because
+
+
+def test_nothing_changes_a_request_after_it_was_signed() -> None:
+    assert ORDER[-2:] == ["sign_identity", "forward"]
+
+
+def test_no_step_stands_twice() -> None:
+    assert len(set(ORDER)) == len(ORDER)
