@@ -67,19 +67,28 @@ def init(
         require_tls=require_tls,
         listen=[_listener(each) for each in listen or ()],
     )
+    password = make_domain(directory, [name, *hosts], text, admin)
+    _show(directory, name, admin, password, json)
+
+
+def make_domain(directory: Path, names: Sequence[str], text: str, admin: str) -> str:
+    """Make everything in the directory, or nothing; gives the administrator's password.
+
+    ``names`` are those of the certificate, the domain first; ``text`` is the configuration.
+    """
     make_private_directory(directory)
     staging = Path(tempfile.mkdtemp(dir=directory, prefix=".ringfence-init-"))
     try:
-        password = _make(staging, [name, *hosts], text, admin)
+        password = _make(staging, names, text, admin)
         for each in MADE:
             os.rename(staging / each, directory / each)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    _show(directory, name, admin, password, json)
+    return password
 
 
 def _make(directory: Path, names: Sequence[str], text: str, admin: str) -> str:
-    """Make everything in the directory; gives the administrator's password."""
+    """Make everything in an empty directory; gives the administrator's password."""
     write_private(directory / CONFIG_NAME, text.encode())
     config = Config.load(directory / CONFIG_NAME)
     make_private_directory(config.node.data_dir)

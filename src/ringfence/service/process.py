@@ -23,8 +23,8 @@ from ringfence.service.config import Config
 from ringfence.service.control import Arguments, CommandError, ControlServer, Json
 from ringfence.service.health import health_app
 from ringfence.service.logs import configure
-from ringfence.service.metrics import Metrics
 from ringfence.service.problems import ConfigError
+from ringfence.service.readings import read_parts
 from ringfence.service.secrets import read_secret
 from ringfence.service.trace import Trace
 from ringfence.service.web import WebServer
@@ -54,7 +54,8 @@ class Node:
         self.parts = parts
         self.started = time.time()
         self.trace = Trace(parts.driver.watch)
-        self.metrics = Metrics()
+        self.metrics = parts.metrics
+        read_parts(self.metrics, parts)
         self.draining = False
         self.stopping = asyncio.Event()
         self._background: list[asyncio.Task[None]] = []
@@ -152,13 +153,21 @@ async def running(config: Config, store: Store | None = None) -> AsyncIterator[N
             await opened.close()
 
 
-async def _serve(config: Config) -> None:
+@contextlib.asynccontextmanager
+async def serving(config: Config) -> AsyncIterator[Node]:
+    """``running``, with the control socket and the HTTP port; SIGTERM and SIGINT set ``stopping``. Raises as that does."""
     async with running(config) as node, contextlib.AsyncExitStack() as stack:
         await _open_control(node, stack)
         await _open_http(node, stack)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, node.stopping.set)
+        yield node
+
+
+async def _serve(config: Config) -> None:
+    async with serving(config) as node:
+        loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, _reload_by_signal, node)
         gc.collect()
         gc.freeze()
