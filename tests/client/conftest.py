@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
+from tests.client.node import Node, serving
 from tests.client.phones import Phones
 from tests.client.stranger import Stranger
 
@@ -29,3 +31,10 @@ async def stranger() -> AsyncIterator[Stranger]:
         yield stranger
     finally:
         stranger.close()
+
+
+@pytest.fixture
+async def node(tmp_path: Path) -> AsyncIterator[Node]:
+    """A node of example.org with the users alice, bob and carol."""
+    async with serving(tmp_path) as node:
+        yield node

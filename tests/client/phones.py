@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import wave
 from array import array
@@ -89,7 +90,7 @@ def pitch(path: Path) -> float:
     first = next(place for place, sample in enumerate(samples) if abs(sample) > 500)
     last = len(samples) - next(place for place, sample in enumerate(reversed(samples)) if abs(sample) > 500)
     heard = samples[first:last]
-    crossings = sum(a < 0 <= b for a, b in zip(heard, heard[1:], strict=False))
+    crossings = sum(a < 0 <= b for a, b in itertools.pairwise(heard))
     return crossings * rate / len(heard)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from ringfence.client import Evidence, MessageError, Text
 from ringfence.client.feed import MAX_UNREAD
+from ringfence.message import LocalError
 from tests.client.phones import Phones, address
 from tests.client.stranger import Stranger
 
@@ -57,7 +58,9 @@ async def test_a_text_too_long_for_a_datagram_goes_by_tcp(phones: Phones) -> Non
     host = address(bob).partition(";")[0]
     seen: list[str] = []
     alice.desk.driver.watch(lambda direction, message, flow: seen.append(f"{direction} {flow.transport}"))
-    await alice.send_text(host, "x" * 1300)
+    request = alice.desk.request("MESSAGE", alice.desk.target(host))
+    request.set_body(b"x" * 1300, "text/plain")
+    assert (await alice.desk.exchange(request).run()).status == 200
     assert seen[0] == "out TCP"
     assert (await anext(bob.texts())).text == "x" * 1300
 
@@ -65,6 +68,14 @@ async def test_a_text_too_long_for_a_datagram_goes_by_tcp(phones: Phones) -> Non
 @pytest.mark.rfc("3261", "18.1.1")
 async def test_without_tcp_it_goes_by_udp_after_all(phones: Phones, stranger: Stranger) -> None:
     alice = await phones("alice")
-    sending = asyncio.create_task(alice.send_text(stranger.address, "x" * 1400))
+    request = alice.desk.request("MESSAGE", alice.desk.target(stranger.address))
+    request.set_body(b"x" * 1400, "text/plain")
+    sending = asyncio.create_task(alice.desk.exchange(request).run())
     stranger.respond(await stranger.request("MESSAGE"), 200)
-    await sending
+    assert (await sending).status == 200
+
+
+@pytest.mark.rfc("3428", "8")
+async def test_a_text_that_is_too_long(phones: Phones, stranger: Stranger) -> None:
+    with pytest.raises(LocalError, match="sips"):
+        await (await phones("alice")).send_text(stranger.address, "x" * 1300)

@@ -1,4 +1,4 @@
-"""``ringfence answer``: take calls, play and record."""
+"""``ringfence answer``: take calls, play and record; texts that come meanwhile are shown."""
 
 from __future__ import annotations
 
@@ -75,6 +75,7 @@ def answer(
         direct=direct,
         register=True,
         accept_transfers=transfers,
+        encryption=media.encryption,
         host=host,
         port=port,
     )
@@ -94,6 +95,7 @@ async def _answer(
     with tell.waiting(f"Registering {address}"):
         await agent.open()
     calls: set[asyncio.Task[None]] = set()
+    reading = asyncio.create_task(_tell_texts(agent, tell))
     try:
         registration = agent.registration
         if registration is not None:
@@ -111,8 +113,13 @@ async def _answer(
             media = media.again()
     finally:
         await agent.close()
-        await asyncio.gather(*calls, return_exceptions=True)
+        await asyncio.gather(reading, *calls, return_exceptions=True)
     return Exit.GOOD
+
+
+async def _tell_texts(agent: UserAgent, tell: Teller) -> None:
+    async for text in agent.texts():
+        tell("text", text=text.text, peer=text.peer.identity, evidence=text.peer.evidence)
 
 
 async def _take(call: IncomingCall, media: Media, tell: Teller, after: float, reject: int | None) -> None:

@@ -213,9 +213,7 @@ class Teller:
 
 def run(work: Coroutine[Any, Any, Exit], *, interrupted: Exit = Exit.GOOD) -> None:
     """Do the work of a command and exit with its code; a signal ends it in good order, with the other code."""
-    from ringfence.client import (
-        RequestFailed,
-    )  # here, since it takes the whole client: other commands save the time
+    from ringfence.client import RequestFailed  # all of the client: other commands save the time
 
     configure(level="debug" if debugging() else "critical", console=True)
     try:

@@ -25,7 +25,7 @@ from ringfence.client.line import Line
 from ringfence.client.outgoing import OutgoingCall
 from ringfence.client.reception import Reception
 from ringfence.client.registration import Registration, RegistrationState
-from ringfence.client.session import SILENCE, Media, Session
+from ringfence.client.session import SILENCE, Encryption, Media, Session
 from ringfence.client.text import Text, send_text
 from ringfence.engine.timers import Timers
 from ringfence.message import LocalError, Response, SipUri
@@ -59,6 +59,7 @@ class UserAgent:
         certificate: tuple[str | Path, str | Path] | None = None,
         expires: int = EXPIRES,
         register: bool | None = None,
+        encryption: Encryption | None = None,
         host: str | None = None,
         port: int = 0,
         accept_transfers: bool = False,
@@ -67,8 +68,9 @@ class UserAgent:
     ) -> None:
         """See ``Account`` for what the account's settings mean.
 
-        ``register`` None registers when there are credentials. ``accept_transfers`` lets a peer have us call somebody
-        else, at our cost; ``follow_redirections`` lets whom we call send us on.
+        ``register`` None registers when there are credentials. ``encryption`` is for calls whose ``Media`` does not
+        say: None requires it for ``sips:`` and does it where it can for others. ``accept_transfers`` lets a peer have
+        us call somebody else, at our cost; ``follow_redirections`` lets whom we call send us on.
 
         Raises:
             LocalError: for addresses and settings that make no sense.
@@ -93,7 +95,7 @@ class UserAgent:
         self._registers = self.account.has_credentials if register is None else register
         self._place = host, port
         self._timers = timers
-        self._permissions = accept_transfers, follow_redirections
+        self._policy = encryption, accept_transfers, follow_redirections
         self._incoming: Feed[IncomingCall] = Feed()
         self._texts: Feed[Text] = Feed()
         self._changes: Feed[tuple[RegistrationState, RequestFailed | None]] = Feed()
@@ -112,7 +114,7 @@ class UserAgent:
         host, port = self._place
         line = Line(self.account, host=host, port=port, timers=self._timers)
         desk = Desk(self.account, line)
-        desk.accept_transfers, desk.follow_redirections = self._permissions
+        desk.encryption, desk.accept_transfers, desk.follow_redirections = self._policy
         desk.place = self._call
         line.on_closed = self._flow_closed
         try:
@@ -134,7 +136,7 @@ class UserAgent:
             return
         self._incoming.close()
         self._texts.close()
-        calls = set(desk.calls.values())
+        calls = list(desk.live)
         try:
             async with asyncio.timeout(GOODBYE_TIME):
                 await asyncio.gather(*(call.hang_up() for call in calls), return_exceptions=True)
@@ -198,7 +200,7 @@ class UserAgent:
         return await self._call(self.desk.target(address), media, ())
 
     async def _call(self, uri: SipUri, media: Media, headers: Iterable[tuple[str, str]]) -> OutgoingCall:
-        session = Session(media, self.desk.token, sips=uri.secure)
+        session = Session(media, self.desk.token, self.desk.encryption, sips=uri.secure)
         call = OutgoingCall(self.desk, session, uri, headers)
         await call.start()
         return call
@@ -212,7 +214,7 @@ class UserAgent:
 
         Raises:
             MessageError: the answer, when it was not accepted.
-            LocalError: when the address is none.
+            LocalError: when the address is none, or the text too long for it.
         """
         await send_text(self.desk, address, text)
 

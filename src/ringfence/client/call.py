@@ -310,6 +310,7 @@ class Call:
 
     def adopt(self, dialog: Dialog) -> None:
         """Requests of this dialog are for this call."""
+        self.desk.live.add(self)
         self.dialogs[dialog.remote_tag] = dialog
         self.desk.calls[dialog.id] = self
 
@@ -364,6 +365,7 @@ class Call:
         if self.state is CallState.ENDED:
             return
         self.state = CallState.ENDED
+        self.desk.live.discard(self)
         for dialog in self.dialogs.values():
             self.desk.calls.pop(dialog.id, None)
         if self._refresh is not None:

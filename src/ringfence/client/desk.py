@@ -29,7 +29,7 @@ from ringfence.transport.sockets import is_address
 if TYPE_CHECKING:
     from ringfence.client.call import Call
     from ringfence.client.outgoing import OutgoingCall
-    from ringfence.client.session import Media
+    from ringfence.client.session import Encryption, Media
 
 METHODS = (
     "INVITE",
@@ -71,6 +71,10 @@ class Desk:
         self.registration: Registration | None = None
         self.calls: dict[DialogId, Call] = {}
         """Every call by each of its dialogs, early ones too."""
+        self.live: set[Call] = set()
+        """Every call that is not over, those that nobody has heard of yet too."""
+        self.encryption: Encryption | None = None
+        """What calls do that do not say otherwise."""
         self.follow_redirections = False
         """Whether whom we call may send us to somebody else."""
         self.accept_transfers = False

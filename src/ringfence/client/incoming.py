@@ -36,7 +36,7 @@ class IncomingCall(Call):
 
     def __init__(self, desk: Desk, request: Request, transaction: ServerTransaction, flow: Flow) -> None:
         self._sips = is_sips(request)
-        session = Session(SILENCE, desk.token, sips=self._sips)
+        session = Session(SILENCE, desk.token, desk.encryption, sips=self._sips)
         super().__init__(desk, session, caller(request, trusted=desk.trusted(flow)))
         self.referred_by = referred_by(request)
         """Who had the peer call us, as it says (RFC 3892)."""
@@ -131,7 +131,7 @@ class IncomingCall(Call):
             raise CallError(408, "the caller does not acknowledge our answer")
 
     async def _accept(self, media: Media) -> Response:
-        session = self.session = Session(media, self.desk.token, sips=self._sips)
+        session = self.session = Session(media, self.desk.token, self.desk.encryption, sips=self._sips)
         await session.open(self.desk.line.address(self._flow).host)
         if self._offer is not None:
             body = await session.receive_offer(self._offer)

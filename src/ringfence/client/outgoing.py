@@ -81,10 +81,20 @@ class OutgoingCall(Call):
             CallError: when there is nowhere to send it.
             LocalError: when there are no media ports, or audio must be encrypted and nothing hides its keys.
         """
+        self.desk.live.add(self)
         try:
-            flow = await self._first_flow()
+            await self._open()
         except RequestFailed as error:
+            self._fail("network", error)
             raise CallError(error.status, error.reason) from None
+        except LocalError as error:
+            self._fail("us", RequestFailed(500, str(error)))
+            raise
+        self._ring_out = asyncio.get_running_loop().call_later(RING_TIME, self._cancel, "nobody answered")
+        self.desk.spawn(self._run())
+
+    async def _open(self) -> None:
+        flow = await self._first_flow()
         wanted = self.session.encryption
         if wanted is Encryption.REQUIRED and not flow.secure:
             raise LocalError(
@@ -92,8 +102,6 @@ class OutgoingCall(Call):
             )
         self._encrypted = flow.secure and wanted is not Encryption.OFF
         await self.session.open(self.desk.line.address(flow).host)
-        self._ring_out = asyncio.get_running_loop().call_later(RING_TIME, self._cancel, "nobody answered")
-        self.desk.spawn(self._run())
 
     async def _first_flow(self) -> Flow:
         line, hop = self.desk.line, self.desk.hop(self._invite)

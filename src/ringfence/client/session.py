@@ -77,14 +77,16 @@ SILENCE = Media()
 class Session:
     """The audio of one call, from the first offer to the end."""
 
-    def __init__(self, media: Media, token: Callable[[], str], *, sips: bool) -> None:
+    def __init__(
+        self, media: Media, token: Callable[[], str], encryption: Encryption | None = None, *, sips: bool
+    ) -> None:
         self.media = media
         self.audio = AudioStream()
         self.negotiation = Negotiation()
         self.agreed: Agreed | None = None
         """What holds at the moment; None before the first answer."""
         default = Encryption.REQUIRED if sips else Encryption.OPTIONAL
-        self.encryption = media.encryption or default
+        self.encryption = media.encryption or encryption or default
         self._origin = Origin("-", int(token()[:15], 16), 1, "")
         self._cryptos: tuple[Crypto, ...] = ()
         self._order = asyncio.Lock()

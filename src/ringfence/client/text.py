@@ -8,12 +8,11 @@ from ringfence.client.body import text_of
 from ringfence.client.desk import Desk
 from ringfence.client.errors import MessageError, RequestFailed
 from ringfence.client.peer import Peer, caller
-from ringfence.message import Request
+from ringfence.message import LocalError, Request
 from ringfence.transport.flow import Flow
 
-MAX_TEXT = 1_300
-"""Octets of a text: a MESSAGE outside a session must not be larger than that in all where a hop may be UDP (RFC 3428
-section 8)."""
+MAX_MESSAGE = 1_300
+"""Octets of a MESSAGE where any hop may be UDP (RFC 3428 section 8). With ``sips:`` all are TLS."""
 
 
 class Text(NamedTuple):
@@ -31,10 +30,15 @@ async def send_text(
 
     Raises:
         MessageError: with the answer that was not 2xx.
-        LocalError: when the address is none.
+        LocalError: when the address is none, or the text too long for it.
     """
-    request = desk.request("MESSAGE", desk.target(to))
+    uri = desk.target(to)
+    request = desk.request("MESSAGE", uri)
     request.set_body(text.encode(), content_type)
+    if len(request.to_bytes()) > MAX_MESSAGE and not uri.secure:
+        raise LocalError(
+            f"a text of {len(request.body)} octets can only be sent to a sips: address (RFC 3428 section 8)"
+        )
     try:
         response = await desk.exchange(request).run()
     except RequestFailed as error:
