@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ringfence.message import Request, SipUri
+from ringfence.engine.machine import ServerTransaction
+from ringfence.message import NameAddr, Request, SipUri
+from ringfence.roles.callers import Caller
+from ringfence.security.credentials import Credentials
+from ringfence.security.verification import Verdict
+from ringfence.store.records import Account
+from ringfence.transport.flow import Flow
 
-if TYPE_CHECKING:
-    from ringfence.engine.machine import ServerTransaction
-    from ringfence.message import NameAddr
-    from ringfence.roles.callers import Caller
+if (
+    TYPE_CHECKING
+):  # no dataclass below has it, so that mypyc, which wants their types at import, can do without
     from ringfence.roles.policy import Services
-    from ringfence.security.credentials import Credentials
-    from ringfence.security.verification import Verdict
-    from ringfence.store.records import Account
-    from ringfence.transport.flow import Flow
 
 
 class Trust(StrEnum):

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from ringfence.message import SipUri, TelUri, Uri
 from ringfence.roles.addresses import Addresses
+from ringfence.roles.identity import Signing, Strangers, Verification
 from ringfence.roles.peers import NO_PEERS, Peers
 from ringfence.security.digest import STRONG, Algorithm, UriCheck
 from ringfence.security.nonces import NcWindow, Nonces
 from ringfence.store.ports import Accounts, Bindings
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ringfence.roles.identity import Signing, Strangers, Verification
-    from ringfence.transport.driver import Driver
-    from ringfence.transport.flow import Flow
-    from ringfence.transport.resolver import Resolver
+from ringfence.transport.driver import Driver
+from ringfence.transport.flow import Flow
+from ringfence.transport.resolver import Resolver
 
 
 class ChallengeMode(StrEnum):
