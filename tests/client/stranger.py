@@ -121,6 +121,13 @@ class Stranger(asyncio.DatagramProtocol):
         self.send(response)
         return response
 
+    def respond_as_registrar(self, request: Request, status: int, headers: dict[str, str]) -> None:
+        """Answer a request without adding a Contact of ours."""
+        response = response_to(request, status, to_tag="registrar")
+        for name, value in headers.items():
+            response.headers.add(name, value)
+        self.send(response)
+
     def sdp(self, port: int = 40000) -> str:
         return SDP.format(port=port)
 
