@@ -78,6 +78,9 @@ class Findings:
     in_dialog: bool = False
     """The request carries a dialog token of ours: it belongs to a dialog that was set up through us."""
 
+    agreement: str = ""
+    """The mechanism that the phone has agreed on with us for this hop (RFC 3329); empty without an agreement."""
+
     credentials: Credentials | None = None
     """The credentials that proved ``user``, where it was digest."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ringfence.roles.pipeline import Step
 from ringfence.roles.registrar import register
+from ringfence.roles.steps.agreement import keep_agreement, open_agreement
 from ringfence.roles.steps.authenticate import authenticate
 from ringfence.roles.steps.claims import honest_from, permitted, strip_own_credentials
 from ringfence.roles.steps.domain import answer_for_domain
@@ -23,7 +24,9 @@ STEPS: tuple[Step, ...] = (
     within_hops,
     not_looping,
     know_peer,
+    open_agreement,
     authenticate,
+    keep_agreement,
     honest_from,
     permitted,
     take_identity,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ringfence.message import SipUri, TelUri, Uri
+from ringfence.message.fields.security_agreement import Mechanism
 from ringfence.roles.addresses import Addresses
 from ringfence.roles.identity import Signing, Strangers, Verification
 from ringfence.roles.peers import NO_PEERS, Peers
@@ -28,6 +29,17 @@ class ChallengeMode(StrEnum):
 
     NONE = "none"
     """Never: anybody may register and call. For benchmarks and laboratories; ``ringfence check`` refuses it."""
+
+
+class AgreementMode(StrEnum):
+    """Whether phones agree with us on the security of their first hop (RFC 3329)."""
+
+    OFF = "off"
+    OFFER = "offer"
+    """Those that ask for it."""
+
+    REQUIRE = "require"
+    """All that come without TLS: what is not protected by agreement is refused."""
 
 
 class Fork(StrEnum):
@@ -87,6 +99,10 @@ class Policy:
     uri_check: UriCheck = UriCheck.EXACT
     unauthenticated_methods: frozenset[str] = frozenset()
     """Methods that anybody may send to our domain without credentials, as if all came from strangers."""
+
+    agreement: AgreementMode = AgreementMode.OFF
+    mechanisms: tuple[Mechanism, ...] = ()
+    """What we offer in an agreement: Security-Server, the preferred first."""
 
     peers: Peers = NO_PEERS
     require_tls: bool = False

@@ -125,10 +125,13 @@ def userhash(username: str, realm: str, algorithm: Algorithm) -> str:
     return _hash(algorithm.plain, f"{nfc(username)}:{realm}")
 
 
-def request_digest(credentials: Credentials, ha1: str, method: str, body: bytes = b"") -> str:
+def request_digest(
+    credentials: Credentials, ha1: str, method: str, body: bytes = b"", *, covering: str | None = None
+) -> str:
     """The response that proves knowledge of H(A1) for these credentials (RFC 7616 section 3.4.1).
 
     Without `qop` this is the digest of RFC 2069. With an empty method it is the `rspauth` of section 3.5.
+    `covering` is text that stands at the end of A2, for the `d-ver` of RFC 3329 section 2.2.
 
     Raises:
         LocalError: when the algorithm is unknown, or needs a cnonce that is not there.
@@ -144,10 +147,12 @@ def request_digest(credentials: Credentials, ha1: str, method: str, body: bytes 
         ha1 = _hash(plain, f"{ha1}:{nonce}:{cnonce}")
     a2 = f"{method}:{credentials.uri}"
     qop = credentials.qop
+    if qop is not None and qop.lower() == AUTH_INT:
+        a2 = f"{a2}:{_NEW[plain](body).hexdigest()}"
+    if covering is not None:
+        a2 = f"{a2}:{covering}"
     if qop is None:
         return _hash(plain, f"{ha1}:{nonce}:{_hash(plain, a2)}")
-    if qop.lower() == AUTH_INT:
-        a2 = f"{a2}:{_NEW[plain](body).hexdigest()}"
     return _hash(plain, f"{ha1}:{nonce}:{credentials.nc}:{cnonce}:{qop}:{_hash(plain, a2)}")
 
 

@@ -126,6 +126,13 @@ class Config(Section):
                 "require_tls is on, and no port is tls or wss",
                 {"fix": 'add [[listen]] transport = "tls" port = 5061'},
             )
+        security = self.security
+        if security.agreement != "off" and "tls" in security.mechanisms and self.agreement_port is None:
+            raise PydanticCustomError(
+                "agreement_tls",
+                "phones are to agree on tls, and no port is tls",
+                {"fix": 'add [[listen]] transport = "tls" port = 5061, or write mechanisms = ["digest"]'},
+            )
         if len(str(self.control_socket).encode()) > MAX_SOCKET_PATH:
             raise PydanticCustomError(
                 "socket_path",
@@ -153,6 +160,12 @@ class Config(Section):
     def listeners(self) -> tuple[Listen, ...]:
         """The ports to open: without plaintext ones when TLS is required."""
         return tuple(each for each in self.listen if each.secure or not self.security.require_tls)
+
+    @property
+    def agreement_port(self) -> int | None:
+        """Where phones come that have agreed on TLS (RFC 3329): the usual port if it is open, else the first."""
+        ports = [each.port for each in self.listen if each.transport == "tls"]
+        return 5061 if 5061 in ports else next(iter(ports), None)
 
     @property
     def database_url(self) -> str:

@@ -151,6 +151,11 @@ class Security(Section):
     """Digest algorithms, in the order they are offered. MD5 also needs an account that allows it."""
     nonce_lifetime_seconds: Seconds = 300.0
     """How long a nonce is good for."""
+    agreement: Literal["off", "offer", "require"] = "off"
+    """Security agreement (RFC 3329): with phones that come without TLS and ask for it (offer), or with all of them
+    (require: others are answered 421). Whoever comes by TLS needs none."""
+    mechanisms: Annotated[Many[Literal["tls", "digest"]], Field(min_length=1, max_length=2)] = ("tls", "digest")
+    """What is offered in an agreement, the preferred first."""
     uri_check: Literal["exact", "user-host"] = "exact"
     """How the digest's uri is compared with the Request-URI. user-host is for phones that leave out
     parameters."""

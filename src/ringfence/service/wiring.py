@@ -16,13 +16,23 @@ from typing import TYPE_CHECKING
 from ringfence.engine.places import Preferences
 from ringfence.engine.timers import Timers
 from ringfence.engine.transactions import Transactions
+from ringfence.message.fields.security_agreement import Mechanism
 from ringfence.roles import edge
 from ringfence.roles.addresses import Addresses, Listener
 from ringfence.roles.peers import Peer, Peers
 from ringfence.roles.pipeline import Step
-from ringfence.roles.policy import ChallengeMode, FlowReuse, Fork, Policy, RegistrarPolicy, Services
+from ringfence.roles.policy import (
+    AgreementMode,
+    ChallengeMode,
+    FlowReuse,
+    Fork,
+    Policy,
+    RegistrarPolicy,
+    Services,
+)
 from ringfence.roles.server import Server
 from ringfence.roles.steps.locate import locate_user
+from ringfence.security.agreement import digest_mechanism, make_list, tls_mechanism
 from ringfence.security.digest import Algorithm, UriCheck
 from ringfence.security.nonces import NcWindow, Nonces
 from ringfence.service.addresses import parse_address
@@ -95,8 +105,12 @@ def make_policy(config: Config, secret: bytes) -> Policy:
         challenge=ChallengeMode(security.challenge),
         algorithms=tuple(Algorithm(name) for name in security.algorithms),
         port_algorithms={
-            each.port: tuple(Algorithm(name) for name in each.algorithms) for each in config.listen if each.algorithms
+            each.port: tuple(Algorithm(name) for name in each.algorithms)
+            for each in config.listen
+            if each.algorithms
         },
+        agreement=AgreementMode(security.agreement),
+        mechanisms=make_mechanisms(config),
         uri_check=UriCheck(security.uri_check),
         unauthenticated_methods=frozenset(security.unauthenticated_methods),
         peers=make_peers(config),
@@ -115,6 +129,15 @@ def make_policy(config: Config, secret: bytes) -> Policy:
             service_route=registrar.service_route,
         ),
     )
+
+
+def make_mechanisms(config: Config) -> tuple[Mechanism, ...]:
+    """What phones may agree on with us for their first hop."""
+    made = {
+        "tls": tls_mechanism(config.agreement_port or 5061),
+        "digest": digest_mechanism(Algorithm(config.security.algorithms[0])),
+    }
+    return make_list([made[name] for name in config.security.mechanisms])
 
 
 def make_peers(config: Config) -> Peers:

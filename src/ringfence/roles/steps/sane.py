@@ -5,8 +5,10 @@ from __future__ import annotations
 from ringfence.message.fields import PROXY_REQUIRE
 from ringfence.roles.call import Call
 from ringfence.roles.pipeline import CONTINUE, Answer, Verdict
+from ringfence.roles.policy import AgreementMode
+from ringfence.security.agreement import OPTION
 
-PROXY_OPTIONS = frozenset({"path", "outbound", "gruu", "privacy", "sec-agree"})
+PROXY_OPTIONS = frozenset({"path", "outbound", "gruu", "privacy"})
 """Option tags that a proxy of ours does what they ask for (Proxy-Require, RFC 3261 section 20.29)."""
 
 
@@ -23,7 +25,13 @@ def sane(call: Call) -> Verdict:
     request.to  # noqa: B018  (read for its errors)
     request.call_id  # noqa: B018
     if "Proxy-Require" in request.headers and request.method not in {"ACK", "CANCEL"}:
-        unknown = [option for option in request.headers.every(PROXY_REQUIRE) if option not in PROXY_OPTIONS]
+        unknown = [each for each in request.headers.every(PROXY_REQUIRE) if not _known(call, each)]
         if unknown:
             return Answer(420, headers=(("Unsupported", ", ".join(unknown)),))
     return CONTINUE
+
+
+def _known(call: Call, option: str) -> bool:
+    if option == OPTION:
+        return call.services.policy.agreement is not AgreementMode.OFF
+    return option in PROXY_OPTIONS
