@@ -23,11 +23,15 @@ HEARD = 0.8
 
 
 @pytest.fixture(scope="module", params=["tls", "udp", "tcp"])
-def bob(
-    request: pytest.FixtureRequest, node: Node, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Baresip]:
-    """Bob's phone, registered over one transport."""
-    phone = Baresip(node, "bob", tmp_path_factory.mktemp("user-agent") / "bob", request.param, hertz=700)
+def transport(request: pytest.FixtureRequest) -> str:
+    """What both sides use."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def bob(transport: str, node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Baresip]:
+    """Bob's phone, registered."""
+    phone = Baresip(node, "bob", tmp_path_factory.mktemp("user-agent") / "bob", transport, hertz=700)
     eventually(phone.registered, "bob is registered")
     yield phone
     phone.end()
