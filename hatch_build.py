@@ -1,7 +1,13 @@
-"""Compile the accelerator of the message parser where a C compiler is; without one the package is pure Python.
+"""Compile what every message passes, where a C compiler is; without one the package is pure Python.
 
-Both give the same outcome for every message (tests/message/test_scan.py), so a failure to compile is told and passed
-over. ``RINGFENCE_PURE=1`` leaves it out on purpose.
+Two steps, both leave the outcome of every message as it is, and both are passed over with a warning when they fail:
+
+- ``message/_scan.pyx``, the scanner of ordinary messages, by Cython. In every install, an editable one too: its
+  source is not the Python file that somebody edits.
+- The Python modules of ``COMPILED``, by mypyc, from their own type annotations. Only in wheels (``pip install .``),
+  since a compiled module hides later edits of its source.
+
+``RINGFENCE_PURE=1`` leaves out both.
 """
 
 from __future__ import annotations
@@ -9,12 +15,35 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-MODULE = "ringfence.message._scan"
+SCANNER = "ringfence.message._scan"
+
+COMPILED = (
+    "message/*.py",
+    "message/fields/*.py",
+    "engine/*.py",
+    "security/tokens.py",
+    "security/nonces.py",
+    "security/digest.py",
+    "security/credentials.py",
+    "roles/*.py",
+    "roles/steps/*.py",
+    "roles/steps/register/*.py",
+    "transport/driver.py",
+    "transport/tokens.py",
+)
+"""The way of one message through the node, from its bytes to the bytes that leave."""
+
+LEFT_OUT = frozenset(
+    {"sdp", "sdp_attributes", "sdp_lines", "offer", "negotiation", "relocate", "multipart", "validate", "__init__"}
+)
+"""Modules beside them that a proxied call does not pass."""
 
 
 class CompileHook(BuildHookInterface):  # type: ignore[type-arg]
@@ -23,42 +52,46 @@ class CompileHook(BuildHookInterface):  # type: ignore[type-arg]
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile, and have the result taken into the wheel."""
+        """Compile, and have the results taken into the wheel."""
         if self.target_name != "wheel" or os.environ.get("RINGFENCE_PURE"):
             return
+        root = Path(self.root)
+        made = self._try("the scanner", lambda: compile_scanner(root))
+        if made:
+            build_data["artifacts"].append("src/ringfence/message/_scan.*.so")
+        if version != "editable":
+            compiled = root / "build" / "mypyc"
+            if self._try("the hot path", lambda: compile_modules(root, compiled)):
+                made = True
+                for path in compiled.rglob("*.so"):
+                    build_data["force_include"][str(path)] = str(path.relative_to(compiled))
+        if made:
+            build_data["pure_python"] = False
+            build_data["infer_tag"] = True
+
+    def _try(self, what: str, compile_it: Any) -> bool:
         try:
-            compile_module(Path(self.root))
-        except (
-            BaseException
-        ) as error:  # distutils ends with SystemExit; whatever it is, pure Python works too
-            self.app.display_warning(
-                f"the parser's accelerator was not compiled ({error}); going on without it"
-            )
-            return
-        build_data["artifacts"].append("src/ringfence/message/_scan.*.so")
-        build_data["pure_python"] = False
-        build_data["infer_tag"] = True
+            compile_it()
+        except BaseException as error:  # distutils ends with SystemExit; whatever it is, pure Python works too
+            self.app.display_warning(f"{what} was not compiled ({error}); going on without it")
+            return False
+        return True
 
 
-def compile_module(root: Path, *flags: str) -> None:
-    """Compile the module in place, with further compiler and linker flags (a sanitizer, say)."""
+def compile_scanner(root: Path, *flags: str) -> None:
+    """Compile the scanner in place, with further compiler and linker flags (a sanitizer, say)."""
     from Cython.Build import cythonize
-    from setuptools import Distribution, Extension
+    from setuptools import Extension
 
-    source = root / "src" / Path(*MODULE.split(".")).with_suffix(".pyx")
+    source = root / "src" / Path(*SCANNER.split(".")).with_suffix(".pyx")
     build = root / "build" / "native"
     extension = Extension(
-        MODULE, [str(source)], extra_compile_args=["-O3", *flags], extra_link_args=list(flags)
+        SCANNER, [str(source)], extra_compile_args=["-O3", *flags], extra_link_args=list(flags)
     )
     modules = cythonize(
         [extension], build_dir=str(build), quiet=True, compiler_directives={"language_level": 3}
     )
-    distribution = Distribution({"name": "ringfence", "ext_modules": modules})
-    command = distribution.get_command_obj("build_ext")
-    command.build_lib = str(build / "lib")
-    command.build_temp = str(build)
-    command.ensure_finalized()
-    command.run()
+    _build(modules, build, build / "lib")
     for made in (build / "lib").rglob("_scan*.so"):
         # Put in place at once: a process that runs may have the old one mapped.
         fresh = source.parent / f".{made.name}"
@@ -66,5 +99,42 @@ def compile_module(root: Path, *flags: str) -> None:
         fresh.replace(source.parent / made.name)
 
 
+def compile_modules(root: Path, target: Path) -> None:
+    """Compile the modules of ``COMPILED`` into a tree of shared objects at ``target``."""
+    from mypyc.build import mypycify
+
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    here = Path.cwd()
+    with tempfile.TemporaryDirectory() as work:
+        os.chdir(root / "src")  # mypyc names modules by the paths that it is given
+        try:
+            options = ["--ignore-missing-imports", "--no-warn-unused-ignores", *modules_to_compile(root)]
+            _build(mypycify(options, opt_level="3", target_dir=work), Path(work), target)
+        finally:
+            os.chdir(here)
+
+
+def modules_to_compile(root: Path) -> Iterator[str]:
+    """The paths of the modules, from ``src``."""
+    source = root / "src"
+    for pattern in COMPILED:
+        for path in sorted((source / "ringfence").glob(pattern)):
+            if path.stem not in LEFT_OUT:
+                yield str(path.relative_to(source))
+
+
+def _build(modules: list[Any], work: Path, target: Path) -> None:
+    from setuptools import Distribution
+
+    distribution = Distribution({"name": "ringfence", "ext_modules": modules})
+    command = distribution.get_command_obj("build_ext")
+    command.build_lib = str(target)
+    command.build_temp = str(work)
+    command.parallel = os.cpu_count()
+    command.ensure_finalized()
+    command.run()
+
+
 if __name__ == "__main__":
-    compile_module(Path(__file__).parent, *sys.argv[1:])
+    compile_scanner(Path(__file__).parent, *sys.argv[1:])

@@ -27,11 +27,11 @@ def run(seconds: int) -> bool:
         print("memory: passed over, there is no gcc with AddressSanitizer here")
         return True
     sys.path.insert(0, str(ROOT))
-    from hatch_build import compile_module
+    from hatch_build import compile_scanner
 
     shutil.rmtree(WORK, ignore_errors=True)
     shutil.copytree(ROOT / "src", WORK / "src", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
-    compile_module(WORK, *FLAGS)
+    compile_scanner(WORK, *FLAGS)
     environment = os.environ | {
         "LD_PRELOAD": library,
         "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0:exitcode=99",

@@ -14,21 +14,21 @@ from ipaddress import IPv6Address
 from ringfence.message.errors import PeerError
 
 # token = 1*(alphanum / "-" / "." / "!" / "%" / "*" / "_" / "+" / "`" / "'" / "~" )
-TOKEN_CHARS = r"A-Za-z0-9\-.!%*_+`'~"  # noqa: S105  (a character class, not a password)
-TOKEN = rf"[{TOKEN_CHARS}]+"
+TOKEN_CHARS: str = r"A-Za-z0-9\-.!%*_+`'~"  # noqa: S105  (a character class, not a password)
+TOKEN: str = rf"[{TOKEN_CHARS}]+"
 # word = 1*(alphanum / "-" / "." / "!" / "%" / "*" / "_" / "+" / "`" / "'" / "~" / "(" / ")" / "<" / ">" /
 #           ":" / "\" / DQUOTE / "/" / "[" / "]" / "?" / "{" / "}" )
-WORD = rf'[{TOKEN_CHARS}()<>:\\"/\[\]?{{}}]+'
+WORD: str = rf'[{TOKEN_CHARS}()<>:\\"/\[\]?{{}}]+'
 # quoted-string = SWS DQUOTE *(qdtext / quoted-pair ) DQUOTE;  quoted-pair = "\" (%x00-09 / %x0B-0C / %x0E-7F)
-QUOTED = r'"[^"\\]*+(?:\\[^\r\n][^"\\]*+)*+"'
+QUOTED: str = r'"[^"\\]*+(?:\\[^\r\n][^"\\]*+)*+"'
 # unreserved = alphanum / mark;  mark = "-" / "_" / "." / "!" / "~" / "*" / "'" / "(" / ")"
-UNRESERVED = r"A-Za-z0-9\-_.!~*'()"
+UNRESERVED: str = r"A-Za-z0-9\-_.!~*'()"
 # escaped = "%" HEXDIG HEXDIG
-ESCAPED = r"%[0-9A-Fa-f]{2}"
+ESCAPED: str = r"%[0-9A-Fa-f]{2}"
 # host = hostname / IPv4address / IPv6reference. Leniency: "_" in a label, which DNS service names and many
 # private networks have (RFC 2181 section 11 allows it in the DNS).
-LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_\-]*[A-Za-z0-9_])?"
-HOST = rf"(?:\[[0-9A-Fa-f:.]++\]|{LABEL}(?:\.{LABEL})*\.?)"
+LABEL: str = r"[A-Za-z0-9_](?:[A-Za-z0-9_\-]*[A-Za-z0-9_])?"
+HOST: str = rf"(?:\[[0-9A-Fa-f:.]++\]|{LABEL}(?:\.{LABEL})*\.?)"
 
 token = re.compile(TOKEN).fullmatch
 quoted = re.compile(QUOTED, re.DOTALL).fullmatch
