@@ -28,7 +28,7 @@ class Addresses:
         for listener in listeners:
             self._hosts.add(_plain(listener.advertised))
             if not _is_wildcard(listener.host):
-                self._hosts.add(listener.host.lower())
+                self._hosts.add(_plain(listener.host))
         self._ports = {listener.port for listener in listeners}
         self._at_usual_port = not self._ports.isdisjoint({5060, 5061})
         self._sent_by: dict[tuple[str, str, bool], str] = {}
@@ -39,7 +39,7 @@ class Addresses:
         Without a port a name of ours always is. An address is when we have one of the usual ports: another server
         may be at the same address.
         """
-        if uri.address not in self._hosts:
+        if uri.address not in self._hosts and not self._is_own_ipv6(uri.address):
             return False
         if uri.port is not None:
             return uri.port in self._ports
@@ -47,7 +47,12 @@ class Addresses:
 
     def is_own_host(self, host: str) -> bool:
         """Whether a host, without port, is a name or address of this node."""
-        return host.strip("[]").lower() in self._hosts
+        host = host.strip("[]").lower()
+        return host in self._hosts or self._is_own_ipv6(host)
+
+    def _is_own_ipv6(self, host: str) -> bool:
+        """Addresses of IPv6 have many spellings (RFC 5954 section 4.2)."""
+        return ":" in host and str(ip_address(host)) in self._hosts
 
     def sent_by(self, flow: Flow) -> str:
         """``host:port`` for a Via or Record-Route on this flow: a port that we listen on, not an ephemeral one."""
@@ -84,7 +89,9 @@ def _bracketed(endpoint: Endpoint) -> str:
 
 
 def _plain(host: str) -> str:
-    return host.strip("[]").lower()
+    """As ``_hosts`` has it: lower case, without brackets, IPv6 by its value."""
+    host = host.strip("[]").lower()
+    return str(ip_address(host)) if ":" in host else host
 
 
 def _is_wildcard(host: str) -> bool:

@@ -18,10 +18,11 @@ from ringfence.security.verstat import without_verstat
 def tell_identity(request: Request, findings: Findings, *, trusted: bool, registered: bool) -> None:
     """Put the caller's identity on a request, as far as the next hop may know it.
 
-    ``trusted``: the next hop is a trusted peer. ``registered``: it is a user of ours.
+    ``trusted``: the next hop is a trusted peer. ``registered``: it is a user of ours, who is told who has proved what
+    (RFC 3325 section 7: without Privacy, the identity should stay).
     """
     values = findings.asserted
-    if not values and trusted and findings.user is not None:
+    if not values and (trusted or registered) and findings.user is not None:
         values = identities_of(findings.user.account)[:1]
     _tell(request, values, trusted=trusted, keep=registered)
 

@@ -66,9 +66,7 @@ class Forwarding:
     def start(self) -> Work | None:
         """Send to the first targets."""
         self._server.user = self
-        driver = self._call.services.driver
-        if self._call.request.method == "INVITE":
-            driver.trying(self._server)
+        self._call.services.driver.trying(self._server)
         self._next_group()
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ringfence.engine.places import is_numeric
 from ringfence.message import NameAddr, PeerError, SipUri, Uri
 from ringfence.message.fields import CONTACT, EXPIRES, PATH, SUPPORTED
 from ringfence.message.fields.contact import instance, reg_id, thousandths
@@ -85,7 +86,7 @@ def _binding(
     if urn is not None and not isinstance(uri, SipUri):
         raise PeerError(403, "an instance has a SIP contact (RFC 5627 section 5.1)", header="Contact")
     number = (reg_id(contact) or 0) if outbound and urn is not None else 0
-    by_flow = not path and (number > 0 or _only_by_flow(call, uri, policy.registrar))
+    by_flow = not path and (number > 0 or _only_by_flow(call, uri))
     return Binding(
         aor=aor,
         contact=str(uri),
@@ -120,13 +121,16 @@ def lifetime(contact: NameAddr, default: int | None, policy: RegistrarPolicy) ->
     return min(wanted, policy.max_expires)
 
 
-def _only_by_flow(call: Call, contact: Uri, policy: RegistrarPolicy) -> bool:
+def _only_by_flow(call: Call, contact: Uri) -> bool:
     """Whether this contact is reached over the flow of its REGISTER, not by its URI."""
-    flow = call.flow
-    if not isinstance(contact, SipUri):
+    flow, policy = call.flow, call.services.policy
+    if not isinstance(contact, SipUri) or policy.is_ours(contact):
         return False
     if contact.host.endswith(".invalid"):
         return True  # a browser or an anonymous phone: its Contact leads nowhere else (RFC 7118 section 5.2)
     if flow.reliable:
-        return policy.flow_reuse is FlowReuse.ALWAYS
-    return contact.address != flow.remote.host  # a NAT is between us
+        return policy.registrar.flow_reuse is FlowReuse.ALWAYS
+    # A NAT is between us when the phone is mistaken about its own address; then so is its Contact. A contact
+    # elsewhere is no sign of that: a phone may register another one.
+    own, told = flow.remote.host, call.request.via.host.strip("[]")
+    return is_numeric(contact.address) and contact.address != own != told
