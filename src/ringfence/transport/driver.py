@@ -130,7 +130,7 @@ class Driver:
     def reject(self, transaction: ServerTransaction, response: Response) -> None:
         """Send a response once and forget the transaction: for challenges (RFC 3261 section 26.3.2.4)."""
         self.transactions.discard(transaction)
-        self.send(response, transaction.flow)
+        self.send(response, transaction.flow)  # type: ignore[arg-type]  # every Outlet here is a Flow
 
     def trying(self, transaction: ServerTransaction) -> None:
         """Tell the client that its INVITE has arrived, unless it has been told something already."""
