@@ -10,6 +10,7 @@ import typer
 
 from ringfence.cli.answer import answer
 from ringfence.cli.call import call
+from ringfence.cli.caller import caller
 from ringfence.cli.cert import cert
 from ringfence.cli.check import check
 from ringfence.cli.failure import debugging, explain, show
@@ -41,6 +42,7 @@ COMMANDS: Sequence[Callable[..., None]] = (
 GROUPS: Sequence[tuple[str, typer.Typer]] = (
     ("user", user),
     ("cert", cert),
+    ("caller", caller),
 )
 """Commands that have commands of their own."""
 

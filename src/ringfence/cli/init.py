@@ -109,6 +109,15 @@ def _make_certificates(config: Config, names: Sequence[str]) -> None:
     prove(authority, certificate, names)
     save_pair(config.tls.certificate, config.tls.key, certificate, key)
     record(config, certificate)
+    _make_identity(config, authority, names[0])
+
+
+def _make_identity(config: Config, authority: Authority, domain: str) -> None:
+    """What calls are signed with (RFC 8224): a key of its own, which never protects a connection."""
+    key = new_key()
+    certificate = authority.issue_server(key.public_key(), [domain], now=time.time(), serial=new_serial())
+    save_pair(config.identity.certificate, config.identity.key, certificate, key)
+    record(config, certificate)
 
 
 def _make_database(config: Config, admin: str) -> str:
@@ -145,7 +154,9 @@ def _show(directory: Path, domain: str, admin: str, password: str, json: bool) -
     console().print(
         f"\nThe password is shown this once. Phones have to trust the CA above. Next:\n"
         f"  ringfence user add alice@{domain}{option}\n"
-        f"  ringfence serve{option}",
+        f"  ringfence serve{option}\n"
+        f"Calls can be signed once others can fetch {directory / 'tls' / 'identity.pem'}:\n"
+        f"see [identity] in {config}.",
         markup=False,
     )
 

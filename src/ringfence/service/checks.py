@@ -11,11 +11,9 @@ import ipaddress
 import shlex
 import stat
 import time
-from collections.abc import Callable, Iterator
-from enum import StrEnum
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
 
 from cryptography import x509
 
@@ -24,12 +22,9 @@ from ringfence.security.certificates import matches_domain
 from ringfence.security.chains import ChainFlaw, judge_chain
 from ringfence.security.pem import check_pair, read_chain, read_crl, read_key
 from ringfence.service.config import Config
+from ringfence.service.finding import Finding, Rule, Severity, error, expiry, warning
+from ringfence.service.identity_checks import fetching_is_bounded, identity_holds, identity_is_in_use
 from ringfence.service.lines import KeyPath
-from ringfence.service.problems import Problem
-
-DAY = 86_400.0
-EXPIRY_WARNING = 21 * DAY
-"""Seconds. Three weeks: a holiday passes, and a certificate is renewed in time."""
 
 LARGEST_PEER_NETWORK = 4096
 """Addresses of one peer. A carrier's whole range is smaller; a larger network has strangers in it."""
@@ -37,25 +32,8 @@ LARGEST_PEER_NETWORK = 4096
 SITE_PREFIX = 48
 """Bits that an IPv6 network of one site has in common (RFC 6177): as large as it is, it is one peer's."""
 
-LONG_NONCE = DAY
+LONG_NONCE = 86_400.0
 """Seconds. Whoever steals a nonce and a response can use them this long over UDP."""
-
-
-class Severity(StrEnum):
-    """How bad a finding is."""
-
-    ERROR = "error"
-    WARNING = "warning"
-
-
-class Finding(NamedTuple):
-    """One thing that a rule found."""
-
-    severity: Severity
-    problem: Problem
-
-
-Rule = Callable[[Config], Iterator[Finding]]
 
 
 def examine(config: Config) -> list[Finding]:
@@ -70,7 +48,7 @@ def files_exist(config: Config) -> Iterator[Finding]:
         yield Finding(Severity.ERROR, problem)
     if not config.secret_file.is_file():
         fix = f"run: head -c 64 /dev/urandom > {shlex.quote(str(config.secret_file))}, and chmod 600"
-        yield _error(config, ("security", "secret"), f"there is no file {config.secret_file}", fix)
+        yield error(config, ("security", "secret"), f"there is no file {config.secret_file}", fix)
 
 
 def certificates_hold(config: Config) -> Iterator[Finding]:
@@ -82,21 +60,12 @@ def certificates_hold(config: Config) -> Iterator[Finding]:
         try:
             chain = read_chain(chain_path.read_bytes())
             check_pair(chain[0], read_key(key_path.read_bytes()))
-        except (LocalError, OSError) as error:
-            yield _error(config, key, f"{chain_path}: {error}", "put the certificate and its own key there")
+        except (LocalError, OSError) as flaw:
+            yield error(config, key, f"{chain_path}: {flaw}", "put the certificate and its own key there")
             continue
-        yield from _expiry(config, key, chain_path, chain)
+        yield from expiry(config, key, chain_path, chain)
         yield from _names(config, key, chain_path, chain[0])
         yield from _chain(config, key, chain_path, chain)
-
-
-def _expiry(config: Config, key: KeyPath, path: Path, chain: list[x509.Certificate]) -> Iterator[Finding]:
-    left = min(each.not_valid_after_utc.timestamp() for each in chain) - time.time()
-    fix = "run ringfence cert renew, or put a new one there"
-    if left < 0:
-        yield _error(config, key, f"{path} has expired", fix)
-    elif left < EXPIRY_WARNING:
-        yield _warning(config, key, f"{path} expires in {left / DAY:.0f} days", fix)
 
 
 def _names(config: Config, key: KeyPath, path: Path, leaf: x509.Certificate) -> Iterator[Finding]:
@@ -104,7 +73,7 @@ def _names(config: Config, key: KeyPath, path: Path, leaf: x509.Certificate) -> 
         host = f"[{domain}]" if ":" in domain else domain  # as a SIP URI writes an IPv6 address
         if not matches_domain(leaf, host).matched:
             reason = f"{path} does not name the domain {domain}: other domains refuse to connect (RFC 5922)"
-            yield _error(config, key, reason, f"run ringfence cert issue {domain}, or have one issued for it")
+            yield error(config, key, reason, f"run ringfence cert issue {domain}, or have one issued for it")
 
 
 def _chain(config: Config, key: KeyPath, path: Path, chain: list[x509.Certificate]) -> Iterator[Finding]:
@@ -114,9 +83,9 @@ def _chain(config: Config, key: KeyPath, path: Path, chain: list[x509.Certificat
         return
     try:
         anchors = read_chain(ca.read_bytes())
-    except LocalError as error:
-        yield _error(
-            config, ("tls", "ca"), f"{ca}: {error}", "put the CA's certificate there, or remove the key"
+    except LocalError as flaw:
+        yield error(
+            config, ("tls", "ca"), f"{ca}: {flaw}", "put the CA's certificate there, or remove the key"
         )
         return
     judged = judge_chain(chain, anchors, time.time())
@@ -124,7 +93,7 @@ def _chain(config: Config, key: KeyPath, path: Path, chain: list[x509.Certificat
         any(reason.code is ChainFlaw.UNTRUSTED for reason in judged.reasons)
         and chain[0].issuer == anchors[0].subject
     ):
-        yield _error(config, key, f"{path} is not signed by {ca}", "run ringfence cert renew")
+        yield error(config, key, f"{path} is not signed by {ca}", "run ringfence cert renew")
 
 
 def revocation_is_current(config: Config) -> Iterator[Finding]:
@@ -135,11 +104,11 @@ def revocation_is_current(config: Config) -> Iterator[Finding]:
         key: KeyPath = ("tls", "crl", place)
         try:
             until = read_crl(path.read_bytes()).next_update_utc
-        except LocalError as error:
-            yield _error(config, key, f"{path}: {error}", "put a revocation list in PEM there")
+        except LocalError as flaw:
+            yield error(config, key, f"{path}: {flaw}", "put a revocation list in PEM there")
             continue
         if until is not None and until.timestamp() < time.time():
-            yield _error(
+            yield error(
                 config, key, f"{path} ran out on {until:%Y-%m-%d}", "fetch the next one, or revoke anew"
             )
 
@@ -149,15 +118,15 @@ def callers_are_known(config: Config) -> Iterator[Finding]:
     security = config.security
     if security.challenge == "none":
         key = ("security", "challenge")
-        yield _error(config, key, "anybody may call as anybody: an open relay", 'write challenge = "first"')
+        yield error(config, key, "anybody may call as anybody: an open relay", 'write challenge = "first"')
     if "MD5" in security.algorithms:
         reason = "MD5 is offered: its digests can be broken"
-        yield _warning(
+        yield warning(
             config, ("security", "algorithms"), reason, 'write algorithms = ["SHA-512-256", "SHA-256"]'
         )
     if security.nonce_lifetime_seconds > LONG_NONCE:
         reason = "nonces live longer than a day: what is recorded can be used that long"
-        yield _warning(
+        yield warning(
             config, ("security", "nonce_lifetime_seconds"), reason, "write nonce_lifetime_seconds = 300"
         )
 
@@ -169,17 +138,17 @@ def calls_are_encrypted(config: Config) -> Iterator[Finding]:
             continue
         reason = f"{each.transport} {each.port} is plaintext: whoever is on the way can read and change calls"
         fix = "write require_tls = true under [security] once every phone has TLS"
-        yield _warning(config, ("listen", place, "transport"), reason, fix)
+        yield warning(config, ("listen", place, "transport"), reason, fix)
     if not any(each.secure for each in config.listeners):
         reason = "no port has TLS"
-        yield _warning(config, ("listen",), reason, 'add [[listen]] with transport = "tls" and port = 5061')
+        yield warning(config, ("listen",), reason, 'add [[listen]] with transport = "tls" and port = 5061')
 
 
 def servers_are_known(config: Config) -> Iterator[Finding]:
     """The servers that we connect to have to prove their domain (RFC 5922)."""
     if not config.tls.verify_servers:
         reason = "any server is taken for any domain: calls to others can be intercepted"
-        yield _error(config, ("tls", "verify_servers"), reason, "write verify_servers = true")
+        yield error(config, ("tls", "verify_servers"), reason, "write verify_servers = true")
 
 
 def peers_are_few(config: Config) -> Iterator[Finding]:
@@ -192,11 +161,11 @@ def peers_are_few(config: Config) -> Iterator[Finding]:
                 reason = (
                     f"{peer.name}: {text} is {network.num_addresses} addresses, none of which is challenged"
                 )
-                yield _error(config, key, f"{reason}: an open relay", "name the peer's own addresses")
+                yield error(config, key, f"{reason}: an open relay", "name the peer's own addresses")
         if peer.addresses and peer.trusted and peer.transport not in ("tls", "wss"):
             reason = f"{peer.name} is believed by its address alone, which anybody can write into a datagram"
             fix = 'write transport = "tls" and certificate_names instead of addresses'
-            yield _warning(config, key, reason, fix)
+            yield warning(config, key, reason, fix)
 
 
 def nobody_else_steers(config: Config) -> Iterator[Finding]:
@@ -208,10 +177,10 @@ def nobody_else_steers(config: Config) -> Iterator[Finding]:
     for directory, key in private.items():
         if _mode(directory) & stat.S_IRWXO:
             fix = f"run chmod 700 {shlex.quote(str(directory))}"
-            yield _error(config, key, f"{directory} is open to other users of this machine", fix)
+            yield error(config, key, f"{directory} is open to other users of this machine", fix)
     if _mode(config.file) & (stat.S_IWGRP | stat.S_IWOTH):
         fix = f"run chmod 600 {shlex.quote(str(config.file))}"
-        yield _error(config, (), "other users of this machine can change the configuration", fix)
+        yield error(config, (), "other users of this machine can change the configuration", fix)
 
 
 def metrics_stay_inside(config: Config) -> Iterator[Finding]:
@@ -219,7 +188,7 @@ def metrics_stay_inside(config: Config) -> Iterator[Finding]:
     address = config.metrics.address
     if address is not None and not address.loopback:
         reason = f"metrics and health are served on {address} to anybody who can reach it"
-        yield _warning(config, ("metrics", "listen"), reason, 'write listen = "127.0.0.1:9090"')
+        yield warning(config, ("metrics", "listen"), reason, 'write listen = "127.0.0.1:9090"')
 
 
 def policy_can_be_loaded(config: Config) -> Iterator[Finding]:
@@ -228,9 +197,9 @@ def policy_can_be_loaded(config: Config) -> Iterator[Finding]:
         module, _, function = name.partition(":")
         try:
             found = getattr(import_module(module), function)
-        except Exception as error:  # whatever the owner's module raises
-            reason = f"{name} can't be loaded: {type(error).__name__}: {error}"
-            yield _error(
+        except Exception as flaw:  # whatever the owner's module raises
+            reason = f"{name} can't be loaded: {type(flaw).__name__}: {flaw}"
+            yield error(
                 config,
                 ("policy", "steps", place),
                 reason,
@@ -238,7 +207,7 @@ def policy_can_be_loaded(config: Config) -> Iterator[Finding]:
             )
             continue
         if not callable(found):
-            yield _error(config, ("policy", "steps", place), f"{name} is not a function", "name a function")
+            yield error(config, ("policy", "steps", place), f"{name} is not a function", "name a function")
 
 
 def database_is_ready(config: Config) -> Iterator[Finding]:
@@ -247,18 +216,18 @@ def database_is_ready(config: Config) -> Iterator[Finding]:
     from ringfence.store.errors import StoreError
 
     if not config.database_exists():
-        yield _error(
+        yield error(
             config, ("database", "url"), "there is no database in data_dir", "run ringfence init DOMAIN"
         )
         return
     try:
         revision, head = migrate.current(config.database_url), migrate.head()
-    except StoreError as error:
-        yield _error(config, ("database", "url"), str(error), "start the database, or correct the url")
+    except StoreError as flaw:
+        yield error(config, ("database", "url"), str(flaw), "start the database, or correct the url")
         return
     if revision != head:
         reason = f"the database has the schema {revision or 'of no version'}, this version works on {head}"
-        yield _error(
+        yield error(
             config, ("database", "url"), reason, "run ringfence serve of the newer version once: it upgrades"
         )
 
@@ -271,19 +240,14 @@ RULES: tuple[Rule, ...] = (
     calls_are_encrypted,
     servers_are_known,
     peers_are_few,
+    identity_holds,
+    identity_is_in_use,
+    fetching_is_bounded,
     nobody_else_steers,
     metrics_stay_inside,
     policy_can_be_loaded,
     database_is_ready,
 )
-
-
-def _error(config: Config, key: KeyPath, reason: str, fix: str) -> Finding:
-    return Finding(Severity.ERROR, config.problem(key, reason, fix))
-
-
-def _warning(config: Config, key: KeyPath, reason: str, fix: str) -> Finding:
-    return Finding(Severity.WARNING, config.problem(key, reason, fix))
 
 
 def _only_this_machine(host: str) -> bool:

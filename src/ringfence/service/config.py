@@ -19,6 +19,7 @@ from pydantic import Field, PrivateAttr, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from ringfence.security.pem import key_file_flaw
+from ringfence.service.caller_sections import Callers, Identity
 from ringfence.service.lines import KeyPath, line_of, locate
 from ringfence.service.problems import ConfigError, Problem, translate
 from ringfence.service.sections import (
@@ -78,6 +79,8 @@ class Config(Section):
     metrics: MetricsSection = MetricsSection()
     control: Control = Control()
     policy: PolicySection = PolicySection()
+    identity: Identity = Identity()
+    callers: Callers = Callers()
     peer: Many[Peer] = ()
 
     _file: Path = PrivateAttr(default=Path(CONFIG_NAME))
@@ -201,11 +204,20 @@ class Config(Section):
         needed += [(section, "key", key) for section, _, key in self.certificate_files()]
         needed += [("tls", "trust", path) for path in self.tls.trust]
         needed += [("tls", "crl", path) for path in self.tls.crl]
+        identity = self.identity
+        if identity.sign:
+            needed += [("identity", "certificate", identity.certificate), ("identity", "key", identity.key)]
+        if identity.publish:
+            needed += [("tls", "certificate", self.tls.certificate), ("tls", "key", self.tls.key)]
+            needed += [("identity", "certificate", identity.certificate)]
+        needed += [("identity", "trust", path) for path in identity.trust]
+        needed += [("identity", "crl", path) for path in identity.crl]
+        needed += [("identity", "fetch_trust", path) for path in identity.fetch_trust]
         return [
             self.problem(
                 (section, key), f"there is no file {path}", "run ringfence init, or name the right file"
             )
-            for section, key, path in needed
+            for section, key, path in dict.fromkeys(needed)
             if not path.is_file()
         ]
 
@@ -219,6 +231,7 @@ class Config(Section):
             yield (section, "key"), key
         if self.tls.ca_key:
             yield ("tls", "ca_key"), self.tls.ca_key
+        yield ("identity", "key"), self.identity.key
         yield ("security", "secret"), self.secret_file
         if "@" in self.database.url:
             yield ("database", "url"), self.file

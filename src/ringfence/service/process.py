@@ -22,13 +22,15 @@ from ringfence.message import LocalError
 from ringfence.service.config import Config
 from ringfence.service.control import Arguments, CommandError, ControlServer, Json
 from ringfence.service.health import health_app
+from ringfence.service.identity import identify
 from ringfence.service.logs import configure
 from ringfence.service.problems import ConfigError
+from ringfence.service.publish import publisher
 from ringfence.service.readings import read_parts
 from ringfence.service.secrets import read_secret
 from ringfence.service.trace import Trace
 from ringfence.service.web import WebServer
-from ringfence.service.wiring import Parts, tls_settings, wire
+from ringfence.service.wiring import Parts, derive, tls_settings, wire
 from ringfence.store.database import Database
 from ringfence.store.errors import StoreError
 from ringfence.store.migrate import upgrade
@@ -73,10 +75,14 @@ class Node:
 
     async def _purge(self) -> None:
         await self.parts.store.bindings.purge(time.time())
+        await self.parts.store.opinions.purge(time.time())
 
     def reload(self) -> None:
         """Read the certificates again; connections that are open keep theirs. Raises LocalError."""
-        self.parts.pool.reload(tls_settings(self.parts.config))
+        parts = self.parts
+        parts.pool.reload(tls_settings(parts.config))
+        secret = derive(read_secret(parts.config.secret_file), "identity")
+        identify(parts.config, parts.services, parts.fetcher, secret)
         log.info("certificates read again")
 
     def facts(self) -> Mapping[str, Any]:
@@ -95,6 +101,7 @@ class Node:
         await self.parts.pool.close()
         await self.parts.resolver.close()
         await self.parts.driver.close()
+        await self.parts.fetcher.close()
 
     # -- control commands ------------------------------------------------------------------------------
 
@@ -159,6 +166,7 @@ async def serving(config: Config) -> AsyncIterator[Node]:
     async with running(config) as node, contextlib.AsyncExitStack() as stack:
         await _open_control(node, stack)
         await _open_http(node, stack)
+        await _open_publisher(node, stack)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, node.stopping.set)
@@ -208,6 +216,17 @@ async def _open_http(node: Node, stack: contextlib.AsyncExitStack) -> None:
         return
     app = health_app(node.metrics, {"database": lambda: _check_database(node)}, node.facts)
     web = WebServer(app, address)
+    await web.start()
+    stack.push_async_callback(web.stop)
+
+
+async def _open_publisher(node: Node, stack: contextlib.AsyncExitStack) -> None:
+    config = node.parts.config
+    address = config.identity.publish_address
+    if address is None:
+        return
+    app = publisher(config.identity.url, config.identity.certificate)
+    web = WebServer(app, address, (config.tls.certificate, config.tls.key))
     await web.start()
     stack.push_async_callback(web.stop)
 

@@ -34,6 +34,13 @@ ca = "tls/ca.pem"
 [security]
 # true closes the plaintext ports. Leave it false while there are phones without TLS.
 require_tls = {require_tls}
+
+[identity]
+# Calls to other domains are signed (RFC 8224) when others can fetch tls/identity.pem: copy it to a web server, or
+# serve it here with publish = "0.0.0.0:8443"; then name its URL and write sign = true. Domains that have not been
+# given tls/ca.pem believe a certificate of a public CA for this domain, with a key on P-256, in its place.
+sign = false
+# url = "https://{domain}/.well-known/ringfence/identity.pem"
 {listen}"""
 
 _LISTEN = """

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -24,8 +25,10 @@ STOP_SECONDS = 2
 class WebServer:
     """Serve an application from `start` to `stop`."""
 
-    def __init__(self, app: ASGIApp, address: Address) -> None:
+    def __init__(self, app: ASGIApp, address: Address, tls: tuple[Path, Path] | None = None) -> None:
+        """``tls`` is a certificate and its key; with them it is https."""
         self.address = address
+        certificate, key = tls or (None, None)
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -36,6 +39,8 @@ class WebServer:
             limit_concurrency=MAX_REQUESTS,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=STOP_SECONDS,
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
         )
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None

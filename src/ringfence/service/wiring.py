@@ -37,10 +37,12 @@ from ringfence.security.digest import Algorithm, UriCheck
 from ringfence.security.nonces import NcWindow, Nonces
 from ringfence.service.addresses import parse_address
 from ringfence.service.config import Config
+from ringfence.service.identity import identify, make_fetcher, make_strangers
 from ringfence.service.metrics import Metrics
 from ringfence.service.problems import ConfigError
 from ringfence.transport.contexts import Contexts, TlsSettings
 from ringfence.transport.driver import Driver
+from ringfence.transport.fetch import Fetcher
 from ringfence.transport.pool import Pool
 from ringfence.transport.resolver import Resolver
 from ringfence.transport.websocket import WebSocketPolicy
@@ -61,6 +63,7 @@ class Parts:
     services: Services
     server: Server
     metrics: Metrics
+    fetcher: Fetcher
 
 
 def wire(config: Config, store: Store, secret: bytes, loop: asyncio.AbstractEventLoop) -> Parts:
@@ -81,11 +84,14 @@ def wire(config: Config, store: Store, secret: bytes, loop: asyncio.AbstractEven
         driver=driver,
         resolver=resolver,
         clock=time.time,
+        strangers=make_strangers(config, store),
     )
+    fetcher = make_fetcher(config, resolver)
+    identify(config, services, fetcher, derive(secret, "identity"))
     metrics = Metrics()
     server = Server(services, steps_of(config), metrics.finished)
     driver.bind(pool, server.receive, on_closed=server.flow_closed)
-    return Parts(config, driver, pool, resolver, store, services, server, metrics)
+    return Parts(config, driver, pool, resolver, store, services, server, metrics, fetcher)
 
 
 def derive(secret: bytes, purpose: str) -> bytes:
