@@ -128,6 +128,10 @@ def make_media(
 
     if play is not None and not play.is_file():
         raise Failure(Exit.BAD_DATA, f"there is no file {play}", "name a WAV file")
+    if record is not None and not os.access(record.parent, os.W_OK):
+        raise Failure(
+            Exit.UNAVAILABLE, f"{record.parent} can't be written to", "name another file for --record"
+        )
     try:
         how = Encryption(encryption) if encryption is not None else None
     except ValueError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Awaitable, Iterable
 
 from ringfence.client import renegotiation, transfer
@@ -26,7 +27,7 @@ from ringfence.client.refusal import refusal
 from ringfence.client.session import Session
 from ringfence.client.session_timer import SessionTimer
 from ringfence.client.states import CallEvent, CallState, Ending
-from ringfence.engine.dialog import Dialog
+from ringfence.engine.dialog import MAX_RETRY_AFTER, Dialog
 from ringfence.engine.machine import ServerTransaction
 from ringfence.message import LocalError, Message, PeerError, Request, Response
 from ringfence.message.fields import ALLOW as ALLOW_FIELD
@@ -237,7 +238,13 @@ class Call:
         take = IN_DIALOG.get(request.method)
         if take is None:
             raise PeerError(405, f"{request.method} has no place in a call")
-        self.dialogs[request.from_.tag or ""].receive(request)
+        dialog = self.dialogs[request.from_.tag or ""]
+        refused = dialog.judge(request)
+        if refused is not None and refused.retry_after:
+            wait = random.randint(0, MAX_RETRY_AFTER)  # noqa: S311  RFC 3261 section 14.2 wants it at random
+            self.desk.respond(transaction, 500, headers=[("Retry-After", str(wait))])
+            return None
+        dialog.receive(request)
         self.note_peer(request)
         work = take(self, request, transaction)
         return None if work is None else self._guarded(request, transaction, work)

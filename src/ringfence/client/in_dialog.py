@@ -9,7 +9,7 @@ from ringfence.client.body import text_of
 from ringfence.client.desk import ALLOW, SUPPORTED
 from ringfence.client.digits import read_signal
 from ringfence.client.renegotiation import receive_invite, receive_update
-from ringfence.client.states import Ending
+from ringfence.client.states import Ending, reason_of
 from ringfence.client.transfer import receive_notify, receive_refer
 from ringfence.engine.machine import ServerTransaction
 from ringfence.message import PeerError, Request
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def receive_bye(call: Call, request: Request, transaction: ServerTransaction) -> Work | None:
     """The peer hangs up (RFC 3261 section 15.1.2)."""
     call.desk.respond(transaction, 200)
-    call.end(Ending("peer", None, request.headers.get("Reason") or "the peer hung up"))
+    call.end(Ending("peer", None, reason_of(request, "the peer hung up")))
     return None
 
 

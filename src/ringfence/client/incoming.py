@@ -179,10 +179,10 @@ class IncomingCall(Call):
 
     # -- what the caller does --------------------------------------------------------------------------
 
-    def cancelled(self, reason: str | None) -> None:
+    def cancelled(self, reason: str) -> None:
         """The caller gave up (RFC 3261 section 9.2). Nothing happens once it is answered."""
         if self.state in {CallState.CALLING, CallState.RINGING}:
-            self._refuse(487, Ending("peer", 487, reason or "the caller gave up"))
+            self._refuse(487, Ending("peer", 487, reason))
 
     def end(self, ending: Ending, error: CallError | None = None) -> None:
         """The call is over; the INVITE gets its answer even if the caller ended it by BYE (RFC 3261 section 15.1.2)."""

@@ -14,6 +14,7 @@ from ringfence.client.desk import ALLOW, EXTENSIONS, SUPPORTED, Desk
 from ringfence.client.feed import Feed
 from ringfence.client.incoming import IncomingCall, replace_call
 from ringfence.client.refusal import ACCEPTED, TEXT_TYPES, refusal
+from ringfence.client.states import reason_of
 from ringfence.client.text import Text, read_text
 from ringfence.engine.machine import ServerTransaction
 from ringfence.engine.routing import is_sips
@@ -98,7 +99,10 @@ class Reception:
             gruus = (registration.public_gruu, registration.temporary_gruu)
             if any(gruu is not None and gruu.user == uri.user for gruu in gruus):
                 return
-        if uri.user != self._desk.account.aor.user:
+        asks_the_device = (
+            request.method == "OPTIONS" and uri.user is None
+        )  # a server that looks whether we are there
+        if uri.user != self._desk.account.aor.user and not asks_the_device:
             raise PeerError(404, "nobody of that name is here")
 
     @staticmethod
@@ -157,4 +161,4 @@ class Reception:
         mine = invite is not None and (not invite.flow.reliable or invite.flow.key == transaction.flow.key)
         self._desk.respond(transaction, 200 if mine else 481)
         if mine and invite is not None and isinstance(invite.user, IncomingCall):
-            invite.user.cancelled(request.headers.get("Reason"))
+            invite.user.cancelled(reason_of(request, "the caller gave up"))

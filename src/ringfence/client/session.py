@@ -15,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from ringfence.client.media import SUITES, AudioStream, new_crypto
+from ringfence.client.media.wav import read_wav
 from ringfence.message import LocalError, PeerError
 from ringfence.message.negotiation import Agreed, Negotiation, agreed
 from ringfence.message.offer import (
@@ -90,6 +91,7 @@ class Session:
         self._origin = Origin("-", int(token()[:15], 16), 1, "")
         self._cryptos: tuple[Crypto, ...] = ()
         self._order = asyncio.Lock()
+        self._sound = b""  # of the file to play, linear
         self._playing: asyncio.Task[None] | None = None
         self._open = False
         self._started = False
@@ -100,12 +102,14 @@ class Session:
     # -- life ------------------------------------------------------------------------------------------
 
     async def open(self, host: str) -> None:
-        """Take media ports at our address.
+        """Take media ports at our address, and read what is to be played.
 
         Raises:
-            LocalError: when there is none.
+            LocalError: when there are none, or the file can't be read.
         """
         if not self._open:
+            if self.media.play is not None:
+                self._sound = await asyncio.to_thread(read_wav, self.media.play)
             await self.audio.start(host, self.media.ports)
             self._open = True
             self._origin.address, self._origin.addrtype = host, "IP6" if ":" in host else "IP4"
@@ -128,14 +132,13 @@ class Session:
         if self.media.record is not None:
             self.audio.record_to(self.media.record)
         if self.media.play is not None:
-            self._playing = asyncio.get_running_loop().create_task(self._play(self.media.play))
+            self._playing = asyncio.get_running_loop().create_task(self._play())
 
-    async def _play(self, path: str | Path) -> None:
+    async def _play(self) -> None:
         with contextlib.suppress(LocalError):  # the call ended first
-            while True:
-                await self.audio.send_file(path)
-                if not self.media.repeat:
-                    return
+            await self.audio.send_audio(self._sound)
+            while self.media.repeat and self._sound:
+                await self.audio.send_audio(self._sound)
 
     @property
     def played(self) -> asyncio.Task[None] | None:
@@ -259,11 +262,17 @@ class Session:
     async def _follow(self, streams: list[Agreed | None]) -> None:
         stream = next((item for item in streams if item is not None and item.media == "audio"), None)
         if stream is None:
-            raise PeerError(488, "the peer takes no audio")
+            if self.agreed is None:
+                raise PeerError(488, "the peer takes no audio")
+            self.audio.hold()  # the peer took the stream out of the call (RFC 3264 section 8.2)
+            return
         if self.encryption is Encryption.REQUIRED and stream.local_crypto is None:
             raise PeerError(488, "the peer does not encrypt its audio")
         async with self._order:
-            await self.audio.apply(stream)
+            try:
+                await self.audio.apply(stream)
+            except LocalError as error:  # the host of its media can't be found
+                raise PeerError(488, str(error)) from None
             self.agreed = stream
             self.audio.hold(self.holding)
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
+from ringfence.message import PeerError, Request
+from ringfence.message.fields import REASON
+
 
 class CallState(StrEnum):
     """How far a call is."""
@@ -30,3 +33,12 @@ class CallEvent(NamedTuple):
 
     kind: str
     facts: Mapping[str, object]
+
+
+def reason_of(request: Request, default: str) -> str:
+    """Why the peer ends a call: the text of a Reason (RFC 3326), such as "Call completed elsewhere"."""
+    try:
+        reason = request.headers.first(REASON)
+        return default if reason is None else reason.text or str(reason)
+    except PeerError:
+        return default

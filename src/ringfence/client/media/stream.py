@@ -235,13 +235,14 @@ class AudioStream:
         Raises:
             LocalError: It can't be read, or the stream was closed before the end.
         """
-        await self._play(await asyncio.to_thread(read_wav, path))
+        await self.send_audio(await asyncio.to_thread(read_wav, path))
 
     async def send_tone(self, frequency: float, seconds: float) -> None:
         """Play a sine to the peer; returns when its last packet has gone out."""
-        await self._play(tone(frequency, seconds))
+        await self.send_audio(tone(frequency, seconds))
 
-    async def _play(self, pcm: bytes) -> None:
+    async def send_audio(self, pcm: bytes) -> None:
+        """Play linear audio (see ``wav``) to the peer; returns when its last packet has gone out."""
         if self._timer is None:
             raise LocalError("the stream is not open")
         playback = Playback(pcm, self._loop.create_future())
