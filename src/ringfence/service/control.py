@@ -91,30 +91,31 @@ class ControlServer:
         assert task is not None  # asyncio runs this as a task
         self._connections.add(task)
         try:
-            if not _allowed(writer.get_extra_info("socket")):
-                await _write(
-                    writer, _error("this user may not steer the node", "use the user who runs it, or root")
-                )
-            elif len(self._connections) > MAX_CONNECTIONS:
-                await _write(
-                    writer, _error("too many control connections", "end a trace, or try again later")
-                )
+            async with asyncio.timeout(REQUEST_SECONDS):
+                line = await reader.readline()
+            # The request is read even if it is refused: closing with it unread would take the answer along.
+            if refusal := self._refusal(writer.get_extra_info("socket")):
+                await _write(writer, refusal)
             else:
-                await self._serve(reader, writer)
-        except (_ClientGone, ConnectionError, TimeoutError):
-            pass
+                await self._serve(line, reader, writer)
+        except (_ClientGone, ConnectionError, TimeoutError, ValueError):
+            pass  # nobody to answer, or nothing: ValueError is a line longer than MAX_REQUEST_BYTES
+        except asyncio.CancelledError:
+            pass  # by `stop`; asyncio of Python 3.11 logs a connection's task that ends as cancelled
         finally:
             self._connections.discard(task)
             writer.close()
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            line = await asyncio.wait_for(reader.readline(), REQUEST_SECONDS)
-        except ValueError:
-            await _write(writer, _error(f"a request is longer than {MAX_REQUEST_BYTES} bytes"))
-            return
+    def _refusal(self, connection: socket.socket) -> Json:
+        if not _allowed(connection):
+            return _error("this user may not steer the node", "use the user who runs it, or root")
+        if len(self._connections) > MAX_CONNECTIONS:
+            return _error("too many control connections", "end a trace, or try again later")
+        return None
+
+    async def _serve(self, line: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # A client that hangs up ends its stream: one that waits for its next item would not notice.
         answer = asyncio.create_task(self._answer(line, writer))
         hung_up = asyncio.create_task(reader.read(1))
@@ -175,7 +176,9 @@ def _error(reason: str, fix: str = "") -> Json:
 async def _write(writer: asyncio.StreamWriter, reply: Json) -> None:
     writer.write(json.dumps(reply, ensure_ascii=False, default=str).encode() + b"\n")
     try:
-        await asyncio.wait_for(writer.drain(), WRITE_SECONDS)
+        # Not wait_for: until Python 3.12 it can swallow a cancellation, and a stream would outlive the node.
+        async with asyncio.timeout(WRITE_SECONDS):
+            await writer.drain()
     except (ConnectionError, TimeoutError) as error:
         raise _ClientGone from error
 
