@@ -61,7 +61,7 @@ class Stranger(asyncio.DatagramProtocol):
 
     def dial(self, agent: UserAgent) -> None:
         """Send to this agent from now on."""
-        host, _, port = agent.addresses[0].partition("@")[2].partition(":")
+        host, _, port = agent.addresses[0].removeprefix("sip:").rpartition("@")[2].partition(":")
         self.to = (host, int(port))
 
     # -- receiving -------------------------------------------------------------------------------------

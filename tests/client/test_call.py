@@ -10,7 +10,7 @@ import pytest
 from ringfence.client import CallError, CallState, Media
 from ringfence.client.media.wav import tone
 from ringfence.message import LocalError
-from tests.client.phones import Phones, event, loudness, pitch
+from tests.client.phones import Phones, address, event, loudness, pitch
 
 
 def write_tone(path: Path, frequency: float, seconds: float) -> Path:
@@ -144,3 +144,21 @@ async def test_closing_the_agent_hangs_up(phones: Phones) -> None:
     await alice.close()
     assert call.state is CallState.ENDED
     assert (await theirs.ended).by == "peer"
+
+
+async def test_a_file_that_cannot_be_played(phones: Phones, tmp_path: Path) -> None:
+    alice, bob = await phones("alice"), await phones("bob")
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"RIFF")
+    with pytest.raises(LocalError, match="broken"):
+        await alice.call(address(bob), media=Media(play=broken))
+    assert not alice.desk.live
+
+
+async def test_a_recording_that_cannot_be_written_does_not_end_the_call(
+    phones: Phones, tmp_path: Path
+) -> None:
+    alice, bob = await phones("alice"), await phones("bob")
+    call, _ = await phones.call(alice, bob, Media(record=tmp_path / "missing" / "x.wav"))
+    assert "missing" in str((await event(call, "fault")).facts["reason"])
+    assert call.state is CallState.ANSWERED

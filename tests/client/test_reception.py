@@ -105,6 +105,12 @@ async def test_options(phones: Phones, stranger: Stranger) -> None:
     assert "100rel" in response.headers.values("Supported")
 
 
+async def test_a_server_asks_whether_the_device_is_there(phones: Phones, stranger: Stranger) -> None:
+    bob = await phones("bob")
+    stranger.begin("OPTIONS", Renamed(address(bob).replace("bob@", "")))  # type: ignore[arg-type]
+    await stranger.response(200)
+
+
 @pytest.mark.rfc("3261", "17.2.1")
 async def test_an_ack_for_nothing_is_dropped(phones: Phones, stranger: Stranger) -> None:
     stranger.begin("ACK", await phones("bob"), to_tag="gone")

@@ -155,6 +155,38 @@ async def test_an_unacceptable_change_is_refused(phones: Phones, stranger: Stran
     await stranger.response(200)
 
 
+@pytest.mark.rfc("3261", "14.2")
+async def test_a_change_before_the_last_one_is_acknowledged(phones: Phones, stranger: Stranger) -> None:
+    bob = await phones("bob")
+    _, tag = await received(bob, stranger)
+    stranger.begin("INVITE", bob, to_tag=tag, cseq=2, body=stranger.sdp(40010))
+    await stranger.response(200)
+    stranger.begin("INVITE", bob, to_tag=tag, cseq=3, body=stranger.sdp(40012))
+    response = await stranger.response(500)
+    assert 0 <= int(response.headers.get("Retry-After") or "99") <= 10
+
+
+@pytest.mark.rfc("3264", "8.2")
+async def test_the_peer_takes_the_audio_out(phones: Phones, stranger: Stranger) -> None:
+    bob = await phones("bob")
+    call, tag = await received(bob, stranger)
+    stranger.begin("UPDATE", bob, to_tag=tag, cseq=2, body=stranger.sdp(0))
+    ok = await stranger.response(200)
+    assert b"m=audio 0 " in ok.body
+    assert call.state is CallState.ANSWERED
+    stranger.begin("UPDATE", bob, to_tag=tag, cseq=3, body=stranger.sdp(40014))
+    assert b"m=audio 0 " not in (await stranger.response(200)).body
+
+
+@pytest.mark.rfc("3326", "2")
+async def test_why_the_peer_hangs_up(phones: Phones, stranger: Stranger) -> None:
+    bob = await phones("bob")
+    call, tag = await received(bob, stranger)
+    stranger.begin("BYE", bob, to_tag=tag, cseq=2, headers='Reason: Q.850;cause=16;text="Good night"\n')
+    await stranger.response(200)
+    assert (await call.ended).reason == "Good night"
+
+
 @pytest.mark.rfc("4028", "10")
 async def test_we_refresh_by_update_where_the_peer_has_it(phones: Phones, stranger: Stranger) -> None:
     call = await answered(
