@@ -96,9 +96,8 @@ def test_two_accounts_on_one_connection_reach_each_other(network: Network) -> No
     gateway >> gateway.register() << 401 >> gateway.authorized() << 200
     other = gateway.register(to="<sip:carol@example.org>", from_="<sip:carol@example.org>", call_id="carol")
     gateway >> other << 401 >> gateway.authorized(user="carol") << 200
-    gateway >> gateway.invite("sip:carol@example.org") << 100 << "INVITE"
-    invite = gateway.request
-    gateway >> gateway.answer(200, request=invite) << 200
+    gateway >> gateway.invite("sip:carol@example.org") << "INVITE"
+    gateway >> gateway.answer(200) << 100 << 200
     gateway.begin()
     gateway >> gateway.within("BYE") << "BYE"
 

@@ -66,8 +66,8 @@ class Forwarding:
     def start(self) -> Work | None:
         """Send to the first targets."""
         self._server.user = self
-        self._call.services.driver.trying(self._server)
         self._next_group()
+        self._call.services.driver.trying(self._server)  # unless there was nothing to send to
         return None
 
     def cancel(self, reason: str | None) -> None:
@@ -82,7 +82,10 @@ class Forwarding:
         if branch is None:
             return
         status = response.status
-        if status >= 300 and self._goes_on(branch, status):
+        if status == 503 and branch.destinations and not branch.cancelled and not self._context.answered:
+            self._try_next(branch)  # RFC 3263 section 4.3: a 503 means the next server
+            return
+        if status >= 300 and self._other_flow(branch, status):
             return
         if status >= 200:
             note_answer(self._call, branch.target, response)
@@ -109,7 +112,7 @@ class Forwarding:
             return
         if status == 503 and branch.target.flow and not branch.cancelled:
             self._flow_failed(branch)
-        elif not self._goes_on(branch, status):
+        elif not self._other_flow(branch, status):
             self._give_up(branch, status)
 
     def expired(self, timer: Timer, now: float) -> list[Effect]:
@@ -149,7 +152,7 @@ class Forwarding:
         try:
             hop = next_hop(call, target)
         except PeerError as error:
-            self._give_up(branch, error.status, explain(error))
+            self._give_up(branch, 503 if target.registered else error.status, explain(error))
             return
         found = known_places(call, hop)
         if found is not None:
@@ -195,15 +198,10 @@ class Forwarding:
             timer_c = call.services.policy.timer_c
             driver.transactions.arm(self, Timer.C, timer_c, driver.time())
 
-    def _goes_on(self, branch: ProxyBranch, status: int) -> bool:
-        """Whether a branch that failed is tried elsewhere: at the next server, or over another flow of the phone."""
-        if branch.cancelled or self._context.answered:
-            return False
-        if status == 503 and branch.destinations:
-            self._try_next(branch)  # RFC 3263 section 4.3: a 503 means the next server
-            return True
+    def _other_flow(self, branch: ProxyBranch, status: int) -> bool:
+        """Try another flow of the phone, if this one was dead and there is another (RFC 5626 section 7)."""
         others = branch.target.others
-        if not others or status not in DEAD_FLOW:
+        if not others or status not in DEAD_FLOW or branch.cancelled or self._context.answered:
             return False
         target = replace(others[0], others=others[1:])
         fresh = ProxyBranch(target, branch.breadth)
@@ -214,7 +212,7 @@ class Forwarding:
 
     def _flow_failed(self, branch: ProxyBranch) -> None:
         """The phone's flow is gone (RFC 5626 section 5.3.1): 430 to a proxy, which may know another; 480 to others."""
-        if not self._goes_on(branch, 430):
+        if not self._other_flow(branch, 430):
             self._give_up(branch, 480 if branch.target.registered else 430)
 
     def _not_secure(self, branch: ProxyBranch) -> None:

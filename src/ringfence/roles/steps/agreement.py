@@ -42,7 +42,10 @@ def open_agreement(call: Call) -> Verdict:
     flaw = list_flaw(call.request, call.services.policy.mechanisms)
     if flaw is not None:
         return _refuse(call, flaw) if "Security-Verify" in call.request.headers.names else _demand(call, 494)
-    return CONTINUE if _shows_credentials(call) else _demand(call, 494)
+    if not _shows_credentials(call):
+        return _demand(call, 494)
+    call.findings.agreement = Name.DIGEST  # if the digest is right: ``authenticate`` sees to it, inside dialogs too
+    return CONTINUE
 
 
 def keep_agreement(call: Call) -> Verdict:
@@ -57,6 +60,8 @@ def keep_agreement(call: Call) -> Verdict:
         if flaw is not None:
             return _refuse(call, flaw)
         call.findings.agreement = protected or Name.DIGEST
+        if call.findings.in_dialog:
+            call.findings.user = None  # nothing further depends on who it is: the dialog was let in
     strip(request)
     return CONTINUE
 

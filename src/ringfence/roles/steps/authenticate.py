@@ -24,7 +24,7 @@ MAX_USERS_OF_FLOW = 100
 def authenticate(call: Call) -> Verdict | Awaitable[Verdict]:
     """Find out the user, or challenge. What may pass without is in ``_without_credentials``."""
     findings = call.findings
-    if findings.in_dialog:
+    if findings.in_dialog and not findings.agreement:
         return CONTINUE  # the token proves that the dialog was let in
     request = call.request
     if request.method == "ACK":
