@@ -73,13 +73,13 @@ class Node:
     def proxy(self, transport: str) -> str:
         """Its address, as an outbound proxy."""
         port = self._ports[transport]
-        if transport == "tls":
-            return f"sips:127.0.0.1:{port}"
+        if transport in {"tls", "wss"}:
+            return f"sips:127.0.0.1:{port}" + (";transport=ws" if transport == "wss" else "")
         return f"sip:127.0.0.1:{port};transport={transport}"
 
     def agent(self, name: str, transport: str = "tls", **settings: Any) -> UserAgent:
         """An agent of a user of the node, not open yet."""
-        scheme = "sips" if transport == "tls" else "sip"
+        scheme = "sips" if transport in {"tls", "wss"} else "sip"
         settings.setdefault("password", PASSWORD)
         settings.setdefault("timers", TIMERS)
         return UserAgent(f"{scheme}:{name}@{DOMAIN}", proxy=self.proxy(transport), trust=self.ca, **settings)
@@ -96,7 +96,7 @@ async def serving(directory: Path, **sections: Any) -> AsyncIterator[Node]:
     """Run a node with the accounts alice, bob and carol while the block runs."""
     authority = write_pair(directory / "ca.pem", directory / "ca.key", None, [])
     write_pair(directory / "server.pem", directory / "server.key", authority, [DOMAIN])
-    ports = {"udp": free_port(), "tls": free_port()}
+    ports = {"udp": free_port(), "tls": free_port(), "wss": free_port()}
     ports["tcp"] = ports["udp"]
     private(directory / "secret.key", os.urandom(64))
     config = Config.from_values(

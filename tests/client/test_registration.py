@@ -231,17 +231,17 @@ def test_waits_grow_and_have_a_limit() -> None:
 # -- with a node ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("transport", ["tls", "tcp", "udp"])
+@pytest.mark.parametrize("transport", ["tls", "wss", "tcp", "udp"])
 async def test_with_a_node(node: Node, transport: str) -> None:
     async with node.agent("alice", transport) as alice:
         registration = alice.registration
         assert registration is not None
         assert registration.outbound
         assert registration.public_gruu is not None
-        assert registration.public_gruu.secure is (transport == "tls")
+        assert registration.public_gruu.secure is (transport in {"tls", "wss"})
         contacts = await node.registered("alice")
         assert len(contacts) == 1
-        assert contacts[0].startswith("sips:" if transport == "tls" else "sip:")
+        assert contacts[0].startswith("sips:" if transport in {"tls", "wss"} else "sip:")
     assert await node.registered("alice") == []
 
 

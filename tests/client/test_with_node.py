@@ -34,12 +34,12 @@ async def connect(
     return call, theirs
 
 
-@pytest.mark.parametrize("transport", ["tls", "tcp", "udp"])
+@pytest.mark.parametrize("transport", ["tls", "wss", "tcp", "udp"])
 async def test_a_call(node: Node, stack: AsyncExitStack, tmp_path: Path, transport: str) -> None:
     alice = await stack.enter_async_context(node.agent("alice", transport))
     bob = await stack.enter_async_context(node.agent("bob", transport))
     call, theirs = await connect(alice, bob, Media(record=tmp_path / "bob.wav"))
-    assert call.encrypted is theirs.encrypted is (transport == "tls")
+    assert call.encrypted is theirs.encrypted is (transport in {"tls", "wss"})
     await call.audio.send_file(write_tone(tmp_path / "tone.wav", 440, 0.4))
     await call.hold()
     await event(theirs, "held")
