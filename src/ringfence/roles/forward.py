@@ -189,7 +189,7 @@ class Forwarding:
         driver = call.services.driver
         request = branch_request(call, branch.target, flow, driver.token(), self._loop, branch.breadth)
         peers = call.services.policy.peers
-        if peers or call.findings.asserted:
+        if peers or call.findings.asserted or (branch.target.registered and call.findings.user is not None):
             branch.trusted = peers.trusted_at(flow, server_name)
             tell_identity(request, call.findings, trusted=branch.trusted, registered=branch.target.registered)
         tell_verdict(request, call.findings, branch.target)
