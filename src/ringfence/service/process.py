@@ -60,6 +60,7 @@ class Node:
         read_parts(self.metrics, parts)
         self.draining = False
         self.stopping = asyncio.Event()
+        self.web: list[WebServer] = []
         self._background: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
@@ -215,9 +216,7 @@ async def _open_http(node: Node, stack: contextlib.AsyncExitStack) -> None:
     if address is None:
         return
     app = health_app(node.metrics, {"database": lambda: _check_database(node)}, node.facts)
-    web = WebServer(app, address)
-    await web.start()
-    stack.push_async_callback(web.stop)
+    await _open_web(node, stack, WebServer(app, address))
 
 
 async def _open_publisher(node: Node, stack: contextlib.AsyncExitStack) -> None:
@@ -226,8 +225,12 @@ async def _open_publisher(node: Node, stack: contextlib.AsyncExitStack) -> None:
     if address is None:
         return
     app = publisher(config.identity.url, config.identity.certificate)
-    web = WebServer(app, address, (config.tls.certificate, config.tls.key))
+    await _open_web(node, stack, WebServer(app, address, (config.tls.certificate, config.tls.key)))
+
+
+async def _open_web(node: Node, stack: contextlib.AsyncExitStack, web: WebServer) -> None:
     await web.start()
+    node.web.append(web)
     stack.push_async_callback(web.stop)
 
 
