@@ -26,6 +26,7 @@ from ringfence.client.outgoing import OutgoingCall
 from ringfence.client.reception import Reception
 from ringfence.client.registration import Registration, RegistrationState
 from ringfence.client.session import SILENCE, Encryption, Media, Session
+from ringfence.client.states import Ending
 from ringfence.client.text import Text, send_text
 from ringfence.engine.timers import Timers
 from ringfence.message import LocalError, Response, SipUri
@@ -66,7 +67,7 @@ class UserAgent:
         follow_redirections: bool = False,
         timers: Timers | None = None,
     ) -> None:
-        """See ``Account`` for what the account's settings mean.
+        """See ``Account`` for what the account's settings mean; given one, its own count and not those here.
 
         ``register`` None registers when there are credentials. ``encryption`` is for calls whose ``Media`` does not
         say: None requires it for ``sips:`` and does it where it can for others. ``accept_transfers`` lets a peer have
@@ -140,8 +141,10 @@ class UserAgent:
         try:
             async with asyncio.timeout(GOODBYE_TIME):
                 await asyncio.gather(*(call.hang_up() for call in calls), return_exceptions=True)
-        except TimeoutError:
-            pass  # a peer that does not answer does not keep us
+        except TimeoutError:  # a peer that does not answer does not keep us
+            for call in calls:
+                call.end(Ending("us", None, "the user agent was closed"))
+            await asyncio.gather(*(call.ended for call in calls))
         if desk.registration is not None:
             await desk.registration.stop()
         self._changes.close()

@@ -84,6 +84,8 @@ class Listen(Section):
     """A certificate chain for this port only, instead of `tls.certificate`."""
     key: FilePath | None = None
     """The private key of that certificate."""
+    algorithms: Many[Algorithm] = ()
+    """Digest algorithms on this port instead of `security.algorithms`: for phones that know only MD5."""
 
     @property
     def secure(self) -> bool:
