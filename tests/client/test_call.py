@@ -11,6 +11,7 @@ from ringfence.client import CallError, CallState, Media
 from ringfence.client.media.wav import tone
 from ringfence.message import LocalError
 from tests.client.phones import Phones, address, event, loudness, pitch
+from tests.client.stranger import Stranger
 
 
 def write_tone(path: Path, frequency: float, seconds: float) -> Path:
@@ -162,3 +163,30 @@ async def test_a_recording_that_cannot_be_written_does_not_end_the_call(
     call, _ = await phones.call(alice, bob, Media(record=tmp_path / "missing" / "x.wav"))
     assert "missing" in str((await event(call, "fault")).facts["reason"])
     assert call.state is CallState.ANSWERED
+
+
+async def test_closing_the_agents_while_it_rings(phones: Phones) -> None:
+    alice, bob = await phones("alice"), await phones("bob")
+    call = await alice.call(address(bob))
+    theirs = await anext(bob.incoming())
+    await bob.close()
+    assert theirs.state is CallState.ENDED
+    assert (await call.ended).status == 603
+    second = await alice.call("sip:nobody@127.0.0.1:9")
+    await alice.close()
+    assert second.state is CallState.ENDED
+
+
+async def test_a_peer_that_is_gone_does_not_keep_the_agent(
+    phones: Phones, stranger: Stranger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has our 2xx and sends no ACK, so that a BYE has to wait."""
+    monkeypatch.setattr("ringfence.client.agent.GOODBYE_TIME", 0.1)
+    bob = await phones("bob")
+    stranger.begin("INVITE", bob, body=stranger.sdp())
+    call = await anext(bob.incoming())
+    answering = asyncio.create_task(call.answer())
+    await stranger.response(200)
+    await bob.close()
+    assert call.state is CallState.ENDED
+    answering.cancel()
