@@ -16,7 +16,7 @@ from ringfence.client.exchange import Exchange
 from ringfence.client.keepalive import Keepalive
 from ringfence.client.keyring import Keyring
 from ringfence.client.line import Hop, Line
-from ringfence.message import Headers, NameAddr, PeerError, Request, Response, SipUri, sip_uri
+from ringfence.message import Headers, LocalError, NameAddr, PeerError, Request, Response, SipUri, sip_uri
 from ringfence.message.fields import (
     CONTACT,
     EXPIRES,
@@ -127,10 +127,11 @@ class Registration:
             try:
                 await self._register()
                 failures, wait = 0, refresh_after(self.expires)
-            except RequestFailed as error:
+            except (RequestFailed, LocalError, OSError) as error:
+                failed = error if isinstance(error, RequestFailed) else RequestFailed(503, str(error))
                 failures += 1
-                wait = _retry_after(error) or wait_after(failures)
-                self._set(RegistrationState.FAILED, error)
+                wait = _retry_after(failed) or wait_after(failures)
+                self._set(RegistrationState.FAILED, failed)
 
     def _set(self, state: RegistrationState, error: RequestFailed | None = None) -> None:
         self.state = state
