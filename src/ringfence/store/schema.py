@@ -18,6 +18,7 @@ from sqlalchemy import (
     Column,
     Double,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -87,4 +88,24 @@ administrators = Table(
     Column("password_hash", Text, nullable=False),
     Column("role", String, nullable=False),
     Column("created", Double, nullable=False),
+)
+
+ledger_events = Table(
+    "ledger_events",
+    metadata,
+    Column("writer", String, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("body", Text, nullable=False),  # canonical JSON
+    Column("hash", LargeBinary(32), nullable=False),
+    # Rows come in order of their key and are found by it: one tree to write to instead of two.
+    sqlite_with_rowid=False,
+)
+
+ledger_checkpoints = Table(
+    "ledger_checkpoints",
+    metadata,
+    Column("writer", String, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),  # the last event it covers
+    Column("body", Text, nullable=False),  # canonical JSON
+    Column("signature", LargeBinary(64), nullable=False),
 )
