@@ -123,6 +123,7 @@ class Node:
     def connect(self, transport: str) -> socket.socket:
         """A connection of our own; over TLS the certificate is checked against the domain's CA."""
         plain = socket.create_connection((HOST, self.listen[transport]), timeout=10)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if transport != "tls":
             return plain
         context = ssl.create_default_context(cafile=str(self.authority))

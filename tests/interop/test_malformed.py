@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import select
 import socket
+import ssl
 from collections.abc import Iterator
 from functools import partial
 
@@ -30,16 +32,17 @@ PROBE = (
 )
 
 
-def rounds(transport: str, port: int) -> Iterator[tuple[str, bytes, bool]]:
+_numbers = itertools.count(1)
+
+
+def messages(transport: str, port: int) -> Iterator[tuple[str, bytes, bool]]:
     """Each message with a Call-ID of its own and our address, and whether it has to be answered."""
-    number = 0
     for case in cases():
-        number += 1
-        yield f"case{number}", mine(case.data, number, transport, port), (
-            case.header is not None and case.header not in NAMES_WHOM_TO_ANSWER
-        )  # fmt: skip
+        number = next(_numbers)
+        answerable = case.header is not None and case.header not in NAMES_WHOM_TO_ANSWER
+        yield f"case{number}", mine(case.data, number, transport, port), answerable
     for data in noise():
-        number += 1
+        number = next(_numbers)
         yield f"case{number}", mine(data, number, transport, port), False
 
 
@@ -64,7 +67,7 @@ def over_udp(node: Node) -> None:
         sock.bind((HOST, 0))
         sock.settimeout(PATIENCE)
         port = sock.getsockname()[1]
-        for number, (name, data, answerable) in enumerate(rounds("UDP", port)):
+        for number, (name, data, answerable) in enumerate(messages("UDP", port)):
             if len(data) <= LARGEST_DATAGRAM:
                 owed |= {name} if answerable else set()
                 sock.sendto(data, (HOST, node.listen["udp"]))
@@ -79,13 +82,13 @@ def over_streams(node: Node, transport: str) -> None:
     """Send every message on a connection of its own, since most of them end it."""
     answers: dict[str, int] = {}
     owed = set()
-    for name, data, answerable in rounds(transport.upper(), 9):
+    for name, data, answerable in messages(transport.upper(), 9):
         with node.connect(transport) as sock:
             owed |= {name} if answerable else set()
             try:
                 sock.sendall(data)
                 read(sock, name, answers, PATIENCE if answerable else 0.002)
-            except ConnectionError:
+            except (ConnectionError, ssl.SSLError):
                 continue  # it was cut off while we were still sending
     judge(owed, answers)
 
