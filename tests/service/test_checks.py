@@ -8,8 +8,9 @@ import pytest
 
 from ringfence.security.authority import DAY, Authority, new_key
 from ringfence.security.pem import chain_pem, crl_pem, key_pem
-from ringfence.service.checks import RULES, Severity, examine
+from ringfence.service.checks import RULES, examine
 from ringfence.service.config import Config
+from ringfence.service.finding import Severity
 from ringfence.store.migrate import upgrade
 
 NOW = time.time()

@@ -10,8 +10,9 @@ from rich.text import Text
 from ringfence.cli.failure import Exit
 from ringfence.cli.options import ConfigOption, JsonOption, find_config
 from ringfence.cli.output import console, print_json
-from ringfence.service.checks import Finding, Severity, examine
+from ringfence.service.checks import examine
 from ringfence.service.config import Config
+from ringfence.service.finding import Finding, Severity
 from ringfence.service.problems import ConfigError
 from ringfence.service.template import reference
 
