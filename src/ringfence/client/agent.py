@@ -17,11 +17,12 @@ from types import TracebackType
 from typing import Self
 
 from ringfence.client.account import EXPIRES, Account, make_account
+from ringfence.client.agreement import Agreement, wanted_mechanisms
 from ringfence.client.desk import Desk
 from ringfence.client.errors import RequestFailed
 from ringfence.client.feed import Feed
 from ringfence.client.incoming import IncomingCall
-from ringfence.client.line import Line
+from ringfence.client.line import Hop, Line
 from ringfence.client.outgoing import OutgoingCall
 from ringfence.client.reception import Reception
 from ringfence.client.registration import Registration, RegistrationState
@@ -42,6 +43,12 @@ class UserAgent:
 
     With a password (or ``ha1``, or a certificate) it registers, and everything goes by the server of its domain or
     the ``proxy``. Without, it sends straight to whom it calls, and listens at ``host`` and ``port``.
+
+    ``register`` None registers when there are credentials. ``encryption`` is for calls whose ``Media`` does not say:
+    None requires it for ``sips:`` and does it where it can for others. ``accept_transfers`` lets a peer have us call
+    somebody else, at our cost; ``follow_redirections`` lets whom we call send us on. ``security_agreement`` (RFC
+    3329) has the hop to the server secured where it would not be TLS anyway: True, or which mechanisms are good
+    enough, of ``tls`` and ``digest``.
     """
 
     def __init__(
@@ -65,17 +72,10 @@ class UserAgent:
         port: int = 0,
         accept_transfers: bool = False,
         follow_redirections: bool = False,
+        security_agreement: bool | Iterable[str] = False,
         timers: Timers | None = None,
     ) -> None:
-        """See ``Account`` for what the account's settings mean; given one, its own count and not those here.
-
-        ``register`` None registers when there are credentials. ``encryption`` is for calls whose ``Media`` does not
-        say: None requires it for ``sips:`` and does it where it can for others. ``accept_transfers`` lets a peer have
-        us call somebody else, at our cost; ``follow_redirections`` lets whom we call send us on.
-
-        Raises:
-            LocalError: for addresses and settings that make no sense.
-        """
+        """See ``Account`` for what the account's settings mean. Raises LocalError for those that make no sense."""
         if isinstance(address, Account):
             self.account = address
         else:
@@ -97,6 +97,7 @@ class UserAgent:
         self._place = host, port
         self._timers = timers
         self._policy = encryption, accept_transfers, follow_redirections
+        self._mechanisms = wanted_mechanisms(self.account, security_agreement)
         self._incoming: Feed[IncomingCall] = Feed()
         self._texts: Feed[Text] = Feed()
         self._changes: Feed[tuple[RegistrationState, RequestFailed | None]] = Feed()
@@ -121,6 +122,9 @@ class UserAgent:
         try:
             await line.open(Reception(desk, self._incoming, self._texts).receive)
             self._desk = desk
+            if self._mechanisms and line.home is not None:
+                line.agreement = Agreement(line, desk.keyring, self._mechanisms)
+                await line.agreement.ensure(Hop(line.home, home=True))
             if self._registers:
                 registration = Registration(line, desk.keyring, self._registration_changed)
                 await registration.start()
@@ -160,6 +164,8 @@ class UserAgent:
         await self.close()
 
     def _flow_closed(self, flow: Flow, _reason: str) -> None:
+        if self._desk is not None and self._desk.line.agreement is not None:
+            self._desk.line.agreement.flow_closed(flow)
         if self._desk is not None and self._desk.registration is not None:
             self._desk.registration.flow_closed(flow)
 
@@ -179,6 +185,11 @@ class UserAgent:
     def registration(self) -> Registration | None:
         """The registration, None when it was not asked for."""
         return self.desk.registration
+
+    @property
+    def agreement(self) -> Agreement | None:
+        """What was agreed with the server on the security of the hop to it; None when that was not asked for."""
+        return self.desk.line.agreement
 
     def registration_changes(self) -> AsyncIterator[tuple[RegistrationState, RequestFailed | None]]:
         """Each time that the registration is made, refreshed or lost; with the reason when it is lost."""

@@ -53,7 +53,9 @@ class Exchange:
         prepare: Prepare | None = None,
         heard: Heard | None = None,
         next_cseq: Callable[[], int] | None = None,
+        negotiating: bool = False,
     ) -> None:
+        """``negotiating``: it is part of coming to a security agreement, and does not wait for one."""
         self.request = request
         self.flow: Flow | None = None
         self._line = line
@@ -61,6 +63,8 @@ class Exchange:
         self._hop = hop
         self._prepare = prepare
         self._heard = heard
+        self._agreement = line.agreement if hop.home else None
+        self._negotiating = negotiating
         self._next_cseq = next_cseq or (lambda: self.request.cseq.number + 1)
         self._transaction: ClientTransaction | None = None
         self._final: asyncio.Future[Response]
@@ -76,6 +80,8 @@ class Exchange:
         Raises:
             RequestFailed: when there is none, or the server is not who it should be.
         """
+        if self._agreement is not None and not self._negotiating:
+            await self._agreement.ensure(self._hop)
         places = await self._line.places(self._hop)
         failure = RequestFailed(503, f"{self._hop.uri.host} can't be reached")
         for number, place in enumerate(self._by_size(places)):
@@ -114,13 +120,28 @@ class Exchange:
             response = await self._attempt(flow)
             if self._hop.home:
                 self._keyring.confirm(response, self._shown)
-            if response.status not in (401, 407) or not self._hop.home or self._cancelled:
+            if not self._hop.home or self._cancelled or not self._challenges(response):
                 return response
             why_not = self._keyring.challenged(response, self._shown, self._answered)
             if why_not is not None:
                 raise RequestFailed(response.status, f"{response.reason} ({why_not})", response)
             self._renumber()
         return response
+
+    def _challenges(self, response: Response) -> bool:
+        """Whether the server wants credentials. Raises RequestFailed when it does not find its security agreement."""
+        agreement = self._agreement
+        if agreement is not None and agreement.opening:
+            return False  # nothing is shown to a server that should make an agreement, and does not
+        if response.status in (401, 407):
+            return True
+        if agreement is None or response.status not in (421, 494):
+            return False
+        if agreement.challenges(response, self._shown):
+            return True
+        if not self._negotiating:
+            agreement.refuse(response)
+        return False
 
     def _renumber(self) -> None:
         """RFC 3261 section 8.1.3.5: the same request again has the next CSeq number."""
@@ -135,6 +156,8 @@ class Exchange:
         if self._prepare is not None:
             self._prepare(request, flow)
         self._shown = self._keyring.authorize(request) if self._hop.home else {}
+        if self._agreement is not None:
+            self._agreement.mark(request, self._shown)
         self._final = asyncio.get_running_loop().create_future()
         self._transaction = self._line.driver.request(request, flow, self)
         if self._cancelled:

@@ -14,7 +14,7 @@ from ringfence.client.account import Account
 from ringfence.client.errors import RequestFailed
 from ringfence.message import PeerError, Request, Response
 from ringfence.security.credentials import Challenge, Credentials, parse_authentication_info
-from ringfence.security.digest import algorithm_of, make_ha1
+from ringfence.security.digest import Algorithm, algorithm_of, make_ha1
 from ringfence.security.digest_client import answer, choose, proves_server
 
 PLACES = (
@@ -44,6 +44,7 @@ class Keyring:
         self._account = account
         self._token = token
         self._realms = set(account.realms)
+        self._algorithms = account.algorithms
         self._sessions: dict[Place, Session] = {}
 
     def authorize(self, request: Request) -> dict[Place, Credentials]:
@@ -68,12 +69,13 @@ class Keyring:
             username=account.username,
             cnonce=self._token(),
             password=account.password,
-            ha1=self._ha1(session.challenge) if account.password is None else None,
+            ha1=self.ha1(session.challenge) if account.password is None else None,
             body=request.body,
             count=session.count,
         )
 
-    def _ha1(self, challenge: Challenge | Credentials) -> str | None:
+    def ha1(self, challenge: Challenge | Credentials) -> str | None:
+        """H(A1) for the realm and algorithm of a challenge; None when we don't have it."""
         account = self._account
         algorithm = algorithm_of(challenge)
         if algorithm is None:
@@ -93,7 +95,7 @@ class Keyring:
         reason = "it asks for a digest that this account does not give"
         fresh = False
         for header, credentials_header, _ in PLACES:
-            for challenge in choose(response.headers.all(header), self._account.algorithms):
+            for challenge in choose(response.headers.all(header), self._algorithms):
                 place = (credentials_header, challenge.realm)
                 if not self._may_answer(challenge):
                     reason = f"the realm {challenge.realm!r} is not one of this account's"
@@ -108,8 +110,23 @@ class Keyring:
                     fresh = True
         return None if fresh else reason
 
+    def agree(self, response: Response, algorithm: Algorithm, qop: str | None) -> bool:
+        """Take the challenge of a 494, with the algorithm and qop that were agreed on (RFC 3329 section 2.4).
+
+        From now on no other algorithm is answered. Gives whether there was a challenge that we may answer.
+        """
+        self._algorithms = (algorithm,)
+        found = False
+        for header, credentials_header, _ in PLACES:
+            for challenge in choose(response.headers.all(header)):
+                agreed = replace(challenge, algorithm=str(algorithm), qop=(qop,) if qop else challenge.qop)
+                if self._may_answer(agreed):
+                    self._sessions[credentials_header, challenge.realm] = Session(agreed)
+                    found = True
+        return found
+
     def _may_answer(self, challenge: Challenge) -> bool:
-        if self._account.password is None and self._ha1(challenge) is None:
+        if self._account.password is None and self.ha1(challenge) is None:
             return False
         if not self._realms:
             self._realms.add(challenge.realm)  # the first that asks; home is asked before anybody else
@@ -132,7 +149,7 @@ class Keyring:
             for place, credentials in shown.items():
                 if place[0] != header or info.cnonce not in (None, credentials.cnonce):
                     continue
-                ha1 = self._ha1(credentials)
+                ha1 = self.ha1(credentials)
                 if info.rspauth is not None and not (
                     ha1 and proves_server(info, credentials, ha1, response.body)
                 ):

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ringfence.client.account import Account
 from ringfence.client.errors import RequestFailed
@@ -26,6 +26,9 @@ from ringfence.transport.pool import Pool
 from ringfence.transport.resolver import Resolver
 from ringfence.transport.sockets import is_address
 from ringfence.transport.tcp import StreamFlow
+
+if TYPE_CHECKING:
+    from ringfence.client.agreement import Agreement
 
 SECURE = frozenset({"TLS", "WSS"})
 
@@ -59,6 +62,8 @@ class Line:
         self.driver = Driver(Transactions(timers, MAX_TRANSACTIONS), asyncio.get_running_loop())
         self.timers = self.driver.transactions.timers
         self.home = account.home()
+        self.agreement: Agreement | None = None
+        """What secures the hop to home where TLS is not a matter of course; None: nothing was asked for."""
         self.on_closed: Callable[[Flow, str], None] | None = None
         self.received = self.driver.received
         self._pool = Pool(self, contexts=Contexts(account.tls()))
@@ -179,6 +184,8 @@ class Line:
 
     def from_home(self, flow: Flow) -> bool:
         """Whether what came by this flow came from our own server. Over UDP that is only as true as its address."""
+        if self.agreement is not None and self.agreement.by_tls and not flow.secure:
+            return False
         if flow.reliable:
             return flow.key in self._home_flows
         return flow.remote.host in self._home_hosts
