@@ -13,6 +13,7 @@ from ringfence.cli.call import call
 from ringfence.cli.caller import caller
 from ringfence.cli.cert import cert
 from ringfence.cli.check import check
+from ringfence.cli.demo import demo
 from ringfence.cli.failure import debugging, explain, show
 from ringfence.cli.init import init
 from ringfence.cli.message import message
@@ -26,6 +27,7 @@ from ringfence.cli.user import user
 COMMANDS: Sequence[Callable[..., None]] = (
     init,
     serve,
+    demo,
     check,
     status,
     reload,

@@ -78,7 +78,7 @@ class Ladder:
 
     def _arrow(self, arrow: Arrow, elapsed: float) -> Text:
         left, right = sorted((self._at(arrow.source), self._at(arrow.target)))
-        text = Text(f"{elapsed:8.3f}", "dim", no_wrap=True)
+        text = Text(no_wrap=True).append(f"{elapsed:8.3f}", "dim")
         if left == right:
             right = left + self._gap  # a message to itself is drawn to the right
         for name in self.names:
