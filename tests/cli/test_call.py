@@ -36,7 +36,10 @@ def test_a_tone_is_played_and_recorded(network: Network) -> None:
     assert code == 0
     kinds = [item["event"] for item in events(text)]
     assert kinds == ["registered", "incoming", "answered", "key", "ended"]
-    assert events(text)[1]["peer"] == "sips:alice@example.org"
+    assert (events(text)[1]["peer"], events(text)[1]["evidence"]) == (
+        "sip:alice@example.org",
+        "asserted by our server",
+    )
     assert pitch(network.directory / "bob.wav") == pytest.approx(440, rel=0.05)
 
 
@@ -77,7 +80,7 @@ def test_a_signal_while_it_rings(network: Network) -> None:
     assert code == 0
     assert text.splitlines()[-1] == "Ended: Request Terminated"
     code, text = bob.finish(stop=True)
-    assert "A call from sips:alice@example.org" in text
+    assert "A call from sip:alice@example.org" in text
 
 
 def test_without_a_server(network: Network) -> None:

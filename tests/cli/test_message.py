@@ -20,7 +20,7 @@ def test_a_text_is_delivered(network: Network) -> None:
     assert code == 0
     texts = [item for item in events(text) if item["event"] == "text"]
     assert [item["text"] for item in texts] == ["Kaffee?", "two\nlines\n"]
-    assert texts[0]["peer"] == "sips:alice@example.org"
+    assert texts[0]["peer"] == "sip:alice@example.org"
 
 
 def test_nobody_is_there(network: Network) -> None:

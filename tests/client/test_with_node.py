@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from ringfence.client import CallError, CallState, Encryption, Media, MessageError, OutgoingCall, UserAgent
+from ringfence.client import (
+    CallError,
+    CallState,
+    Encryption,
+    Evidence,
+    Media,
+    MessageError,
+    OutgoingCall,
+    UserAgent,
+)
 from ringfence.client.incoming import IncomingCall
 from tests.client.node import Node, serving
 from tests.client.phones import event, pitch
@@ -107,7 +116,7 @@ async def test_blind_transfer(node: Node, stack: AsyncExitStack) -> None:
     call, theirs = await connect(alice, bob)
     transferring = asyncio.create_task(call.transfer("carol"))
     third = await anext(carol.incoming())
-    assert third.peer.identity == "sips:bob@example.org"
+    assert (third.peer.identity, third.peer.evidence) == ("sip:bob@example.org", Evidence.ASSERTED)
     await third.answer()
     await transferring
     assert theirs.successor is not None
