@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from ringfence.engine.places import Destination
+from functools import lru_cache
+
+from ringfence.engine.locate import locate_at_once
+from ringfence.engine.places import Destination, Preferences
 from ringfence.message import Request, SipUri, sip_uri
 from ringfence.message.fields import ROUTE
 from ringfence.roles.call import Call, Target
@@ -10,6 +13,9 @@ from ringfence.transport.flow import Flow
 
 MAX_DATAGRAM = 1300
 """Octets of a request that may go by UDP where the path MTU is not known (RFC 3261 section 18.1.1)."""
+
+MAX_ADDRESSES = 8192
+"""URIs whose place is remembered: to work it out takes 8 us, three times a call."""
 
 ADDED = 400
 """Octets that a request grows by on its way through us: a Via, two Record-Routes, Max-Breadth and a longer URI."""
@@ -26,9 +32,10 @@ def next_hop(call: Call, target: Target) -> SipUri:
     """
     if target.route:
         hop = ROUTE.parse(target.route[0]).sip
+    elif "Route" in call.request.headers.names:
+        hop = call.request.headers.every(ROUTE)[0].sip
     else:
-        top = call.request.headers.first(ROUTE)
-        hop = top.sip if top is not None else sip_uri(target.uri)
+        hop = sip_uri(target.uri)
     if must_be_tls(call, target) and not hop.secure:
         hop = hop.replace(scheme="sips", params=hop.params.without("transport"))
     peers = call.services.policy.peers
@@ -51,10 +58,16 @@ def usable_flow(call: Call, target: Target) -> Flow | None:
 def known_places(call: Call, hop: SipUri) -> list[Destination] | None:
     """The places that a next hop leads to, in the order to be tried; None when the DNS has to be asked."""
     resolver = call.services.resolver
-    found = resolver.known(hop)
+    found = _by_address(str(hop), resolver.preferences) or resolver.known(hop)
     if found and _is_large(call.request) and any(place.transport == "UDP" for place in found):
         return _large_first(found, resolver.known(hop, large=True) or [])
     return found
+
+
+@lru_cache(MAX_ADDRESSES)
+def _by_address(text: str, preferences: Preferences) -> list[Destination] | None:
+    """The one place of a URI with an address for its host, as registered contacts have it. Nobody changes the list."""
+    return locate_at_once(sip_uri(text), preferences)
 
 
 async def look_up(call: Call, hop: SipUri) -> list[Destination]:

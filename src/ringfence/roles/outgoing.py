@@ -32,7 +32,11 @@ def branch_request(call: Call, target: Target, flow: Flow, token: str, loop: str
     headers = request.headers
     hops = headers.first(MAX_FORWARDS)
     headers.set("Max-Forwards", policy.max_forwards if hops is None else hops - 1)
-    headers.set("Max-Breadth", breadth)  # RFC 5393 section 5.3.3: "MUST contain a single Max-Breadth"
+    # RFC 5393 section 5.3.3: "All proxied requests MUST contain a single Max-Breadth header field value."
+    if "Max-Breadth" in headers.names:
+        headers.set("Max-Breadth", breadth)
+    else:
+        headers.add("Max-Breadth", breadth)
     sent_by = policy.addresses.sent_by(flow)
     if policy.record_route and _records_route(call):
         for entry in _record_routes(call, target, flow, sent_by):
@@ -116,8 +120,8 @@ def _first_route_is_sips(call: Call, target: Target) -> bool:
     """RFC 3261 section 16.6 step 4: with such a Route the Record-Route "MUST be a SIPS URI"."""
     if target.route:
         return ROUTE.parse(target.route[0]).sip.secure
-    top = call.request.headers.first(ROUTE)
-    return top is not None and top.sip.secure
+    headers = call.request.headers
+    return "Route" in headers.names and headers.every(ROUTE)[0].sip.secure
 
 
 def _entry(transport: str, sent_by: str, user: str, more: str, *, secure: bool = False) -> str:
@@ -140,7 +144,7 @@ def needs_flow(call: Call) -> bool:
     address in its Via is not where its datagrams come from. A peer that the configuration names is reached as DNS
     says.
     """
-    if not _is_first_hop(call) or call.findings.peer_name:
+    if not is_first_hop(call) or call.findings.peer_name:
         return False  # a proxy is before us, and reachable
     if call.flow.reliable:
         return True
@@ -149,15 +153,19 @@ def needs_flow(call: Call) -> bool:
     return via.host.strip("[]") != remote.host or (via.port or 5060) != remote.port
 
 
-def _is_first_hop(call: Call) -> bool:
+def is_first_hop(call: Call) -> bool:
+    """Whether nobody has forwarded the request before us: its one Via is its sender's."""
     headers = call.request.headers
-    return headers.count("Via") == 1 and len(headers.every(VIA)) == 1
+    names = headers.names
+    if names.count("Via") > 1:
+        return False
+    return "," not in headers.lines[names.index("Via")] or len(headers.every(VIA)) == 1
 
 
 def _wants_path(call: Call) -> bool:
     """Whether a phone that registers elsewhere is reached through us from then on (RFC 3327 5.2, RFC 5626 5.1)."""
     headers = call.request.headers
-    if not _is_first_hop(call) or "path" not in headers.every(SUPPORTED):
+    if not is_first_hop(call) or "path" not in headers.every(SUPPORTED):
         return False
     contacts = headers.every(CONTACT)
     return needs_flow(call) or any(

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from ringfence.message.fields import MAX_BREADTH, MAX_FORWARDS, VIA
 from ringfence.roles.call import Call
-from ringfence.roles.outgoing import loop_value
+from ringfence.roles.outgoing import is_first_hop, loop_value
 from ringfence.roles.pipeline import CONTINUE, Answer, Verdict
 from ringfence.roles.policy import Fork
 
@@ -29,11 +29,14 @@ def not_looping(call: Call) -> Verdict:
     A Via of ours whose branch ends with the hash that this request would get again means that it came back
     unchanged. One that came back changed is a spiral, and may go on.
     """
-    vias = call.request.headers.every(VIA)
-    if len(vias) < 2:
+    if is_first_hop(call):
         return CONTINUE
     addresses = call.services.policy.addresses
-    own = [via for via in vias if "." in via.branch and addresses.is_own_host(via.host)]
+    own = [
+        via
+        for via in call.request.headers.every(VIA)
+        if "." in via.branch and addresses.is_own_host(via.host)
+    ]
     if own:
         value = loop_value(call)
         if any(via.branch.rpartition(".")[2] == value for via in own):
@@ -47,7 +50,8 @@ def within_breadth(call: Call) -> Verdict:
     With less than one for each target that is tried at the same time: 440.
     """
     limit = call.services.policy.max_breadth
-    asked = call.request.headers.first(MAX_BREADTH)
+    headers = call.request.headers
+    asked = headers.first(MAX_BREADTH) if "Max-Breadth" in headers.names else None
     call.findings.breadth = limit if asked is None else min(asked, limit)
     targets = call.targets
     if len(targets) > call.findings.breadth and _at_a_time(call) > call.findings.breadth:

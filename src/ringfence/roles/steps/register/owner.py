@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ringfence.message import SipUri
-from ringfence.message.fields import CONTACT, PATH, SUPPORTED, VIA, Star
+from ringfence.message.fields import CONTACT, PATH, SUPPORTED, Star
 from ringfence.roles.call import Call
+from ringfence.roles.outgoing import is_first_hop
 from ringfence.roles.pipeline import CONTINUE, Answer, Verdict
 from ringfence.roles.policy import ChallengeMode
 from ringfence.roles.steps.domain import unknown_extensions
@@ -38,7 +39,7 @@ def owner(call: Call) -> Verdict:
 def first_hop_known(call: Call) -> Verdict:
     """RFC 5626 section 6: 439 when the phone wants Outbound and the proxy before us does not do it."""
     headers = call.request.headers
-    if "outbound" not in headers.every(SUPPORTED) or len(headers.every(VIA)) == 1:
+    if "outbound" not in headers.every(SUPPORTED) or is_first_hop(call):
         return CONTINUE
     if any(isinstance(entry.uri, SipUri) and "ob" in entry.uri.params for entry in headers.every(PATH)):
         return CONTINUE
