@@ -196,6 +196,8 @@ async def test_a_longer_session_interval_is_offered_on_422(phones: Phones, stran
     assert again.headers.get("Min-SE") == "3600"
     assert again.call_id == invite.call_id
     assert again.cseq.number == invite.cseq.number + 1
+    stranger.respond(again, 486)
+    await stranger.request("ACK")
 
 
 @pytest.mark.rfc("3261", "8.1.3.4")

@@ -164,6 +164,7 @@ async def test_a_change_before_the_last_one_is_acknowledged(phones: Phones, stra
     stranger.begin("INVITE", bob, to_tag=tag, cseq=3, body=stranger.sdp(40012))
     response = await stranger.response(500)
     assert 0 <= int(response.headers.get("Retry-After") or "99") <= 10
+    stranger.begin("ACK", bob, to_tag=tag, cseq=2)
 
 
 @pytest.mark.rfc("3264", "8.2")
