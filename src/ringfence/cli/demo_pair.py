@@ -1,4 +1,4 @@
-"""The two domains of ``ringfence demo``: each has a private CA, trusts that of the other, and finds it by DNS."""
+"""The two domains of ``ringfence demo``: strangers, of whom each trusts the authority that certifies the other."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 
 from ringfence.cli.accounts import generate_password
 from ringfence.cli.demo_stage import HOST, Domain, Recording, free_ports
-from ringfence.cli.demo_zone import Zone
+from ringfence.cli.demo_zone import Zone, server_name
 from ringfence.cli.init import make_domain
 from ringfence.client import IncomingCall, Media, OutgoingCall, UserAgent
 from ringfence.service.config import CONFIG_NAME, Config
 from ringfence.service.process import running
-from ringfence.service.sections import Dns, MetricsSection, Peer
+from ringfence.service.publish import publisher
+from ringfence.service.sections import Dns, MetricsSection
 from ringfence.service.template import render
+from ringfence.service.web import WebServer
 
 USERS = {"example.org": ("alice", "bob", "dave"), "example.net": ("carol",)}
 
@@ -58,7 +61,8 @@ class Stage:
 
 async def build(directory: Path, stack: AsyncExitStack) -> Stage:
     """Make the domains and serve them, until the stack is closed."""
-    ports = dict(zip(USERS, free_ports(len(USERS)), strict=True))
+    free = free_ports(2 * len(USERS))
+    ports, https = (dict(zip(USERS, part, strict=True)) for part in (free[: len(USERS)], free[len(USERS) :]))
     # One after the other: Alembic does not make two databases at a time. In a thread: init has a loop of its own.
     domains = [await asyncio.to_thread(_make, directory / name, name, ports[name]) for name in USERS]
     zone = Zone()
@@ -66,8 +70,9 @@ async def build(directory: Path, stack: AsyncExitStack) -> Stage:
     stack.callback(zone.close)
     recording = Recording()
     for domain, other in zip(domains, reversed(domains), strict=True):
-        domain.config = _federated(domain.config, other, zone.port)
+        domain.config = _acquainted(domain.config, other, zone.port, https[domain.name])
         await domain.add_users(USERS[domain.name])
+        await _publish(domain.config, stack)
         node = await stack.enter_async_context(running(domain.config))
         recording.watch(domain, node)
     return Stage({domain.name: domain for domain in domains}, recording, directory, stack)
@@ -75,18 +80,42 @@ async def build(directory: Path, stack: AsyncExitStack) -> Stage:
 
 def _make(directory: Path, name: str, port: int) -> Domain:
     listen = [(transport, HOST, port) for transport in ("tls", "udp")]
-    make_domain(directory, [name], render(name, host="localhost", listen=listen), "admin")
+    make_domain(directory, [name, server_name(name)], render(name, host="localhost", listen=listen), "admin")
     passwords = {user: generate_password() for user in USERS[name]}
     return Domain(Config.load(directory / CONFIG_NAME), passwords)
 
 
-def _federated(config: Config, other: Domain, dns_port: int) -> Config:
-    """The configuration with the other domain as a trusted peer, which it is by its certificate."""
+def _acquainted(config: Config, other: Domain, dns_port: int, https_port: int) -> Config:
+    """The configuration of a domain that knows nothing of the other but its authority, and where to ask for names.
+
+    The authority stands for those of the web, which sign the certificates of real domains.
+    """
+    authority = (other.authority,)
+    url = f"https://{server_name(config.domain.name)}:{https_port}/.well-known/ringfence/identity.pem"
+    identity = {
+        "sign": True,
+        "url": url,
+        "publish": f"{HOST}:{https_port}",
+        "trust": authority,
+        "system_trust": False,
+        "fetch_from": (ip_network(f"{HOST}/32"),),
+        "fetch_trust": authority,
+    }
     return config.model_copy(
         update={
-            "tls": config.tls.model_copy(update={"trust": (other.authority,), "system_trust": False}),
-            "peer": (Peer(name=other.name, domain=other.name, trusted=True),),
+            "tls": config.tls.model_copy(update={"trust": authority, "system_trust": False}),
+            "identity": config.identity.model_copy(update=identity),
             "dns": Dns(servers=(f"{HOST}:{dns_port}",)),
             "metrics": MetricsSection(listen=""),
         }
     )
+
+
+async def _publish(config: Config, stack: AsyncExitStack) -> None:
+    """Serve the certificate that calls are signed with, for the other domain to fetch."""
+    address = config.identity.publish_address
+    assert address is not None  # see above
+    app = publisher(config.identity.url, config.identity.certificate)
+    web = WebServer(app, address, (config.tls.certificate, config.tls.key))
+    await web.start()
+    stack.push_async_callback(web.stop)

@@ -17,6 +17,7 @@ from ringfence.cli.demo_pair import Stage
 from ringfence.cli.demo_stage import HOST, TIMEOUT
 from ringfence.cli.demo_verdict import Promise
 from ringfence.client import CallError, Evidence, Media, Peer, RegistrationError, UserAgent
+from ringfence.message import sip_uri
 from ringfence.transport.tls import proves
 
 REQUIREMENTS = {
@@ -139,9 +140,10 @@ async def other_domain(stage: Stage) -> list[Promise]:
     return [
         Promise(
             "each domain proves its name to the other by its certificate",
-            bool(there and proves(there, "example.org") and back and proves(back, "example.net")),
+            bool(there and proves(there, ORG) and back and proves(back, NET)),
         ),
         Promise("TLS on all three hops, SRTP from end to end", stage.all_tls() and encrypted and heard > 0),
+        Promise("the call is signed for alice (RFC 8224)", bool(stage.recording.signature)),
         _shown(incoming.peer, stage.phones["alice"], "carol"),
     ]
 
@@ -200,6 +202,22 @@ async def message(stage: Stage) -> list[Promise]:
     ]
 
 
+async def stolen_signature(stage: Stage) -> list[Promise]:
+    """Mallory has seen alice's message, and sends another with the signature of that one."""
+    proxy = f"sip:{HOST}:{stage.domains[NET].port('udp')};transport=udp"
+    signature = stage.recording.signature
+    async with UserAgent("sip:alice@example.org", proxy=proxy) as phone:
+        request = phone.desk.request("MESSAGE", sip_uri("sip:carol@example.net"), signature)
+        request.headers.set("From", f"<sips:alice@example.org>;tag={phone.desk.token()}")
+        request.headers.set("To", "<sips:carol@example.net>")
+        request.set_body(b"Come at once.", "text/plain")
+        response = await phone.desk.exchange(request).run()
+    reason = response.reason.partition("(")[2].rstrip(")")
+    return [
+        Promise(f"a signature that was sent before is refused with 438: {reason}", response.status == 438)
+    ]
+
+
 async def no_downgrade(stage: Stage) -> list[Promise]:
     """Dave's phone has no TLS. Alice calls him by a sips address."""
     await stage.register(ORG, "dave", transport="udp")
@@ -230,6 +248,7 @@ SCENES = (
     Scene("Hold", (6,), hold),
     Scene("Transfer", (1, 6), transfer),
     Scene("A message", (1, 6), message),
+    Scene("A stolen signature", (5, 8), stolen_signature, "mallory"),
     Scene("No downgrade", (6,), no_downgrade),
 )
 

@@ -118,6 +118,8 @@ class Recording:
         self._protections: dict[str, str] = {}
         self._proofs: dict[str, str] = {}
         self._certificates: dict[tuple[str, Endpoint], PeerCertificate] = {}
+        self.signature: tuple[tuple[str, str], ...] = ()
+        """The header fields of the last signed request: what anybody who has seen it can send again."""
 
     def watch(self, domain: Domain, node: Node) -> None:
         """Record what passes this node."""
@@ -151,6 +153,9 @@ class Recording:
         self._seen.append(_Seen(time.perf_counter(), node, incoming, label(message), status, flow))
         if protection := protection_of(flow):  # not known yet of a connection that is being made
             self._protections[flow.key] = protection
+        if "Identity" in message.headers.names:
+            signed = ("Identity", "Date")
+            self.signature = tuple((name, message.headers.get(name) or "") for name in signed)
         if flow.peer is not None:
             self._certificates[node, flow.remote] = flow.peer
         bound = flow.user

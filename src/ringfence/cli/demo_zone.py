@@ -17,6 +17,11 @@ HOST = "127.0.0.1"
 TTL = 60
 
 
+def server_name(domain: str) -> str:
+    """The name of the only machine of a domain."""
+    return f"sip.{domain}"
+
+
 class Zone(asyncio.DatagramProtocol):
     """Answers SRV and A for domains whose only server is a TLS port on loopback."""
 
@@ -28,7 +33,7 @@ class Zone(asyncio.DatagramProtocol):
     async def open(self, ports: Mapping[str, int]) -> None:
         """Serve domains with these TLS ports; ``port`` is where."""
         for domain, port in ports.items():
-            server = f"sip.{domain}."
+            server = f"{server_name(domain)}."
             self._add(f"_sips._tcp.{domain}.", "SRV", f"0 0 {port} {server}")
             self._add(server, "A", HOST)
         loop = asyncio.get_running_loop()
