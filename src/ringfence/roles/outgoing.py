@@ -18,6 +18,9 @@ DIALOG_METHODS = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
 DIALOG_PARAM = "rf"
 """URI parameter of our Record-Route that holds the dialog token."""
 
+CALLEE_PARAM = "rc"
+"""URI parameter of our Record-Route that names the callee's flow; the caller's is named by the user part."""
+
 SECURE = frozenset({"TLS", "WSS"})
 
 
@@ -101,19 +104,22 @@ def _records_route(call: Call) -> bool:
 def _record_routes(call: Call, target: Target, flow: Flow, sent_by: str) -> list[str]:
     """One entry, or two where the sides differ in transport or address (RFC 5658), the callee's on top.
 
-    An entry names the flow of a phone that can't be reached by its Contact (RFC 5626 section 5.3). Then there are
-    two as well: a phone whose connection broke comes by another one, and must not be sent its own requests.
+    It names the flow of a phone that can't be reached by its Contact (RFC 5626 section 5.3).
     """
-    policy = call.services.policy
-    proof = f";{DIALOG_PARAM}={dialog_token(policy.secret, call.request.call_id)}"
+    policy, request = call.services.policy, call.request
+    secret = policy.secret
+    proof = f";{DIALOG_PARAM}={dialog_token(secret, request.call_id, request.from_.tag or '')}"
+    caller = flow_token(secret, call.flow.key) if needs_flow(call) else ""
+    callee = f";{CALLEE_PARAM}={flow_token(secret, flow.key)}" if target.flow else ""
     arrived = (call.flow.transport, policy.addresses.sent_by(call.flow))
     leaves = (flow.transport, sent_by)
-    caller = flow_token(policy.secret, call.flow.key) if needs_flow(call) else ""
-    callee = flow_token(policy.secret, flow.key) if target.flow else ""
     secure = call.uri.secure or _first_route_is_sips(call, target)
-    if arrived == leaves and not (caller or callee):
-        return [_entry(*arrived, "", proof, secure=secure)]
-    return [_entry(*arrived, caller, proof, secure=secure), _entry(*leaves, callee, proof, secure=secure)]
+    if arrived == leaves:
+        return [_entry(*arrived, caller, proof + callee, secure=secure)]
+    return [
+        _entry(*arrived, caller, proof, secure=secure),
+        _entry(*leaves, "", proof + callee, secure=secure),
+    ]
 
 
 def _first_route_is_sips(call: Call, target: Target) -> bool:

@@ -1,45 +1,62 @@
-"""The Route entries that come back to us: what ``outgoing`` and ``registrar`` put into Record-Route and Path."""
+"""The Route entries that come back to us: what ``outgoing`` put into Record-Route and Path."""
 
 from __future__ import annotations
+
+from enum import StrEnum
 
 from ringfence.message import PeerError, SipUri
 from ringfence.message.fields import ROUTE
 from ringfence.roles.call import Call
-from ringfence.roles.outgoing import DIALOG_PARAM
+from ringfence.roles.outgoing import CALLEE_PARAM, DIALOG_PARAM
 from ringfence.roles.policy import Policy
 from ringfence.security.tokens import check_dialog_token, open_flow_token
+
+
+class Sender(StrEnum):
+    """Which side of a dialog of ours sends a request."""
+
+    CALLER = "caller"
+    CALLEE = "callee"
 
 
 def strip_own_routes(call: Call, policy: Policy) -> tuple[bool, str]:
     """Remove the Routes on top that are ours (RFC 3261 section 16.4).
 
-    Gives whether one of them proved that the dialog was set up through us, and the key of the flow that the last of
-    them names. A lone one that names the flow which the request came on is the sender's own (RFC 5626 section 5.3);
-    of two, the last is that of the other side, even where both sides share a connection.
+    Gives whether one of them proves that the dialog was set up through us, and the key of the flow of the other side,
+    where the last of them names one. The sender's own flow is not looked at: it may have another one by now.
     """
-    proven, flow, count = False, "", 0
+    last: SipUri | None = None
+    sender: Sender | None = None
     headers = call.request.headers
     while (top := headers.first(ROUTE)) is not None:
         uri = top.uri
         if not isinstance(uri, SipUri) or not policy.addresses.means_us(uri):
             break
-        proven = proven or _proves_dialog(call, policy, uri)
-        flow = _named_flow(policy, uri)
-        count += 1
+        sender = sender or _sender(call, policy, uri)
+        last = uri
         headers.remove_top("Route")
-    return proven, "" if count == 1 and flow == call.flow.key else flow
+    if last is None:
+        return False, ""
+    token = last.params.get(CALLEE_PARAM) if sender is Sender.CALLER else last.user
+    return sender is not None, _flow(call, policy, token, in_dialog=sender is not None) if token else ""
 
 
-def _proves_dialog(call: Call, policy: Policy, uri: SipUri) -> bool:
+def _sender(call: Call, policy: Policy, uri: SipUri) -> Sender | None:
+    """Who sends the request, when the token is that of the dialog; None for any other."""
     proof = uri.params.get(DIALOG_PARAM)
-    return proof is not None and check_dialog_token(policy.secret, call.request.call_id, proof)
+    if not proof:
+        return None
+    request = call.request
+    for side, tag in ((Sender.CALLER, request.from_.tag), (Sender.CALLEE, request.to.tag)):
+        if check_dialog_token(policy.secret, request.call_id, tag or "", proof):
+            return side
+    return None
 
 
-def _named_flow(policy: Policy, uri: SipUri) -> str:
-    if not uri.user:
-        return ""
-    key = open_flow_token(policy.secret, uri.user)
+def _flow(call: Call, policy: Policy, token: str, *, in_dialog: bool) -> str:
+    """The flow that a token names. Outside a dialog, the sender's own is where it comes from (RFC 5626 5.3)."""
+    key = open_flow_token(policy.secret, token)
     if key is None:
         # RFC 5626 section 5.3.1: "If the flow token has been tampered with, the proxy SHOULD send a 403".
         raise PeerError(403, "the flow token in the Route is not ours", header="Route")
-    return key
+    return key if in_dialog or key != call.flow.key else ""

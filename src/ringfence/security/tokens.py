@@ -16,17 +16,19 @@ _MAC_OCTETS = 9
 """72 bits, 12 characters: a guess costs an attacker a request each, so 2**72 requests."""
 
 
-def dialog_token(key: bytes, call_id: str) -> str:
-    """The proof that a dialog of this Call-ID was set up through the holder of ``key`` (at most 64 bytes)."""
-    digest = blake2b(
-        call_id.encode("utf-8", "surrogateescape"), key=key, digest_size=_MAC_OCTETS, person=b"dialog"
-    )
+def dialog_token(key: bytes, call_id: str, tag: str) -> str:
+    """The proof that a dialog was set up through the holder of ``key`` (at most 64 bytes).
+
+    ``tag`` is the From tag of the request that began it, so that the proof tells who of the two is the caller.
+    """
+    text = f"{call_id}\0{tag}".encode("utf-8", "surrogateescape")
+    digest = blake2b(text, key=key, digest_size=_MAC_OCTETS, person=b"dialog")
     return urlsafe_b64encode(digest.digest()).decode("ascii")
 
 
-def check_dialog_token(key: bytes, call_id: str, token: str) -> bool:
-    """Whether the token is the one for this Call-ID."""
-    return token.isascii() and hmac.compare_digest(dialog_token(key, call_id), token)
+def check_dialog_token(key: bytes, call_id: str, tag: str, token: str) -> bool:
+    """Whether the token is the one for this Call-ID and the caller's tag."""
+    return token.isascii() and hmac.compare_digest(dialog_token(key, call_id, tag), token)
 
 
 def flow_token(key: bytes, flow: str) -> str:
