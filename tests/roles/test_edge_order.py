@@ -24,6 +24,8 @@ ORDER = [step.__name__ for step in edge.STEPS]
         ("known_caller", "locate_user", "whom the callee refuses does not learn where it is"),
         ("locate_user", "sign_identity", "what is signed depends on where the call goes"),
         ("within_breadth", "sign_identity", "nothing is signed that is refused in the end"),
+        ("authenticate", "account", "the ledger says who pays, and on what proof"),
+        ("sign_identity", "account", "nothing is recorded as begun that another step refuses"),
     ],
 )
 def test_one_step_comes_before_another(earlier: str, later: str, because: str) -> None:
@@ -31,7 +33,7 @@ def test_one_step_comes_before_another(earlier: str, later: str, because: str) -
 
 
 def test_nothing_changes_a_request_after_it_was_signed() -> None:
-    assert ORDER[-2:] == ["sign_identity", "forward"]
+    assert ORDER[-3:] == ["sign_identity", "account", "forward"]  # the ledger only reads it
 
 
 def test_no_step_stands_twice() -> None:

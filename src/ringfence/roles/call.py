@@ -17,6 +17,7 @@ from ringfence.transport.flow import Flow
 if (
     TYPE_CHECKING
 ):  # no dataclass below has it, so that mypyc, which wants their types at import, can do without
+    from ringfence.roles.charges import Charge
     from ringfence.roles.policy import Services
 
 
@@ -109,7 +110,7 @@ class Findings:
 class Call:
     """The context of one request. Steps read the request, add findings and targets, and give a verdict."""
 
-    __slots__ = ("findings", "flow", "received_uri", "request", "services", "targets", "transaction", "uri")
+    __slots__ = ("charge", "findings", "flow", "received_uri", "request", "services", "targets", "transaction", "uri")
 
     def __init__(
         self,
@@ -130,6 +131,8 @@ class Call:
         """The Request-URI as received, which digest credentials are computed over."""
         self.findings = Findings()
         self.targets: tuple[Target, ...] = ()
+        self.charge: Charge | None = None
+        """Whom to tell what becomes of the request, where a bill depends on it."""
 
     def retarget(self, uri: SipUri) -> None:
         """Change the Request-URI."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ringfence.roles.pipeline import Step
 from ringfence.roles.registrar import register
+from ringfence.roles.steps.account import account
 from ringfence.roles.steps.agreement import keep_agreement, open_agreement
 from ringfence.roles.steps.authenticate import authenticate
 from ringfence.roles.steps.claims import honest_from, permitted, strip_own_credentials
@@ -39,5 +40,6 @@ STEPS: tuple[Step, ...] = (
     locate_user,
     within_breadth,
     sign_identity,
+    account,
     forward,
 )

@@ -193,6 +193,8 @@ class Forwarding:
             branch.trusted = peers.trusted_at(flow, server_name)
             tell_identity(request, call.findings, trusted=branch.trusted, registered=branch.target.registered)
         tell_verdict(request, call.findings, branch.target)
+        if call.charge is not None:
+            call.charge.sent(flow)
         branch.transaction = driver.request(request, flow, self)
         if request.method == "INVITE":
             timer_c = call.services.policy.timer_c
@@ -252,6 +254,9 @@ class Forwarding:
         driver = self._call.services.driver
         for outcome in outcomes:
             if isinstance(outcome, Upstream):
+                charge = self._call.charge
+                if charge is not None and outcome.response.status >= 200:
+                    charge.told(outcome.response)
                 driver.respond(self._server, outcome.response)
             elif isinstance(outcome, Cancel):
                 self._cancel(outcome)

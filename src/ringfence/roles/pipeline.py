@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from types import CoroutineType
 from typing import Any, Final
 
 from ringfence.roles.call import Call, Target
@@ -63,9 +62,10 @@ def run(steps: tuple[Step, ...], call: Call) -> Verdict | Coroutine[Any, Any, Ve
         verdict = step(call)
         if verdict is CONTINUE:
             continue
-        if type(verdict) is CoroutineType:
-            return _go_on(verdict, steps[place + 1 :], call)
-        return verdict  # type: ignore[return-value]
+        if isinstance(verdict, Answer | Forward | Drop):
+            return verdict
+        # What waits is no coroutine of Python's where the step was compiled, so it is known by what it is not.
+        return _go_on(verdict, steps[place + 1 :], call)  # type: ignore[arg-type]
     return Drop("no step decided")
 
 

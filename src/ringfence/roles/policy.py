@@ -9,6 +9,7 @@ from enum import StrEnum
 from ringfence.message import SipUri, TelUri, Uri
 from ringfence.message.fields.security_agreement import Mechanism
 from ringfence.roles.addresses import Addresses
+from ringfence.roles.charging import Charging
 from ringfence.roles.identity import Signing, Strangers, Verification
 from ringfence.roles.peers import NO_PEERS, Peers
 from ringfence.security.digest import STRONG, Algorithm, UriCheck
@@ -173,6 +174,9 @@ class Services:
 
     strangers: Strangers | None = None
     """How callers from outside are received; None: all alike."""
+
+    charging: Charging | None = None
+    """How calls are recorded and limited; None: they are not."""
 
     def new_nonce(self, flow: Flow) -> str:
         """A nonce for the peer at the other end of a flow."""

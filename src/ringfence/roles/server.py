@@ -55,6 +55,8 @@ class Server:
     async def _wait(self, call: Call, verdict: Awaitable[Verdict], started: float) -> None:
         decided = await verdict
         if call.transaction is not None and call.transaction.answered:
+            if call.charge is not None:
+                call.charge.dropped("the caller gave up", 487)
             return  # cancelled meanwhile
         work = self._enact(call, decided, started)
         if work is not None:

@@ -79,11 +79,13 @@ class Writer(Generic[Item, Result]):
         write: Callable[[Connection, Sequence[Item]], Sequence[Result]],
         *,
         queue_limit: int = QUEUE_LIMIT,
+        gather_seconds: float = GATHER_SECONDS,
         name: str = "store-writer",
     ) -> None:
         self._engine = engine
         self._write = write
         self._queue_limit = queue_limit
+        self._gather_seconds = gather_seconds
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Put | _Call | None] = SimpleQueue()
         self._waiting = 0
@@ -155,8 +157,8 @@ class Writer(Generic[Item, Result]):
         self._engine.dispose()
 
     def _gather(self, first: _Put) -> tuple[list[_Put], _Call | None]:
-        if time.monotonic() - self._last_commit < GATHER_SECONDS:
-            time.sleep(GATHER_SECONDS)
+        if time.monotonic() - self._last_commit < self._gather_seconds:
+            time.sleep(self._gather_seconds)
         batch = [first]
         while len(batch) < BATCH_LIMIT:
             try:

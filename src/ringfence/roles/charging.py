@@ -1,0 +1,266 @@
+"""Which calls are recorded, when they begin and end, and how many and how long they may be.
+
+A call is an INVITE that is not part of a dialog that we know, whatever it says of itself: a To tag made up, or a Route
+taken from another call, would otherwise be a call that nobody pays for. Its start is durable before it is forwarded.
+What it becomes is told by `Charge`, which ``roles.forward`` informs of what goes where and what comes back.
+
+A BYE ends a bill when it comes from a party, goes the way to the other one, and was answered by it. One that does not
+is still forwarded, but changes nothing. A session that is not refreshed in time and a call that has lasted as long as
+it may are ended by us, with a BYE to each side: so the bill ends when the call does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ringfence.ledger.calls import Calls, Dialog, LiveCall, Side
+from ringfence.ledger.events import Event, Fact, Kind
+from ringfence.ledger.keys import Privacy
+from ringfence.ledger.port import Ledger
+from ringfence.message import Response
+from ringfence.message.fields import SESSION_EXPIRES
+from ringfence.roles.call import Authenticated, Call
+from ringfence.roles.callers import wants_privacy
+from ringfence.roles.charges import ByeCharge, InviteCharge, RefreshCharge
+from ringfence.roles.hangup import hang_up, same_target, sides
+from ringfence.roles.pipeline import CONTINUE, Answer, Verdict
+from ringfence.roles.steps.claims import is_anonymous
+from ringfence.store.errors import StoreError
+
+if TYPE_CHECKING:
+    from ringfence.roles.policy import Services
+
+log = structlog.get_logger("ringfence.charging")
+
+RETRY_AFTER = ("Retry-After", "5")
+"""A full disk or a lost database takes longer; a busy one less."""
+
+MAX_FACT = 300
+"""Characters of what a peer wrote that are kept: a URI is a tenth of this."""
+
+ALIVE_SECONDS = 60.0
+"""While calls go on, the ledger notes this often that the node lives: a crash shortens no bill by more."""
+
+SESSION_GRACE = 32.0
+"""Seconds that a refresh may be late: transaction timer B, within which the BYE of a party comes too."""
+
+
+@dataclass(slots=True)
+class Limits:
+    """How much may be called."""
+
+    calls: int = 100_000
+    """At a time, on this worker."""
+    max_seconds: float = 14_400.0
+    """For one call."""
+
+
+class Charging:
+    """The calls of one worker, and their ledger. ``required``: what can't be recorded is not connected."""
+
+    def __init__(
+        self, ledger: Ledger, limits: Limits, *, required: bool = True, privacy: Privacy | None = None
+    ) -> None:
+        self.ledger = ledger
+        self.calls = Calls(limits.calls)
+        self._limits = limits
+        self._required = required
+        self._privacy = privacy
+        self._alive = 0.0
+
+    # -- a call begins ---------------------------------------------------------------------------------
+
+    def begin(self, call: Call, payer: str | None = None) -> Verdict | Awaitable[Verdict]:
+        """Record that a call begins, or refuse it. ``payer``: the account of the dialog that it claims to be of."""
+        user = call.findings.user
+        account = user.account.aor if user is not None else payer or ""
+        if user is not None and self.calls.of_account(account) >= user.account.rights.max_calls:
+            return Answer(403, f"Forbidden (the account has {self.calls.of_account(account)} calls already)")
+        if self.calls.full:
+            return Answer(503, "Service Unavailable (too many calls)", (RETRY_AFTER,))
+        now = call.services.clock()
+        key = f"{int(now):x}.{call.services.driver.token()}"
+        request = call.request
+        live = LiveCall(
+            key,
+            account,
+            request.call_id,
+            request.from_.tag or "",
+            now,
+            {call.flow.remote.host},
+            max_seconds=self._limits.max_seconds,
+        )
+        event = Event(Kind.START, now, key, self._facts(call, account))
+        if not self._required:
+            self.ledger.note(event)
+            return self._begun(call, live)
+        try:
+            durable = self.ledger.append(event)
+        except StoreError as error:
+            return self._refused(live, now, error)
+        if durable is None:
+            return self._begun(call, live)
+        self.calls.add(live)
+        return self._when_durable(call, live, durable)
+
+    def _begun(self, call: Call, live: LiveCall) -> Verdict:
+        self.calls.add(live)
+        call.charge = InviteCharge(self, live, call)
+        return CONTINUE
+
+    async def _when_durable(self, call: Call, live: LiveCall, durable: Awaitable[None]) -> Verdict:
+        try:
+            await durable
+        except StoreError as error:
+            self.calls.remove(live)
+            return self._refused(live, call.services.clock(), error)
+        except BaseException:
+            self.stop(live, call.services.clock(), "the node stopped", 0)
+            raise
+        call.charge = InviteCharge(self, live, call)
+        return CONTINUE
+
+    def _refused(self, live: LiveCall, now: float, error: StoreError) -> Answer:
+        """A failed write may have been done all the same: a stop makes sure that it is no open call."""
+        log.error("a call was refused: it could not be recorded", reason=str(error))
+        self.ledger.note(
+            Event(Kind.STOP, now, live.key, {"reason": "its start was not durable", "status": 503})
+        )
+        return Answer(503, "Service Unavailable (the call can't be recorded)", (RETRY_AFTER,))
+
+    def _facts(self, call: Call, account: str) -> dict[str, Fact]:
+        request, findings, policy = call.request, call.findings, call.services.policy
+        from_ = request.from_.uri
+        facts: dict[str, Fact] = {
+            "account": account,
+            "caller": policy.address_of(from_)[:MAX_FACT],
+            "callee": policy.address_of(call.uri)[:MAX_FACT],
+            "call_id": request.call_id[:MAX_FACT],
+            "evidence": _evidence(call),
+            "transport": call.flow.transport,
+            "source": f"{call.flow.remote.host} {call.flow.remote.port}",
+        }
+        if findings.peer_name:
+            facts["peer"] = findings.peer_name
+        if "Privacy" in request.headers.names or is_anonymous(from_):
+            private = is_anonymous(from_) or wants_privacy(request.headers)
+            if private and self._privacy is not None:
+                return self._privacy.seal(facts)
+        return facts
+
+    # -- requests inside a dialog ----------------------------------------------------------------------
+
+    def follow(self, call: Call) -> Verdict | Awaitable[Verdict]:
+        """A request inside a dialog that was set up through us."""
+        request = call.request
+        found = self.calls.find(request.call_id, request.from_.tag, request.to.tag)
+        if found is None:
+            return self.begin(call) if request.method == "INVITE" else CONTINUE
+        live, dialog, by_caller = found
+        sender, other = (dialog.caller, dialog.callee) if by_caller else (dialog.callee, dialog.caller)
+        party = self._is_party(call, live, by_caller)
+        if party:
+            sender.cseq = max(sender.cseq, request.cseq.number)
+        if request.method == "BYE":
+            call.charge = ByeCharge(self, live, dialog, call, by_caller, party)
+        elif request.method in {"INVITE", "UPDATE"}:
+            if request.method == "INVITE" and not self._goes_to(call, live, other, by_caller):
+                return self.begin(call, live.account)  # to somebody else: another call
+            call.charge = RefreshCharge(self, live, call, sender, other, party)
+        return CONTINUE
+
+    def _is_party(self, call: Call, live: LiveCall, by_caller: bool) -> bool:
+        """Whether a request comes from where the party is, or over a connection on which it has authenticated."""
+        if call.flow.remote.host in (live.caller_hosts if by_caller else live.callee_hosts):
+            return True
+        bound: tuple[Authenticated, ...] = call.flow.user or ()  # type: ignore[assignment]  # see steps.authenticate
+        return by_caller and any(user.account.aor == live.account for user in bound)
+
+    def _goes_to(self, call: Call, live: LiveCall, other: Side, by_caller: bool) -> bool:
+        """Whether a request is on the way to the other party: that of the dialog, or a place where it was before."""
+        if same_target(call, other):
+            return True
+        hosts = live.callee_hosts if by_caller else live.caller_hosts
+        flow = call.services.driver.pool.find(call.findings.flow) if call.findings.flow else None
+        return call.uri.host.strip("[]") in hosts if flow is None else flow.remote.host in hosts
+
+    # -- what has happened -----------------------------------------------------------------------------
+
+    def answered(self, live: LiveCall, call: Call, response: Response) -> None:
+        """A 2xx to the INVITE of a call goes to its caller."""
+        tag = response.to.tag or ""
+        if live.over or tag in live.dialogs:
+            return
+        services = call.services
+        now = services.clock()
+        live.dialogs[tag] = Dialog(*sides(call, response, live))
+        if not live.answered:
+            live.answered = now
+            self.ledger.note(Event(Kind.ANSWER, now, live.key, {"tag": tag[:MAX_FACT]}))
+            if not services.policy.record_route:
+                self.stop(live, now, "the node does not follow the call", 200)
+                return
+        self.refreshed(live, now, response)
+
+    def refreshed(self, live: LiveCall, now: float, response: Response) -> None:
+        """A 2xx settles until when the session lives (RFC 4028)."""
+        interval = None
+        if "Session-Expires" in response.headers.names:
+            interval = response.headers.first(SESSION_EXPIRES)
+        live.expires = now + interval.seconds + SESSION_GRACE if interval is not None else float("inf")
+        self.calls.due(live, min(live.expires, live.answered + live.max_seconds))
+
+    def hung_up(self, live: LiveCall, dialog: Dialog, now: float, reason: str) -> None:
+        """One dialog of a call is over."""
+        for tag, each in tuple(live.dialogs.items()):
+            if each is dialog:
+                del live.dialogs[tag]
+        if not live.dialogs:
+            self.stop(live, now, reason, 200)
+
+    def stop(self, live: LiveCall, now: float, reason: str, status: int) -> None:
+        """The call is over."""
+        if not live.over:
+            self.calls.remove(live)
+            self.ledger.note(Event(Kind.STOP, now, live.key, {"reason": reason, "status": status}))
+
+    def remark(self, live: LiveCall, now: float, text: str) -> None:
+        """Something that people should know."""
+        self.ledger.note(Event(Kind.NOTE, now, live.key, {"text": text}))
+
+    # -- time ------------------------------------------------------------------------------------------
+
+    def sweep(self, services: Services) -> None:
+        """End what has lasted too long. To be called every second."""
+        now = services.clock()
+        for live in self.calls.expired(now):
+            if not live.answered:
+                self.stop(live, now, "it was never answered", 0)
+                continue
+            reason = "it lasted as long as a call may"
+            if live.expires <= now:
+                reason = "its session was not refreshed"
+            for dialog in live.dialogs.values():
+                hang_up(services, live, dialog, reason)
+            self.stop(live, now, reason, 200)
+        if len(self.calls) and now - self._alive >= ALIVE_SECONDS:
+            self._alive = now
+            self.ledger.note(Event(Kind.NOTE, now, "", {"text": "the node lives", "calls": len(self.calls)}))
+
+    def close(self, now: float) -> None:
+        """The node stops. Calls go on without us, and their bills end here: what comes then can't be known."""
+        for live in self.calls:
+            self.stop(live, now, "the node stopped", 200 if live.answered else 0)
+
+
+def _evidence(call: Call) -> str:
+    findings = call.findings
+    if findings.user is not None:
+        return findings.user.evidence
+    if findings.peer_name:
+        return str(findings.peer)
+    return findings.caller.evidence[:MAX_FACT] if findings.caller is not None else "none"
