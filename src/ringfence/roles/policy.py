@@ -105,6 +105,9 @@ class Policy:
     mechanisms: tuple[Mechanism, ...] = ()
     """What we offer in an agreement: Security-Server, the preferred first."""
 
+    user_authorities: frozenset[bytes] = frozenset()
+    """Certificates (DER) of the authorities whose user certificates prove an account: our own, and no other."""
+
     peers: Peers = NO_PEERS
     require_tls: bool = False
     record_route: bool = True

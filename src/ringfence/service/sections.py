@@ -123,7 +123,8 @@ class Tls(Section):
     key: FilePath = Path("tls/server.key")
     """Its private key, readable by nobody else."""
     ca: FilePath | None = Path("tls/ca.pem")
-    """The certificate of the private CA that `ringfence init` made. It is trusted."""
+    """The certificate of the private CA that `ringfence init` made. It is trusted, and whoever shows a user
+    certificate of it is that user."""
     ca_key: FilePath | None = Path("tls/ca.key")
     """The private key of that CA, for `ringfence cert`. It may be kept on another machine."""
     trust: Many[FilePath] = ()
@@ -162,8 +163,8 @@ class Security(Section):
     """How the digest's uri is compared with the Request-URI. user-host is for phones that leave out
     parameters."""
     unauthenticated_methods: Many[str] = ()
-    """Methods that are let in without credentials, such as "OPTIONS". ACK and CANCEL always are
-    (RFC 3261 section 22.1)."""
+    """Methods that are let in without credentials, such as "OPTIONS", to addresses of our domain and nowhere
+    else. ACK and CANCEL always are (RFC 3261 section 22.1)."""
     secret: FilePath | None = None
     """A file of random bytes that nonces and flow tokens are made from, the same for all workers of the
     domain; default: secret.key in data_dir."""
@@ -327,7 +328,7 @@ class PolicySection(Section):
 
 
 class Peer(Section):
-    """Another domain or a carrier whose requests are not challenged."""
+    """Another domain or a carrier that is known. Like a stranger it may call our users."""
 
     name: Annotated[str, Field(min_length=1, examples=["carrier"])]
     domain: Annotated[Host | None, Field(examples=["example.net"])] = None
@@ -339,7 +340,8 @@ class Peer(Section):
     transport: TransportName | None = None
     """How to reach it; none: as DNS says."""
     trusted: bool = False
-    """Whether its word on who is calling is believed (RFC 3325)."""
+    """Whether its word on who is calling is believed (RFC 3325), and it is never challenged: it may send
+    requests through us to others, too."""
 
     @model_validator(mode="after")
     def _known_by_something(self) -> Self:

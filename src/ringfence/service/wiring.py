@@ -13,6 +13,8 @@ from importlib import import_module
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from ringfence.engine.places import Preferences
 from ringfence.engine.timers import Timers
 from ringfence.engine.transactions import Transactions
@@ -35,6 +37,7 @@ from ringfence.roles.steps.locate import locate_user
 from ringfence.security.agreement import digest_mechanism, make_list, tls_mechanism
 from ringfence.security.digest import Algorithm, UriCheck
 from ringfence.security.nonces import NcWindow, Nonces
+from ringfence.security.pem import read_chain
 from ringfence.service.addresses import parse_address
 from ringfence.service.config import Config
 from ringfence.service.identity import identify, make_fetcher, make_strangers
@@ -119,6 +122,7 @@ def make_policy(config: Config, secret: bytes) -> Policy:
         mechanisms=make_mechanisms(config),
         uri_check=UriCheck(security.uri_check),
         unauthenticated_methods=frozenset(security.unauthenticated_methods),
+        user_authorities=own_authority(config),
         peers=make_peers(config),
         require_tls=security.require_tls,
         record_route=proxy.record_route,
@@ -144,6 +148,18 @@ def make_mechanisms(config: Config) -> tuple[Mechanism, ...]:
         "digest": digest_mechanism(Algorithm(config.security.algorithms[0])),
     }
     return make_list([made[name] for name in config.security.mechanisms])
+
+
+def own_authority(config: Config) -> frozenset[bytes]:
+    """The private CA's certificate: who has a user certificate of it is that user.
+
+    Raises:
+        LocalError: when it can't be read.
+    """
+    path = config.tls.ca
+    if path is None or not path.exists():
+        return frozenset()
+    return frozenset(each.public_bytes(Encoding.DER) for each in read_chain(path.read_bytes()))
 
 
 def make_peers(config: Config) -> Peers:

@@ -1,4 +1,4 @@
-"""Who sends this? The flow that has authenticated before, or digest (RFC 3261 section 22, RFC 8760)."""
+"""Who sends this? The flow that has authenticated before, its certificate, or digest (RFC 3261 22, RFC 8760)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from inspect import isawaitable
 
 from ringfence.message import NameAddr, SipUri
+from ringfence.roles.bound import bind, bound_user, certified_address, unbind
 from ringfence.roles.call import Authenticated, Call, Trust
 from ringfence.roles.pipeline import CONTINUE, ONCE_TAG, Answer, Drop, Verdict
 from ringfence.roles.policy import ChallengeMode, nonce_binding
@@ -13,12 +14,6 @@ from ringfence.roles.steps.claims import is_anonymous
 from ringfence.security.credentials import Challenge, Credentials
 from ringfence.security.digest import Outcome, algorithm_of, credentials_for, verify
 from ringfence.store.records import Account
-
-PROVING_TRANSPORTS = frozenset({"TLS", "WSS"})
-"""Transports on which a flow proves who it is for as long as it lives."""
-
-MAX_USERS_OF_FLOW = 100
-"""Accounts that one connection may be bound to: a gateway registers a port for each of its telephones."""
 
 
 def authenticate(call: Call) -> Verdict | Awaitable[Verdict]:
@@ -29,11 +24,12 @@ def authenticate(call: Call) -> Verdict | Awaitable[Verdict]:
     request = call.request
     if request.method == "ACK":
         return _ack(call)
-    bound = call.flow.user
-    if bound is not None and call.services.policy.challenge is ChallengeMode.FIRST:
-        user = _bound_user(call, bound)  # type: ignore[arg-type]  # only ``_bind`` sets it
+    if call.flow.secure and call.services.policy.challenge is ChallengeMode.FIRST:
+        user = bound_user(call, _claimed(call))
         if user is not None:
             return _still_valid(call, user)
+        if address := certified_address(call):
+            return _by_certificate(call, address)
     return _by_credentials(call)
 
 
@@ -67,18 +63,6 @@ def _ack(call: Call) -> Verdict:
 # -- the flow ------------------------------------------------------------------------------------------
 
 
-def _bound_user(call: Call, bound: tuple[Authenticated, ...]) -> Authenticated | None:
-    """The user of this flow that the request says it is of; another one has to prove itself."""
-    address = _claimed(call)
-    if is_anonymous(address.uri):
-        return bound[-1]
-    claimed = call.services.policy.address_of(address.uri)
-    for user in bound:
-        if user.account.owns(claimed):
-            return user
-    return None
-
-
 def _claimed(call: Call) -> NameAddr:
     return call.request.to if _is_registration(call) else call.request.from_
 
@@ -99,23 +83,33 @@ async def _still_valid_later(call: Call, found: Awaitable[Account | None]) -> Ve
 
 def _bind_anew(call: Call, account: Account | None) -> Verdict | Awaitable[Verdict]:
     if account is None or account.disabled:
-        _unbind(call)
+        unbind(call.flow)
         return _by_credentials(call)
     call.findings.user = Authenticated(account, "flow")
-    _bind(call, call.findings.user)
+    bind(call.flow, call.findings.user)
     return CONTINUE
 
 
-def _bind(call: Call, user: Authenticated) -> None:
-    """From now on the flow speaks for the user."""
-    bound: tuple[Authenticated, ...] = call.flow.user or ()  # type: ignore[assignment]
-    others = tuple(other for other in bound if other.account.aor != user.account.aor)
-    call.flow.user = (*others[1 - MAX_USERS_OF_FLOW :], user)  # type: ignore[misc]  # a plain attribute of every flow
+def _by_certificate(call: Call, address: str) -> Verdict | Awaitable[Verdict]:
+    found = call.services.accounts.by_aor(address)
+    return _by_certificate_later(call, found) if isawaitable(found) else _bind_certified(call, found)
 
 
-def _unbind(call: Call) -> None:
-    """Nobody is bound any more: each proves itself again."""
-    call.flow.user = None  # type: ignore[misc]
+async def _by_certificate_later(call: Call, found: Awaitable[Account | None]) -> Verdict:
+    verdict = _bind_certified(call, await found)
+    return await verdict if isawaitable(verdict) else verdict
+
+
+def _bind_certified(call: Call, account: Account | None) -> Verdict | Awaitable[Verdict]:
+    """The certificate is as good as a password, for the addresses of its account and for no other."""
+    claimed = _claimed(call).uri
+    if account is None or account.disabled:
+        return _by_credentials(call)
+    if not is_anonymous(claimed) and not account.owns(call.services.policy.address_of(claimed)):
+        return _by_credentials(call)
+    call.findings.user = Authenticated(account, "certificate")
+    bind(call.flow, call.findings.user)
+    return CONTINUE
 
 
 # -- digest --------------------------------------------------------------------------------------------
@@ -167,8 +161,7 @@ def _judge(call: Call, credentials: Credentials, account: Account | None) -> Ver
         return Answer(403, "Forbidden (the account is disabled)")
     call.findings.user = Authenticated(account, f"digest {algorithm}")
     call.findings.credentials = credentials
-    if call.flow.transport in PROVING_TRANSPORTS:
-        _bind(call, call.findings.user)
+    bind(call.flow, call.findings.user)
     return CONTINUE
 
 
