@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import structlog
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from sqlalchemy import Connection
 
 from ringfence.ledger.chain import (
@@ -33,7 +33,7 @@ from ringfence.ledger.chain import (
 )
 from ringfence.ledger.events import Event, Kind, body_of
 from ringfence.ledger.port import Ledger
-from ringfence.ledger.recovery import Found, recover
+from ringfence.ledger.recovery import Found, prunable, recover
 from ringfence.ledger.witness import read_witness, witness
 from ringfence.store import sql_ledger as rows
 from ringfence.store.connect import LOCK_SECONDS, engine_for
@@ -157,6 +157,35 @@ class SqlLedger:
         except StoreError as error:
             log.error("the end of the ledger was not written", reason=str(error), events=len(events))
         await self._store.close()
+
+    async def hand_over(self, successor: Ed25519PublicKey) -> None:
+        """Say that another key signs from the next `open` on, and close. The announcement is the last event that
+        this key signs: whoever has its public half can believe the next one."""
+        public = b64encode(public_octets(successor)).decode()
+        now = self._clock()
+        facts = {"public": public, "name": key_name(successor)}
+        for timer in (self._timer, self._seal_timer):
+            if timer is not None:
+                timer.cancel()
+        events = [*self._take(), Event(Kind.CLOSE, now), Event(Kind.KEY, now, "", facts)]
+        try:
+            await self._store.put(_Batch(events, seal=True), self._sealed)
+        finally:
+            await self._store.close()
+
+    async def prune(self, before: float) -> int:
+        """Remove the events older than ``before``, by whole checkpoints and never of a call that goes on.
+
+        The ledger itself says so, and keeps the checkpoint that the rest begins with. Gives how many went.
+        """
+        upto = await self._store.run(lambda connection: prunable(connection, self.writer, before))
+        if not upto:
+            return 0
+        await self._store.put(
+            _Batch([*self._take(), Event(Kind.PRUNED, self._clock(), "", {"upto": upto})], seal=True),
+            self._sealed,
+        )
+        return await self._store.run(lambda connection: rows.delete_before(connection, self.writer, upto))
 
     # -- the loop's side -------------------------------------------------------------------------------
 

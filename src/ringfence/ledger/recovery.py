@@ -70,6 +70,15 @@ def recover(connection: Connection, writer: str, witnessed: Sequence[Checkpoint]
     return Found(number, hash_, number + 1 - len(uncovered), uncovered, calls, alive, key, missing)
 
 
+def prunable(connection: Connection, writer: str, before: float) -> int:
+    """The number of the newest checkpoint that is older than ``before`` and behind no call that goes on; or 0."""
+    seals = [seal_of(Checkpoint(*row)) for row in rows.checkpoints_of(connection, writer)]
+    low = seals[-1].low if seals else 0
+    first = next(iter(rows.events_from(connection, writer, 1)), None)
+    old = [each.number for each in seals if each.time < before and each.number < low]
+    return old[-1] if old and first is not None and old[-1] >= first[1] else 0
+
+
 def _follow(calls: dict[str, float], event: Event) -> None:
     if event.kind is Kind.START:
         calls[event.call] = event.time
