@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
 from typing import Any, Protocol
 
 import structlog
@@ -249,13 +250,15 @@ class Driver:
         request = error.message
         if not isinstance(request, Request) or request.method == "ACK":
             return
-        try:
+        with suppress(PeerError):  # a Via that can't be read goes back as it came, to where it came from
             flow = _stamp(request, flow)
-            response = response_to(request, error.status, explain(error), to_tag=self.new_tag())
-            if "Call-ID" in response.headers and "From" in response.headers:
-                self.send(response, flow)
-        except PeerError:
-            return  # no Via that can be read: nobody to answer
+        response = response_to(request, error.status, explain(error), to_tag=self.new_tag())
+        headers = response.headers
+        for name in ("From", "To", "Call-ID", "CSeq"):
+            if headers.count(name) > 1:  # the fault need not go back
+                headers.set(name, headers.get(name) or "")
+        if "Via" in headers.names and not flow.closed:
+            self.send(response, flow)
 
     def _reopened(self, response: Response, flow: Flow) -> Flow:
         """The connection of the request is gone: open one to its sender (RFC 3261 section 18.2.2)."""

@@ -79,7 +79,7 @@ def _binding(
     policy = call.services.policy
     uri = contact.uri
     urn = instance(contact)
-    if isinstance(uri, SipUri) and uri.user and policy.is_ours(uri) and policy.canonical(uri) == aor:
+    if isinstance(uri, SipUri) and not uri.headers and policy.is_ours(uri) and policy.canonical(uri) == aor:
         raise PeerError(
             403, "the contact is the address itself: a loop (RFC 5627 section 5.1)", header="Contact"
         )

@@ -25,7 +25,9 @@ def extensions_known(call: Call) -> Verdict:
 def owner(call: Call) -> Verdict:
     """Steps 4 and 5: only the owner of an address may change where it leads."""
     policy = call.services.policy
-    to = call.request.to.sip
+    to = call.request.to.uri
+    if not isinstance(to, SipUri):
+        return Answer(400, "Bad Request (To: an address of a user is a SIP URI)")  # RFC 4475 section 3.3.4
     if not to.user or not policy.is_ours(to):
         return Answer(404, "Not Found (To is no address of this domain)")
     if policy.challenge is ChallengeMode.NONE:
