@@ -20,7 +20,10 @@ from ringfence.service.config import Config
 from ringfence.service.process import serve
 from ringfence.store.database import Database
 from ringfence.store.migrate import upgrade
-from ringfence.store.records import Account
+from ringfence.store.records import Account, Rights
+
+MANY = Rights(max_calls=100_000)
+"""A load generator has few users, and each of them calls all the time."""
 
 CONFIG = """
 [domain]
@@ -43,6 +46,8 @@ ca_key = "absent.key"
 listen = ""
 [log]
 level = "warning"
+[ledger]
+enabled = {ledger}
 [limits]
 connections_per_source = 20000
 {listen}
@@ -62,6 +67,9 @@ def main() -> None:
     parser.add_argument("--users", required=True, type=Path)
     parser.add_argument("--realm", default="bench.test")
     parser.add_argument("--dir", required=True, type=Path)
+    parser.add_argument(
+        "--ledger", action="store_true", help="record every call durably, as a node does by default"
+    )
     arguments = parser.parse_args()
     directory = arguments.dir / f"ringfence-{arguments.mode}"
     directory.mkdir(parents=True, exist_ok=True)
@@ -91,6 +99,7 @@ def text_of(arguments: argparse.Namespace, directory: Path) -> str:
         challenge="none" if arguments.mode == "noauth" else "first",
         cert=arguments.cert,
         key=arguments.key,
+        ledger=str(arguments.ledger).lower(),
         listen=listen,
     )
 
@@ -105,7 +114,9 @@ async def add_users(config: Config, users: Path) -> None:
             aor = f"sip:{user}@{config.domain.name}"
             if store.accounts.by_aor(aor) is None:
                 ha1 = make_ha1(user, config.realm, password, Algorithm.MD5)
-                waiting.append(store.accounts.add(Account(aor, user, config.realm, {"MD5": ha1})))
+                waiting.append(
+                    store.accounts.add(Account(aor, user, config.realm, {"MD5": ha1}, rights=MANY))
+                )
         await asyncio.gather(*waiting)
     finally:
         await store.close()

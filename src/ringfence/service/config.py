@@ -20,6 +20,7 @@ from pydantic_core import PydanticCustomError
 
 from ringfence.security.pem import key_file_flaw
 from ringfence.service.caller_sections import Callers, Identity
+from ringfence.service.ledger_sections import Ledger, Radius
 from ringfence.service.lines import KeyPath, line_of, locate
 from ringfence.service.problems import ConfigError, Problem, translate
 from ringfence.service.sections import (
@@ -75,6 +76,7 @@ class Config(Section):
     dns: Dns = Dns()
     websocket: Websocket = Websocket()
     database: Database = Database()
+    ledger: Ledger = Ledger()
     log: Log = Log()
     metrics: MetricsSection = MetricsSection()
     control: Control = Control()
@@ -82,6 +84,7 @@ class Config(Section):
     identity: Identity = Identity()
     callers: Callers = Callers()
     peer: Many[Peer] = ()
+    radius: Many[Radius] = ()
 
     _file: Path = PrivateAttr(default=Path(CONFIG_NAME))
     _places: dict[KeyPath, int] = PrivateAttr(default_factory=dict)
@@ -181,6 +184,21 @@ class Config(Section):
         return scheme != "sqlite" or Path(path).exists()
 
     @property
+    def ledger_url(self) -> str:
+        """Where calls are recorded. It may hold a password."""
+        return self.ledger.database or f"sqlite:///{(self.node.data_dir / 'ledger.db').absolute()}"
+
+    @property
+    def ledger_key(self) -> Path:
+        """The key that signs the ledger."""
+        return self.ledger.key or self.node.data_dir / "ledger.key"
+
+    @property
+    def ledger_witness(self) -> Path:
+        """Where the checkpoints of the ledger are copied to."""
+        return self.ledger.witness or self.node.data_dir / "ledger.witness"
+
+    @property
     def control_socket(self) -> Path:
         """Where the running node takes commands."""
         return self.control.socket or self.node.data_dir / "control.sock"
@@ -233,8 +251,13 @@ class Config(Section):
             yield ("tls", "ca_key"), self.tls.ca_key
         yield ("identity", "key"), self.identity.key
         yield ("security", "secret"), self.secret_file
+        yield ("ledger", "key"), self.ledger_key
+        for place, server in enumerate(self.radius):
+            yield ("radius", place, "secret"), server.secret
         if "@" in self.database.url:
             yield ("database", "url"), self.file
+        if "@" in self.ledger.database:
+            yield ("ledger", "database"), self.file
 
     def _exposed_secrets(self) -> Iterator[Problem]:
         for path, secret in self._secrets():

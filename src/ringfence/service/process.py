@@ -23,6 +23,7 @@ from ringfence.service.config import Config
 from ringfence.service.control import Arguments, CommandError, ControlServer, Json
 from ringfence.service.health import health_app
 from ringfence.service.identity import identify
+from ringfence.service.ledger import open_ledger
 from ringfence.service.logs import configure
 from ringfence.service.problems import ConfigError
 from ringfence.service.publish import publisher
@@ -37,6 +38,9 @@ from ringfence.store.migrate import upgrade
 from ringfence.store.ports import REFRESH_SECONDS, Store
 
 log = structlog.get_logger("ringfence.node")
+
+SWEEP_SECONDS = 1.0
+"""How often calls are looked for that have lasted long enough."""
 
 PURGE_SECONDS = 30.0
 """How often bindings that have expired are removed; lookups skip them at once."""
@@ -72,11 +76,17 @@ class Node:
         self._background += [
             asyncio.create_task(_every(REFRESH_SECONDS, self.parts.store.refresh)),
             asyncio.create_task(_every(PURGE_SECONDS, self._purge)),
+            asyncio.create_task(_every(SWEEP_SECONDS, self._sweep)),
         ]
 
     async def _purge(self) -> None:
         await self.parts.store.bindings.purge(time.time())
         await self.parts.store.opinions.purge(time.time())
+
+    async def _sweep(self) -> None:
+        services = self.parts.services
+        if services.charging is not None:
+            services.charging.sweep(services)
 
     def reload(self) -> None:
         """Read the certificates again; connections that are open keep theirs. Raises LocalError."""
@@ -103,6 +113,8 @@ class Node:
         await self.parts.resolver.close()
         await self.parts.driver.close()
         await self.parts.fetcher.close()
+        if self.parts.services.charging is not None:
+            self.parts.services.charging.close(time.time())
 
     # -- control commands ------------------------------------------------------------------------------
 
@@ -147,18 +159,19 @@ async def running(config: Config, store: Store | None = None) -> AsyncIterator[N
     Raises:
         ConfigError, StoreError, LocalError, OSError: what prevents it, before anything is open.
     """
-    opened = store or await Database.open(config.database_url)
-    try:
-        parts = wire(config, opened, read_secret(config.secret_file), asyncio.get_running_loop())
-        node = Node(parts)
-        try:
-            await node.open()
-            yield node
-        finally:
-            await node.close()
-    finally:
-        if store is None:
-            await opened.close()
+    async with contextlib.AsyncExitStack() as stack:
+        opened = store
+        if opened is None:
+            opened = await Database.open(config.database_url)
+            stack.push_async_callback(opened.close)
+        secret = read_secret(config.secret_file)
+        ledger = await open_ledger(config)
+        if ledger is not None:
+            stack.push_async_callback(ledger.close)
+        node = Node(wire(config, opened, secret, asyncio.get_running_loop(), ledger))
+        stack.push_async_callback(node.close)
+        await node.open()
+        yield node
 
 
 @contextlib.asynccontextmanager

@@ -41,6 +41,7 @@ from ringfence.security.pem import read_chain
 from ringfence.service.addresses import parse_address
 from ringfence.service.config import Config
 from ringfence.service.identity import identify, make_fetcher, make_strangers
+from ringfence.service.ledger import make_charging
 from ringfence.service.metrics import Metrics
 from ringfence.service.problems import ConfigError
 from ringfence.transport.contexts import Contexts, TlsSettings
@@ -51,6 +52,7 @@ from ringfence.transport.resolver import Resolver
 from ringfence.transport.websocket import WebSocketPolicy
 
 if TYPE_CHECKING:
+    from ringfence.ledger.book import SqlLedger
     from ringfence.store.ports import Store
 
 
@@ -67,9 +69,16 @@ class Parts:
     server: Server
     metrics: Metrics
     fetcher: Fetcher
+    ledger: SqlLedger | None
 
 
-def wire(config: Config, store: Store, secret: bytes, loop: asyncio.AbstractEventLoop) -> Parts:
+def wire(
+    config: Config,
+    store: Store,
+    secret: bytes,
+    loop: asyncio.AbstractEventLoop,
+    ledger: SqlLedger | None = None,
+) -> Parts:
     """Build a node. ``secret`` is the content of the secret file; ports are opened by ``process``."""
     timers = Timers(config.timers.t1_seconds, config.timers.t2_seconds, config.timers.t4_seconds)
     transactions = Transactions(timers, config.limits.transactions)
@@ -88,13 +97,14 @@ def wire(config: Config, store: Store, secret: bytes, loop: asyncio.AbstractEven
         resolver=resolver,
         clock=time.time,
         strangers=make_strangers(config, store),
+        charging=make_charging(config, ledger, derive(secret, "ledger")) if ledger is not None else None,
     )
     fetcher = make_fetcher(config, resolver)
     identify(config, services, fetcher, derive(secret, "identity"))
     metrics = Metrics()
     server = Server(services, steps_of(config), metrics.finished)
     driver.bind(pool, server.receive, on_closed=server.flow_closed)
-    return Parts(config, driver, pool, resolver, store, services, server, metrics, fetcher)
+    return Parts(config, driver, pool, resolver, store, services, server, metrics, fetcher, ledger)
 
 
 def derive(secret: bytes, purpose: str) -> bytes:

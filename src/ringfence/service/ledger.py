@@ -1,0 +1,62 @@
+"""From the configuration to the ledger and to what is charged. Part of `wiring` and `process`, which call it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from ringfence.ledger.book import Sealing, SqlLedger
+from ringfence.ledger.keys import Privacy, private_pem, public_pem, read_signing_key
+from ringfence.roles.charging import Charging, Limits
+from ringfence.service.config import Config
+from ringfence.store.migrate import upgrade
+
+log = structlog.get_logger("ringfence.ledger")
+
+
+async def open_ledger(config: Config) -> SqlLedger | None:
+    """The ledger of this worker, its database brought up to date; None where none is kept.
+
+    Raises:
+        StoreError, LocalError, OSError: it can't be opened, its key can't be used, or its end is not what was written.
+    """
+    ledger = config.ledger
+    if not ledger.enabled:
+        return None
+    config.node.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    await asyncio.to_thread(upgrade, config.ledger_url)
+    key = read_signing_key(config.ledger_key) if config.ledger_key.exists() else make_key(config.ledger_key)
+    sealing = Sealing(key, config.ledger_witness, ledger.checkpoint_events, ledger.checkpoint_seconds)
+    return await SqlLedger.open(config.ledger_url, config.node.name, sealing)
+
+
+def make_key(path: Path) -> Ed25519PrivateKey:
+    """Make a signing key, its public half beside it. Raises OSError."""
+    key = Ed25519PrivateKey.generate()
+    _write(path, private_pem(key), 0o600)
+    _write(public_path(path), public_pem(key.public_key()), 0o644)
+    log.info("made a key for the ledger", key=str(path))
+    return key
+
+
+def public_path(key: Path) -> Path:
+    """Where the public half of a key is."""
+    return key.with_suffix(".pub")
+
+
+def make_charging(config: Config, ledger: SqlLedger, privacy: bytes) -> Charging:
+    """What records and limits calls. ``privacy``: the key that seals who a private caller is."""
+    section = config.ledger
+    limits = Limits(section.max_calls, section.max_call_seconds)
+    return Charging(ledger, limits, required=section.required, privacy=Privacy(privacy))
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
