@@ -11,6 +11,7 @@ from ringfence.message import grammar
 from ringfence.message.address import NameAddr, parse_address
 from ringfence.message.errors import PeerError
 from ringfence.message.fields.field import field
+from ringfence.message.params import Params
 
 
 class Star:
@@ -36,6 +37,12 @@ def parse_tagged(text: str) -> NameAddr:
     Raises:
         PeerError: 400 when the address or its tag is malformed.
     """
+    head, mark, tag = text.rpartition(">;tag=")
+    if mark and grammar.token(tag):
+        # The usual form. The tag is new with each call; the address before it has mostly been read before.
+        known = parse_address(head + ">")
+        if not known.params:
+            return NameAddr(known.uri, known.display, Params((("tag", tag),)), text)
     address = parse_address(text)
     if "tag" in address.params and not grammar.token(address.params.raw("tag") or ""):
         raise PeerError(400, "the tag is not a token")
