@@ -19,7 +19,7 @@ from ringfence.engine.places import Preferences
 from ringfence.engine.timers import Timers
 from ringfence.engine.transactions import Transactions
 from ringfence.message.fields.security_agreement import Mechanism
-from ringfence.roles import edge
+from ringfence.roles import edge, redirect
 from ringfence.roles.addresses import Addresses, Listener
 from ringfence.roles.peers import Peer, Peers
 from ringfence.roles.pipeline import Step
@@ -249,10 +249,14 @@ def _advertised(config: Config, own: str | None, host: str) -> str:
 
 
 def steps_of(config: Config) -> tuple[Step, ...]:
-    """The role's list, with the owner's own steps before what is last: choosing targets and forwarding."""
+    """The role's list, with the owner's own steps before what is last: choosing targets and forwarding.
+
+    A node that only redirects, with or without the registrar, forwards nothing.
+    """
     own = tuple(load_step(config, place, name) for place, name in enumerate(config.policy.steps))
-    place = edge.STEPS.index(locate_user)
-    return (*edge.STEPS[:place], *own, *edge.STEPS[place:])
+    role = edge.STEPS if {"edge", "core"} & set(config.node.roles) else redirect.STEPS
+    place = role.index(locate_user)
+    return (*role[:place], *own, *role[place:])
 
 
 def load_step(config: Config, place: int, name: str) -> Step:
