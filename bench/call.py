@@ -110,19 +110,20 @@ SPENT = [0]
 """Nanoseconds inside the node; what the bench itself does between messages does not count."""
 
 
-def call(driver: Driver, caller: Wire, callee: Wire, number: int) -> None:
-    """Eight messages."""
+def call(driver: Driver, caller: Wire, callee: Wire, number: int, invite: bytes | None = None) -> None:
+    """Eight messages; the first may be given."""
 
     def receive(data: bytes, wire: Wire) -> None:
         started = time.perf_counter_ns()
         driver.received(data, wire)
         SPENT[0] += time.perf_counter_ns() - started
 
-    receive(request("INVITE", "sip:callee@bench.test", number, "1", body=SDP), caller)
-    invite = callee.sent[-1]
-    receive(response(invite, "100 Trying"), callee)
-    receive(response(invite, "180 Ringing"), callee)
-    receive(response(invite, "200 OK", SDP), callee)
+    receive(invite or request("INVITE", "sip:callee@bench.test", number, "1", body=SDP), caller)
+    assert callee.sent, caller.sent[-1]
+    forwarded = callee.sent[-1]
+    receive(response(forwarded, "100 Trying"), callee)
+    receive(response(forwarded, "180 Ringing"), callee)
+    receive(response(forwarded, "200 OK", SDP), callee)
     route = next(line for line in parse(caller.sent[-1]).headers.all("Record-Route"))
     target = "sip:uas@127.0.0.1:7002;transport=UDP"
     receive(request("ACK", target, number, "2", f"Route: {route}\r\n"), caller)

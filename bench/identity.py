@@ -82,13 +82,13 @@ def signed(signer: Signer, now: float, *, compact: bool) -> bytes:
     return message.to_bytes()
 
 
-def self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    """A certificate for example.com that this program trusts by itself."""
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "example.com")])
+def self_signed(key: ec.EllipticCurvePrivateKey, domain: str = "example.com") -> x509.Certificate:
+    """A certificate for a domain that this program trusts by itself."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, domain)])
     start = datetime.now(UTC) - timedelta(hours=1)
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
     builder = builder.serial_number(1).not_valid_before(start).not_valid_after(start + timedelta(days=1))
-    names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier("sip:example.com")])
+    names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(f"sip:{domain}")])
     return builder.add_extension(names, critical=False).sign(key, SHA256())
 
 

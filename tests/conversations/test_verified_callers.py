@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from ringfence.message import Request
 from ringfence.message.multipart import join, make_entity
 from ringfence.roles.identity import Refuse
+from ringfence.security import passport
 from ringfence.security.aib import aib_for_request
 from ringfence.security.cms_signed import Signatory
 from ringfence.security.smime import put_body, signed_body
@@ -335,3 +337,15 @@ def test_an_identity_inside_a_dialog_is_verified(network: Network, carol: Phone,
     carol >> forged << 438
     carol >> carol.within("UPDATE")
     bob << "UPDATE"
+
+
+def test_a_token_can_not_write_into_our_answer(network: Network, strict: Phone) -> None:
+    """What a token says stands in the reason phrase; a line end in it must not begin a header field."""
+    claims = {"orig": {"uri": "sip:a\r\nEvil: yes@x"}, "dest": {"uri": [BOB]}, "iat": int(now_of(network))}
+    info = "https://atlanta.example/cert.pem"
+    key = ATLANTA.key
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    token = passport.sign(key, {"alg": "ES256", "typ": "passport", "x5u": info}, claims)
+    strict >> strict.invite(BOB, ("Identity", f"{token};info=<{info}>;alg=ES256")) << 437
+    assert "signed for sip:a??Evil: yes@x" in strict.response.reason
+    assert "Evil" not in strict.response.headers

@@ -11,7 +11,7 @@ from ringfence.message import Message, NameAddr, Request, Response
 from ringfence.roles.call import Findings, Target, Trust
 from ringfence.roles.callers import mark
 from ringfence.roles.steps.trust import identities_of
-from ringfence.security.asserted import Asserted, apply, leave
+from ringfence.security.asserted import Asserted, apply, leave, privacy_values
 from ringfence.security.verstat import without_verstat
 
 
@@ -50,5 +50,13 @@ def _tell(message: Message, values: tuple[NameAddr, ...], *, trusted: bool, keep
     if values:
         if not trusted and not keep:  # the verdict on a caller is for our own
             values = tuple(NameAddr(without_verstat(each.uri), each.display) for each in values)
-        apply(message.headers, Asserted(values, ()))
-        apply(message.headers, leave(message, trusted=trusted, keep_by_default=keep))
+        if trusted or _may_know(message, by_default=keep):
+            apply(message.headers, Asserted(values, ()))
+
+
+def _may_know(message: Message, *, by_default: bool) -> bool:
+    """Whether a node outside the trust domain is told (RFC 3325 section 7)."""
+    if "Privacy" not in message.headers.names:
+        return by_default
+    wishes = privacy_values(message.headers)
+    return "id" not in wishes and (by_default or "none" in wishes)

@@ -81,14 +81,16 @@ class Caller:
 
 def mark(request: Request, caller: Caller) -> None:
     """Tell a phone of ours who calls, unless the caller wants not to be named."""
-    value = f"{caller.told};evidence={quote(_printable(caller.evidence))};by={quote(caller.checked_by)}"
+    value = f"{caller.told};evidence={quote(printable(caller.evidence))};by={quote(caller.checked_by)}"
     if caller.proven and not wants_privacy(request.headers):
-        value += f";who={quote(_printable(str(caller.who)))}"
+        value += f";who={quote(printable(str(caller.who)))}"
     request.headers.set(MARK, value)
 
 
 def wants_privacy(headers: Headers) -> bool:
     """Whether the sender does not want to be named. When its wish can't be read it is taken for that."""
+    if "Privacy" not in headers.names:
+        return False
     try:
         return not PRIVATE.isdisjoint(privacy_values(headers))
     except PeerError:
@@ -133,5 +135,8 @@ def handle_named(text: str) -> Handle:
     return Handle((text.strip()[:MAX_NAME],), kind in {"tn", "uri", "domain"})
 
 
-def _printable(text: str) -> str:
-    return "".join(each if each.isascii() and each.isprintable() else "?" for each in text)[:MAX_NAME]
+def printable(text: str, limit: int = MAX_NAME) -> str:
+    """Text with what a peer has put into it, safe in a header field or a reason phrase: no line ends, ASCII only."""
+    if not text.isascii() or not text.isprintable():
+        text = "".join(each if each.isascii() and each.isprintable() else "?" for each in text)
+    return text[:limit]

@@ -7,7 +7,7 @@ response that section 6.2.2 names, should policy want to refuse; this file never
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -16,7 +16,7 @@ from ringfence.message.uri import Uri
 from ringfence.security.canonical import Party, identity_of
 from ringfence.security.diversion import follow
 from ringfence.security.findings import DEFAULT_POLICY, Finding, Policy, facts_of, judge
-from ringfence.security.identity import IdentityFlaw, read_identities
+from ringfence.security.identity import IdentityFlaw, IdentityHeader, read_identities
 from ringfence.security.passport import Flaw
 from ringfence.security.reasons import Reason
 from ringfence.security.replay import ReplayWindow
@@ -92,8 +92,9 @@ def verify_request(
     *,
     asserted: Iterable[Uri] = (),
     replay: ReplayWindow | None = None,
+    headers: Sequence[IdentityHeader] | None = None,
 ) -> Verdict:
-    """Judge every Identity header field of a request.
+    """Judge every Identity header field of a request; ``headers`` are they, when they have been read already.
 
     ``credentials`` has, for each ``info`` URL, what was fetched, or None when it could not be had.
     ``asserted`` are identities beside the From that the caller of this function believes, such as a
@@ -103,7 +104,8 @@ def verify_request(
     Raises:
         PeerError: 400 when From, To or Date are malformed, or there are too many Identity header fields.
     """
-    headers = read_identities(request)
+    if headers is None:
+        headers = read_identities(request)
     if not headers:
         return Verdict((), 428, _PHRASES[428])
     facts = facts_of(request, policy, asserted)

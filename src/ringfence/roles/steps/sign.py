@@ -3,13 +3,14 @@ this step: From, To, Date, the media keys in the body."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from ringfence.message import PeerError, SipUri, TelUri, Uri, parse_uri
+from ringfence.roles.bound import bound_user
 from ringfence.roles.call import Authenticated, Call, Target, Trust
 from ringfence.roles.identity import Signing
 from ringfence.roles.pipeline import CONTINUE, Verdict
@@ -77,9 +78,9 @@ def _user_in_dialog(call: Call) -> Authenticated | None:
     """Inside a dialog nobody authenticates; a connection that has may still speak for its users."""
     if not call.findings.in_dialog:
         return None
-    bound: Iterable[Authenticated] = call.flow.user or ()  # type: ignore[assignment]  # see ``steps.authenticate``
-    address = call.services.policy.address_of(call.request.from_.uri)
-    return next((user for user in bound if user.account.owns(address)), None)
+    if is_anonymous(call.request.from_.uri):
+        return None
+    return bound_user(call, call.request.from_)
 
 
 def _signature(

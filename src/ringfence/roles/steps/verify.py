@@ -9,13 +9,13 @@ import structlog
 from ringfence.message import NameAddr, PeerError, SipUri, Uri
 from ringfence.message.fields import FROM
 from ringfence.roles.call import Call, Trust
-from ringfence.roles.callers import MARK, Caller, Proof, wants_privacy
+from ringfence.roles.callers import MARK, Caller, Proof, printable, wants_privacy
 from ringfence.roles.identity import Refuse, Verification
 from ringfence.roles.pipeline import CONTINUE, Answer, Verdict
 from ringfence.roles.signers import Known
 from ringfence.security.aib import find_aibs, judge_request
 from ringfence.security.canonical import NO_PLAN, Party, identity_of
-from ringfence.security.identity import read_identities
+from ringfence.security.identity import IdentityHeader, read_identities
 from ringfence.security.smime import body_of
 from ringfence.security.verification import Verdict as Verified
 from ringfence.security.verification import verify_request
@@ -69,22 +69,29 @@ def verify_identity(call: Call) -> Verdict | Awaitable[Verdict]:
     if service is None:
         findings.caller = _unsigned(call, None, "not looked at")
         return CONTINUE
-    if not signed:
-        return _conclude(call, service, {})
-    urls = [header.info for header in read_identities(call.request) if not header.flaws]
+    headers = read_identities(call.request) if signed else []
+    urls = [header.info for header in headers if not header.flaws]
     known = service.signers.known(urls)
-    return _conclude(call, service, known) if known is not None else _fetch(call, service, urls)
+    if known is None:
+        return _fetch(call, service, headers, urls)
+    return _conclude(call, service, headers, known)
 
 
-async def _fetch(call: Call, service: Verification, urls: list[str]) -> Verdict:
-    return _conclude(call, service, await service.signers.find(urls))
+async def _fetch(
+    call: Call, service: Verification, headers: list[IdentityHeader], urls: list[str]
+) -> Verdict:
+    return _conclude(call, service, headers, await service.signers.find(urls))
 
 
-def _conclude(call: Call, service: Verification, known: Known) -> Verdict:
-    now = call.services.clock()
-    asserted = [address.uri for address in call.findings.asserted]
+def _conclude(call: Call, service: Verification, headers: list[IdentityHeader], known: Known) -> Verdict:
     verdict = verify_request(
-        call.request, known, now, service.rules, asserted=asserted, replay=service.replay
+        call.request,
+        known,
+        call.services.clock(),
+        service.rules,
+        asserted=[address.uri for address in call.findings.asserted],
+        replay=service.replay,
+        headers=headers,
     )
     call.findings.passport = verdict
     call.findings.caller = caller = _caller(call, service, verdict)
@@ -96,7 +103,7 @@ def _conclude(call: Call, service: Verification, known: Known) -> Verdict:
     if service.refuse is Refuse.NOBODY or caller.proven or (service.refuse is Refuse.INVALID and not wrong):
         return CONTINUE
     assert verdict.status is not None  # one that proves nothing has a status
-    return Answer(verdict.status, f"{verdict.phrase} ({verdict.evidence})"[:200])
+    return Answer(verdict.status, printable(f"{verdict.phrase} ({verdict.evidence})", 200))
 
 
 # -- the verdict ---------------------------------------------------------------------------------------
