@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,11 +14,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ringfence.cli.certificate_files import new_serial
-from ringfence.message import LocalError
+from ringfence.message import Headers, LocalError, Request
 from ringfence.roles.identity import Refuse, Treatment
 from ringfence.roles.signers import Revocation
 from ringfence.security.authority import DAY, Authority, new_key
+from ringfence.security.identity import Signer, sign_request
 from ringfence.security.pem import chain_pem, crl_pem, key_pem
+from ringfence.security.tnauth import credential_from
 from ringfence.service.checks import examine
 from ringfence.service.config import Config
 from ringfence.service.identity import web_roots
@@ -26,8 +30,10 @@ from ringfence.store import MemoryStore
 from ringfence.store.migrate import upgrade
 from ringfence.transport.fetch import web_context
 from ringfence.transport.web import get, parse_url
-from tests.security.pki import issue, tn_list
+from tests.security.pki import Pair, issue, tn_list
 from tests.service.test_checks import NOW
+from tests.transport.site import Site, page
+from tests.transport.support import Authority as WebAuthority
 
 URL = "https://example.org/identity.pem"
 SIGN = f'[identity]\nsign = true\nurl = "{URL}"\n'
@@ -243,6 +249,81 @@ async def test_the_certificate_is_published(domain: Domain) -> None:
             assert answer.body == (domain.directory / "tls/identity.pem").read_bytes()
             other = await get(url._replace(target="/tls/identity.key"), "127.0.0.1", context)
             assert other.status == 404
+
+
+@pytest.fixture
+async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Site, Path]]:
+    """The web server of another domain, and the root of its certificate."""
+    web = WebAuthority(tmp_path_factory.mktemp("web"))
+    made = Site(*web.issue("cert.test"))
+    await made.start()
+    yield made, web.root
+    made.close()
+
+
+async def test_a_call_waits_for_the_certificate_of_its_caller(
+    domain: Domain, site: tuple[Site, Path]
+) -> None:
+    """A whole node: the certificate is fetched over https, once, and the answer comes when it is there."""
+    server, web_root = site
+    root = issue("root", ca=True, start=NOW - DAY)
+    names = [x509.UniformResourceIdentifier("sip:example.net")]
+    caller = issue("example.net", root, names=names, start=NOW - DAY)
+    domain.write("root.pem", chain_pem([root.certificate]))
+    server.pages["/cert.pem"] = page(caller.pem)
+    server.answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+    text = f"""
+    [dns.hosts]
+    "cert.test" = ["127.0.0.1"]
+    [identity]
+    verify = "refuse"
+    trust = ["root.pem"]
+    system_trust = false
+    fetch_from = ["127.0.0.0/8"]
+    fetch_trust = ["{web_root}"]
+    """
+    async with running(domain.config(text), MemoryStore()) as node, asyncio.timeout(10):
+        [listener] = node.parts.pool.listeners
+        context = ssl.create_default_context(cafile=str(domain.directory / "tls/ca.pem"))
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", listener.local.port, ssl=context, server_hostname="example.org"
+        )
+        for number, (url, status) in enumerate(
+            [("", 428), (server.url(), 480), (server.url(), 480), (server.url("/absent"), 436)]
+        ):
+            writer.write(_invite(number, caller, url).to_bytes())
+            assert await _final_status(reader) == status
+        writer.close()
+    assert server.paths == ["/cert.pem", "/absent"]
+
+
+def _invite(number: int, pair: Pair, url: str) -> Request:
+    """A call from example.net, signed where there is a URL."""
+    fields = [
+        ("Via", f"SIP/2.0/TLS 127.0.0.1:9;branch=z9hG4bKwaits{number}"),
+        ("Max-Forwards", "70"),
+        ("From", "<sip:carol@example.net>;tag=1"),
+        ("To", "<sip:bob@example.org>"),
+        ("Call-ID", f"waits-{number}"),
+        ("CSeq", "1 INVITE"),
+        ("Contact", "<sip:carol@127.0.0.1:9;transport=tls>"),
+        ("Content-Length", "0"),
+    ]
+    request = Request("INVITE", "sip:bob@example.org", Headers(fields))
+    if url:
+        assert isinstance(pair.key, ec.EllipticCurvePrivateKey)
+        own = credential_from([pair.certificate], [pair.certificate], time.time())
+        for name, value in sign_request(request, Signer(pair.key, url, own), time.time()).fields:
+            request.headers.add(name, value)
+    return request
+
+
+async def _final_status(reader: asyncio.StreamReader) -> int:
+    while True:
+        line = (await reader.readline()).decode()
+        assert line, "the node hung up"
+        if line.startswith("SIP/2.0 ") and not line.startswith("SIP/2.0 1"):
+            return int(line.split()[1])
 
 
 def test_the_systems_roots_are_read() -> None:
