@@ -13,7 +13,7 @@ from ringfence.cli.accounts import generate_password
 from ringfence.cli.demo_stage import HOST, Domain, Recording, free_ports
 from ringfence.cli.demo_zone import Zone, server_name
 from ringfence.cli.init import make_domain
-from ringfence.client import IncomingCall, Media, OutgoingCall, UserAgent
+from ringfence.client import Call, IncomingCall, Media, OutgoingCall, UserAgent
 from ringfence.service.config import CONFIG_NAME, Config
 from ringfence.service.process import running
 from ringfence.service.publish import publisher
@@ -48,10 +48,23 @@ class Stage:
     ) -> tuple[OutgoingCall, IncomingCall]:
         """A call that is up, seen from both ends."""
         outgoing = await self.phones[caller].call(address, media=media or Media())
-        incoming = await anext(self.phones[callee].incoming())
+        incoming = await self.ringing(callee, outgoing)
         await incoming.answer(theirs or Media())
         await outgoing.answered
         return outgoing, incoming
+
+    async def ringing(self, callee: str, call: Call) -> IncomingCall:
+        """Wait until the phone rings. Raises CallError when the call fails before."""
+        rings = asyncio.ensure_future(anext(self.phones[callee].incoming()))
+        answered = asyncio.ensure_future(call.answered)
+        try:
+            await asyncio.wait({rings, answered}, return_when=asyncio.FIRST_COMPLETED)
+            if not rings.done():
+                await answered  # it says why
+            return await rings
+        finally:  # what still waits must not take the call of the next scene
+            rings.cancel()
+            answered.cancel()
 
     def all_tls(self) -> bool:
         """Whether every message of the scene went by TLS."""
