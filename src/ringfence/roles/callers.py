@@ -12,14 +12,12 @@ from enum import StrEnum
 
 from ringfence.guard.reputation import Handle
 from ringfence.message import Headers, PeerError, Request, SipUri, parse_uri
-from ringfence.message.grammar import quote
 from ringfence.security.asserted import privacy_values
 from ringfence.security.canonical import Party, identity_of
+from ringfence.security.told import NAME as MARK
+from ringfence.security.told import Told, Word
 from ringfence.transport.flow import Flow
 from ringfence.transport.limits import source_of
-
-MARK = "Ringfence-Caller"
-"""The header field that tells our own phones the verdict. What comes from outside never keeps it."""
 
 MAX_NAME = 300
 """Characters of a caller's name that tell it from another one."""
@@ -45,14 +43,6 @@ class Proof(StrEnum):
     """It was signed, and the signature is not for this call."""
     NONE = "none"
     """Nothing."""
-
-
-class Told(StrEnum):
-    """What a phone is told of a caller."""
-
-    VERIFIED = "verified"
-    FAILED = "failed"
-    UNVERIFIED = "unverified"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +71,8 @@ class Caller:
 
 def mark(request: Request, caller: Caller) -> None:
     """Tell a phone of ours who calls, unless the caller wants not to be named."""
-    value = f"{caller.told};evidence={quote(printable(caller.evidence))};by={quote(caller.checked_by)}"
-    if caller.proven and not wants_privacy(request.headers):
-        value += f";who={quote(printable(str(caller.who)))}"
-    request.headers.set(MARK, value)
+    who = str(caller.who) if caller.proven and not wants_privacy(request.headers) else ""
+    request.headers.set(MARK, Word(caller.told, caller.evidence, caller.checked_by, who))
 
 
 def wants_privacy(headers: Headers) -> bool:
@@ -133,10 +121,3 @@ def handle_named(text: str) -> Handle:
     if kind not in {"tn", "uri", "domain", "address", "claim"} or not colon or not rest:
         raise ValueError("expected sip:USER@DOMAIN, tel:+NUMBER, domain:NAME or address:ADDRESS")
     return Handle((text.strip()[:MAX_NAME],), kind in {"tn", "uri", "domain"})
-
-
-def printable(text: str, limit: int = MAX_NAME) -> str:
-    """Text with what a peer has put into it, safe in a header field or a reason phrase: no line ends, ASCII only."""
-    if not text.isascii() or not text.isprintable():
-        text = "".join(each if each.isascii() and each.isprintable() else "?" for each in text)
-    return text[:limit]

@@ -9,7 +9,7 @@ import structlog
 from ringfence.message import NameAddr, PeerError, SipUri, Uri
 from ringfence.message.fields import FROM
 from ringfence.roles.call import Call, Trust
-from ringfence.roles.callers import MARK, Caller, Proof, printable, wants_privacy
+from ringfence.roles.callers import Caller, Proof, wants_privacy
 from ringfence.roles.identity import Refuse, Verification
 from ringfence.roles.pipeline import CONTINUE, Answer, Verdict
 from ringfence.roles.signers import Known
@@ -17,6 +17,8 @@ from ringfence.security.aib import find_aibs, judge_request
 from ringfence.security.canonical import NO_PLAN, Party, identity_of
 from ringfence.security.identity import IdentityHeader, read_identities
 from ringfence.security.smime import body_of
+from ringfence.security.told import NAME as MARK
+from ringfence.security.told import printable
 from ringfence.security.verification import Verdict as Verified
 from ringfence.security.verification import verify_request
 from ringfence.security.verstat import Verstat, verstat_of, with_verstat, without_verstat
