@@ -9,6 +9,9 @@ from ringfence.engine.places import is_numeric
 from ringfence.message import SipUri
 from ringfence.transport.flow import Endpoint, Flow
 
+MAX_TOLD = 1_000
+"""Names of ours that are kept as told; a node has a few for each port."""
+
 
 class Listener(NamedTuple):
     """One open port, and the host that peers know it by (a name or an address, IPv6 in brackets)."""
@@ -32,6 +35,8 @@ class Addresses:
         self._ports = {listener.port for listener in listeners}
         self._at_usual_port = not self._ports.isdisjoint({5060, 5061})
         self._sent_by: dict[tuple[str, str, bool], str] = {}
+        self.told: set[str] = set()
+        """Every ``host:port`` that was written into a Via or Record-Route: it certainly means this node."""
 
     def means_us(self, uri: SipUri) -> bool:
         """Whether the host and port of a Route or Request-URI are this node's.
@@ -61,6 +66,8 @@ class Addresses:
         found = self._sent_by.get(key)
         if found is None:
             found = self._sent_by[key] = self._make_sent_by(flow, loopback)
+            if flow.remote.host and len(self.told) < MAX_TOLD:
+                self.told.add(found)
         return found
 
     def _make_sent_by(self, flow: Flow, loopback: bool) -> str:

@@ -11,6 +11,8 @@ from ringfence.roles.outgoing import CALLEE_PARAM, DIALOG_PARAM
 from ringfence.roles.policy import Policy
 from ringfence.security.tokens import check_dialog_token, open_flow_token
 
+_MARK = f";lr;{DIALOG_PARAM}="
+
 
 class Sender(StrEnum):
     """Which side of a dialog of ours sends a request."""
@@ -25,6 +27,9 @@ def strip_own_routes(call: Call, policy: Policy) -> tuple[bool, str]:
     Gives whether one of them proves that the dialog was set up through us, and the key of the flow of the other side,
     where the last of them names one. The sender's own flow is not looked at: it may have another one by now.
     """
+    usual = _usual(call, policy)
+    if usual is not None:
+        return usual
     last: SipUri | None = None
     sender: Sender | None = None
     headers = call.request.headers
@@ -41,11 +46,32 @@ def strip_own_routes(call: Call, policy: Policy) -> tuple[bool, str]:
     return sender is not None, _flow(call, policy, token, in_dialog=sender is not None) if token else ""
 
 
+def _usual(call: Call, policy: Policy) -> tuple[bool, str] | None:
+    """The same for a lone Route exactly as ``outgoing`` wrote it, without taking a URI apart; None for any other."""
+    headers = call.request.headers
+    if headers.names.count("Route") != 1:
+        return None
+    hop, mark, rest = (headers.get("Route") or "").partition(_MARK)
+    place, _, _ = hop.rpartition("@")[2].removeprefix("<sip:").partition(";transport=")
+    if not mark or not hop.startswith("<sip:") or place not in policy.addresses.told or not rest.endswith(">"):
+        return None
+    proof, _, callee = rest[:-1].partition(f";{CALLEE_PARAM}=")
+    sender = _side(call, policy, proof)
+    if sender is None or "," in rest or ";" in callee:
+        return None
+    token = callee if sender is Sender.CALLER else hop[5:].rpartition("@")[0]
+    flow = _flow(call, policy, token, in_dialog=True) if token else ""
+    headers.remove("Route")
+    return True, flow
+
+
 def _sender(call: Call, policy: Policy, uri: SipUri) -> Sender | None:
     """Who sends the request, when the token is that of the dialog; None for any other."""
     proof = uri.params.get(DIALOG_PARAM)
-    if not proof:
-        return None
+    return _side(call, policy, proof) if proof else None
+
+
+def _side(call: Call, policy: Policy, proof: str) -> Sender | None:
     request = call.request
     for side, tag in ((Sender.CALLER, request.from_.tag), (Sender.CALLEE, request.to.tag)):
         if check_dialog_token(policy.secret, request.call_id, tag or "", proof):

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from importlib.metadata import version
 from typing import Any, TextIO
 
@@ -19,6 +18,7 @@ import structlog
 import uvloop
 
 from ringfence.message import LocalError
+from ringfence.service.collector import Collector
 from ringfence.service.config import Config
 from ringfence.service.control import Arguments, CommandError, ControlServer, Json
 from ringfence.service.health import health_app
@@ -48,9 +48,6 @@ PURGE_SECONDS = 30.0
 DRAIN_SECONDS = 2.0
 """What transactions in progress get to finish when the node stops."""
 
-GC_THRESHOLDS = (50_000, 20, 100)
-"""The garbage collector looks for cycles this rarely: the engine makes none, and with 70,000 transactions alive a
-full collection would pause the node for a tenth of a second."""
 
 
 class Node:
@@ -73,11 +70,13 @@ class Node:
         for each in config.listeners:
             for host in each.hosts:
                 await self.parts.pool.listen(each.transport.upper(), host, each.port)
-        self._background += [
-            asyncio.create_task(_every(REFRESH_SECONDS, self.parts.store.refresh)),
-            asyncio.create_task(_every(PURGE_SECONDS, self._purge)),
-            asyncio.create_task(_every(SWEEP_SECONDS, self._sweep)),
-        ]
+        self.repeat(REFRESH_SECONDS, self.parts.store.refresh)
+        self.repeat(PURGE_SECONDS, self._purge)
+        self.repeat(SWEEP_SECONDS, self._sweep)
+
+    def repeat(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        """Do something every so many seconds until the node closes."""
+        self._background.append(asyncio.create_task(_every(seconds, work)))
 
     async def _purge(self) -> None:
         await self.parts.store.bindings.purge(time.time())
@@ -176,7 +175,7 @@ async def running(config: Config, store: Store | None = None) -> AsyncIterator[N
 
 @contextlib.asynccontextmanager
 async def serving(config: Config) -> AsyncIterator[Node]:
-    """``running``, with the control socket and the HTTP port; SIGTERM and SIGINT set ``stopping``. Raises as that does."""
+    """``running`` with the control socket and the HTTP port; SIGTERM and SIGINT set ``stopping``."""
     async with running(config) as node, contextlib.AsyncExitStack() as stack:
         await _open_control(node, stack)
         await _open_http(node, stack)
@@ -191,9 +190,10 @@ async def _serve(config: Config) -> None:
     async with serving(config) as node:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, _reload_by_signal, node)
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
+        transactions = node.parts.driver.transactions
+        collector = Collector(lambda: len(transactions))
+        collector.start()
+        node.repeat(1.0, collector.tick)
         log.info(
             "serving",
             domain=config.domain.name,
