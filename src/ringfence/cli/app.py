@@ -16,6 +16,7 @@ from ringfence.cli.check import check
 from ringfence.cli.demo import demo
 from ringfence.cli.failure import debugging, explain, show
 from ringfence.cli.init import init
+from ringfence.cli.ledger import ledger
 from ringfence.cli.message import message
 from ringfence.cli.node import reload, status, stop
 from ringfence.cli.parse import parse
@@ -45,6 +46,7 @@ GROUPS: Sequence[tuple[str, typer.Typer]] = (
     ("user", user),
     ("cert", cert),
     ("caller", caller),
+    ("ledger", ledger),
 )
 """Commands that have commands of their own."""
 

@@ -93,8 +93,15 @@ def _make(directory: Path, names: Sequence[str], text: str, admin: str) -> str:
     config = Config.load(directory / CONFIG_NAME)
     make_private_directory(config.node.data_dir)
     write_private(config.secret_file, os.urandom(SECRET_BYTES))
+    _make_ledger_key(config)
     _make_certificates(config, names)
     return _make_database(config, admin)
+
+
+def _make_ledger_key(config: Config) -> None:
+    from ringfence.service.ledger import make_key  # see open_database
+
+    make_key(config.ledger_key)
 
 
 def _make_certificates(config: Config, names: Sequence[str]) -> None:

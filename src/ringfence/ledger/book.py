@@ -43,9 +43,9 @@ from ringfence.store.writer import Writer
 
 log = structlog.get_logger("ringfence.ledger")
 
-START_SECONDS = 0.02
+START_SECONDS = 0.03
 """How long the start of a call waits for company when the last transaction was less than this ago. Nobody who waits
-for a phone to ring notices, and a busy node makes 50 transactions a second where it had to make hundreds."""
+for a phone to ring notices, and a busy node makes 30 transactions a second where it had to make hundreds."""
 
 GATHER_SECONDS = 0.1
 """How long an event that nobody waits for may wait for company. A crash within it costs the end of a call, which
@@ -86,6 +86,8 @@ class SqlLedger:
 
     def __init__(self, engine_url: str, writer: str, sealing: Sealing, clock: Callable[[], float]) -> None:
         self.writer = writer
+        self.recovered = 0
+        """Calls that a crash had left open, and that `open` has closed."""
         self._sealing = sealing
         self._clock = clock
         self._loop = asyncio.get_running_loop()
@@ -328,8 +330,7 @@ class SqlLedger:
             Event(Kind.STOP, max(found.alive, began), call, {"reason": "the node crashed"})
             for call, began in found.open_calls.items()
         ]
-        if events:
-            log.warning("calls closed that a crash left open", calls=len(events))
+        self.recovered = len(events)
         if found.key and found.key != self._key_name:
             raise StoreError(
                 f"the ledger is signed with the key {found.key}, and this is {self._key_name}; "

@@ -6,16 +6,15 @@ import asyncio
 import os
 from pathlib import Path
 
-import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ringfence.ledger.book import Sealing, SqlLedger
+from ringfence.ledger.chain import key_name
 from ringfence.ledger.keys import Privacy, private_pem, public_pem, read_signing_key
+from ringfence.message import LocalError
 from ringfence.roles.charging import Charging, Limits
 from ringfence.service.config import Config
 from ringfence.store.migrate import upgrade
-
-log = structlog.get_logger("ringfence.ledger")
 
 
 async def open_ledger(config: Config) -> SqlLedger | None:
@@ -38,9 +37,29 @@ def make_key(path: Path) -> Ed25519PrivateKey:
     """Make a signing key, its public half beside it. Raises OSError."""
     key = Ed25519PrivateKey.generate()
     _write(path, private_pem(key), 0o600)
-    _write(public_path(path), public_pem(key.public_key()), 0o644)
-    log.info("made a key for the ledger", key=str(path))
+    _write(public_path(path), public_pem(key.public_key()), 0o600)
     return key
+
+
+async def rotate_key(config: Config) -> dict[str, str]:
+    """Have the key of the ledger announce a new one, and put that in its place. The node must not run.
+
+    The old private key goes: nobody can sign old events anew. The public file has both, since the announcement may be
+    pruned some day. Raises as `open_ledger` does, and LocalError where no ledger is kept.
+    """
+    ledger = await open_ledger(config)
+    if ledger is None:
+        raise LocalError("no ledger is kept: ledger.enabled is false")
+    path = config.ledger_key
+    fresh = path.with_name(path.name + ".new")
+    key = Ed25519PrivateKey.generate()
+    public = key.public_key()
+    _write(fresh, private_pem(key), 0o600)
+    await ledger.hand_over(public)
+    with public_path(path).open("ab") as file:
+        file.write(public_pem(public))
+    os.replace(fresh, path)
+    return {"key": str(path), "name": key_name(public)}
 
 
 def public_path(key: Path) -> Path:

@@ -167,6 +167,8 @@ async def running(config: Config, store: Store | None = None) -> AsyncIterator[N
         ledger = await open_ledger(config)
         if ledger is not None:
             stack.push_async_callback(ledger.close)
+            if ledger.recovered:
+                log.warning("calls closed that a crash left open", calls=ledger.recovered)
         node = Node(wire(config, opened, secret, asyncio.get_running_loop(), ledger))
         stack.push_async_callback(node.close)
         await node.open()

@@ -1,0 +1,78 @@
+"""Read a ledger while a node writes it, or long after: its chains, its events in order of time, its proof."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from heapq import merge
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from sqlalchemy import Connection
+from sqlalchemy.engine import make_url
+
+from ringfence.ledger.chain import Checkpoint, Link
+from ringfence.ledger.events import Event, event_of
+from ringfence.ledger.verification import Report, verify
+from ringfence.store import sql_ledger as rows
+from ringfence.store.connect import READ_ONLY, engine_for, translated
+from ringfence.store.errors import StoreError
+from ringfence.store.migrate import require_head
+
+
+class Reader:
+    """A ledger that is open for reading, as it was at one moment."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def writers(self) -> list[str]:
+        """Who has written."""
+        return rows.writers(self._connection)
+
+    def events(self) -> Iterator[Event]:
+        """The events of all writers in order of time."""
+        chains = [self._chain(writer) for writer in self.writers()]
+        return chains[0] if len(chains) == 1 else merge(*chains, key=lambda event: event.time)
+
+    def links(self, writer: str) -> Iterator[Link]:
+        """The chain of one writer."""
+        return (Link(*row) for row in rows.events_from(self._connection, writer, 0))
+
+    def verify(
+        self, keys: Sequence[Ed25519PublicKey], witnessed: dict[str, list[Checkpoint]]
+    ) -> Iterator[Report]:
+        """Check each chain, those too that only the witness knows."""
+        for writer in sorted({*self.writers(), *witnessed}):
+            stored = [Checkpoint(*row) for row in rows.checkpoints_of(self._connection, writer)]
+            yield verify(writer, self.links(writer), stored, witnessed.get(writer, ()), keys)
+
+    def _chain(self, writer: str) -> Iterator[Event]:
+        # A list: while one result is read, SQLite and PostgreSQL give the next query the same connection.
+        return iter([event_of(link.body) for link in self.links(writer)])
+
+
+@contextmanager
+def reading(url: str) -> Iterator[Reader]:
+    """Open a ledger for reading.
+
+    Raises:
+        StoreError: There is none, it can't be read, or it is of another version.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file():
+        raise StoreError(f"there is no ledger in {parsed.database}: no call has been recorded")
+    engine = engine_for(url)
+    try:
+        with translated("read the ledger"), engine.connect() as connection:
+            connection.info[READ_ONLY] = True
+            with connection.begin():
+                require_head(connection)
+                yield Reader(connection)
+    finally:
+        engine.dispose()
+
+
+def between(events: Iterable[Event], since: float, until: float) -> Iterator[Event]:
+    """The events of a span of time, in seconds since the epoch."""
+    return (event for event in events if since <= event.time < until)
