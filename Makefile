@@ -33,7 +33,12 @@ fuzz: $(STAMP)  ## a bounded run of the fuzzers
 	$(BIN)/python fuzz/run.py
 
 bench: $(STAMP)  ## the figures of docs/performance.md
-	$(BIN)/python bench/run.py
+	$(BIN)/python bench/run.py --write
+
+docs: $(STAMP)  ## write anew the pages that are made from the source
+	$(BIN)/python scripts/draw_machines.py
+	$(BIN)/python scripts/configuration.py
+	$(BIN)/python scripts/rfc_status.py
 
 clean:  ## remove what was made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
