@@ -91,7 +91,10 @@ def test_names_are_compared_in_lower_case(tmp_path: Path) -> None:
             SMALLEST + '[[listen]]\ntransport = "tls"\nport = 1\nkey = "a"\n',
             "certificate and key go together",
         ),
-        (SMALLEST + '[node]\nworkers = "two"\n', 'expected a whole number, got "two"; write workers = 1'),
+        (
+            SMALLEST + '[proxy]\nmax_forwards = "two"\n',
+            'expected a whole number, got "two"; write max_forwards = 70',
+        ),
         (SMALLEST + "[node]\nroles = []\n", "node.roles: expected at least one element"),
         (SMALLEST + '[node]\nroles = [\n"edge",\n"cor"]\n', "line 6: node.roles: expected"),
         (SMALLEST + "[proxy]\ntimer_c_seconds = 180\n", "must be more than 180"),

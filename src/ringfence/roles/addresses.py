@@ -77,6 +77,8 @@ class Addresses:
         host = best.advertised
         if loopback and _is_wildcard(best.host):
             host = "[::1]" if ":" in flow.remote.host else "127.0.0.1"
+        elif _is_wildcard(best.host) and is_numeric(host.strip("[]")) and not _is_wildcard(flow.local.host):
+            return _bracketed(Endpoint(flow.local.host, best.port))  # of several addresses, the one in use
         return f"{host}:{best.port}"
 
 

@@ -63,8 +63,6 @@ class NodeSection(Section):
     """The host name of this machine, for logs and bindings."""
     data_dir: FilePath = Path("data")
     """Where the database, the control socket and the secrets of the node are."""
-    workers: Annotated[int, Field(ge=1, le=256)] = 1
-    """Processes that share the listening ports; one a core."""
     advertise: Many[Host] = ()
     """Names or addresses of this node. The first goes into Via and Record-Route; all are known as our own in
     Route. Empty: the address a message came to."""

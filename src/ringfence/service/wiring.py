@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from importlib import import_module
 from ipaddress import ip_network
+from socket import AF_INET, AF_INET6
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -49,6 +50,7 @@ from ringfence.transport.driver import Driver
 from ringfence.transport.fetch import Fetcher
 from ringfence.transport.pool import Pool
 from ringfence.transport.resolver import Resolver
+from ringfence.transport.sockets import own_address
 from ringfence.transport.websocket import WebSocketPolicy
 
 if TYPE_CHECKING:
@@ -243,8 +245,10 @@ def make_addresses(config: Config) -> Addresses:
 
 def _advertised(config: Config, own: str | None, host: str) -> str:
     name = own or (config.node.advertise[0] if config.node.advertise else host)
-    if name in {"0.0.0.0", "::"}:  # noqa: S104  (compared, not bound)
-        name = config.node.name
+    if name == "0.0.0.0":  # noqa: S104  (compared, not bound)
+        name = own_address(AF_INET)
+    elif name == "::":
+        name = own_address(AF_INET6)
     return f"[{name}]" if ":" in name else name
 
 

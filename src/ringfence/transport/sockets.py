@@ -88,3 +88,17 @@ def _watch_for_dead_peers(sock: socket.socket) -> None:
     if sys.platform == "linux":
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_TIME)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_TIME * 1000)
+
+
+def own_address(family: int) -> str:
+    """The address of this machine that the network sees, by the kernel's routes; loopback where there is no other.
+
+    Nothing is sent: a UDP socket is only connected, to an address for documentation (RFC 5737, RFC 3849).
+    """
+    far = ("192.0.2.1", 9) if family == socket.AF_INET else ("2001:db8::1", 9)
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(far)
+        except OSError:
+            return "127.0.0.1" if family == socket.AF_INET else "::1"
+        return str(probe.getsockname()[0])
