@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import socket
 import subprocess
@@ -117,10 +116,3 @@ _free_ports = _ports()
 def free_port() -> int:
     """A port on loopback that nobody has, nor the one after it."""
     return next(_free_ports)
-
-
-def require(*programs: str) -> None:
-    """Skip the test, naming what is missing."""
-    for program in programs:
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed")
