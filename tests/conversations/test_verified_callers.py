@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from ringfence.message import Request
 from ringfence.message.multipart import join, make_entity
 from ringfence.roles.identity import Refuse
+from ringfence.roles.policy import ChallengeMode
 from ringfence.security import passport
 from ringfence.security.aib import aib_for_request
 from ringfence.security.cms_signed import Signatory
@@ -349,3 +350,13 @@ def test_a_token_can_not_write_into_our_answer(network: Network, strict: Phone) 
     strict >> strict.invite(BOB, ("Identity", f"{token};info=<{info}>;alg=ES256")) << 437
     assert "signed for sip:a??Evil: yes@x" in strict.response.reason
     assert "Evil" not in strict.response.headers
+
+
+def test_where_nobody_is_challenged_our_users_are_no_strangers(
+    network: Network, strict: Phone, alice: Phone, bob: Phone
+) -> None:
+    network.policy.challenge = ChallengeMode.NONE
+    alice >> alice.invite(BOB) << 100
+    bob << "INVITE"
+    assert told(bob) == ""
+    strict >> strict.invite(BOB) << 428

@@ -12,6 +12,7 @@ from ringfence.roles.call import Call, Trust
 from ringfence.roles.callers import Caller, Proof, wants_privacy
 from ringfence.roles.identity import Refuse, Verification
 from ringfence.roles.pipeline import CONTINUE, Answer, Verdict
+from ringfence.roles.policy import ChallengeMode
 from ringfence.roles.signers import Known
 from ringfence.security.aib import find_aibs, judge_request
 from ringfence.security.canonical import NO_PLAN, Party, identity_of
@@ -67,6 +68,8 @@ def verify_identity(call: Call) -> Verdict | Awaitable[Verdict]:
         return CONTINUE  # the dialog was let in, and this says nothing new of who is there (RFC 4916)
     if not (findings.in_dialog or findings.for_us or findings.flow):
         return CONTINUE  # it goes through us, to be verified where it arrives
+    if not signed and _taken_for_ours(call):
+        return CONTINUE
     service = call.services.verification
     if service is None:
         findings.caller = _unsigned(call, None, "not looked at")
@@ -77,6 +80,15 @@ def verify_identity(call: Call) -> Verdict | Awaitable[Verdict]:
     if known is None:
         return _fetch(call, service, headers, urls)
     return _conclude(call, service, headers, known)
+
+
+def _taken_for_ours(call: Call) -> bool:
+    """Where nobody is challenged, who names an address of ours is taken for its owner, and is no stranger."""
+    policy = call.services.policy
+    if policy.challenge is not ChallengeMode.NONE:
+        return False
+    source = _source(call)
+    return isinstance(source, SipUri) and policy.is_ours(source)
 
 
 async def _fetch(
