@@ -79,6 +79,17 @@ async def test_the_owner_speaks_for_everybody(people: Reputation) -> None:
     assert people.judge(MALLORY, BOB, NOW) is Standing.WANTED
 
 
+async def test_who_only_says_who_it_is_gets_the_bad_of_a_name_and_not_the_good(people: Reputation) -> None:
+    claims = Handle(("address:192.0.2.9", "claim:example.com"), False, ("domain:example.com",))
+    await people.allow(Handle(("domain:example.com",), True), EVERYBODY, NOW)
+    await people.allow(Handle(("claim:example.com",), True), ALICE, NOW)
+    assert people.judge(claims, ALICE, NOW) is Standing.UNKNOWN
+    await people.allow(Handle(("address:192.0.2.9",), False), EVERYBODY, NOW)
+    assert people.judge(claims, ALICE, NOW) is Standing.WANTED
+    await people.report(Handle(("domain:example.com",), True), ALICE, NOW)
+    assert people.judge(claims, ALICE, NOW) is Standing.REPORTED
+
+
 async def test_one_or_all_forgive(people: Reputation) -> None:
     for callee in (ALICE, BOB):
         await people.report(MALLORY, callee, NOW)

@@ -20,6 +20,9 @@ from ringfence.store.records import Opinion
 EVERYBODY = "*"
 """The callee of an opinion that holds for all accounts: the owner's."""
 
+PLACE = "address:"
+"""What begins the name of a place that calls come from: such as that of a gateway which the owner knows."""
+
 DAY = 86_400.0
 
 MAX_REMEMBERED = 50_000
@@ -37,7 +40,7 @@ class Handle(NamedTuple):
     """How a caller is known again.
 
     ``names`` are what a report is kept under. ``proven`` says that the caller has proved them. ``groups`` are what it
-    belongs to, such as its domain, where the owner may have an opinion on it.
+    belongs to or says that it belongs to, such as its domain, on which the owner may have an opinion.
     """
 
     names: tuple[str, ...]
@@ -87,6 +90,8 @@ class Reputation:
         general = Standing.UNKNOWN
         for name in (*caller.names, *caller.groups):
             for opinion in self._opinions.about(name, now):
+                if opinion.wanted and not caller.proven and not name.startswith(PLACE):
+                    continue  # anybody could borrow the name of one who is wanted
                 if opinion.callee == callee:
                     return Standing.WANTED if opinion.wanted else Standing.REPORTED
                 if opinion.callee == EVERYBODY:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ringfence.guard.reputation import Handle
+from ringfence.guard.reputation import PLACE, Handle
 from ringfence.message import Headers, PeerError, Request, SipUri, parse_uri
 from ringfence.security.asserted import privacy_values
 from ringfence.security.canonical import Party, identity_of
@@ -90,9 +90,9 @@ def handle_of(caller: Caller, flow: Flow) -> Handle:
     domain = caller.who.value.rpartition("@")[2] if caller.who.kind == "uri" else ""
     if caller.proven:
         return Handle((name_of(caller.who),), True, (f"domain:{domain}",) if "@" in caller.who.value else ())
-    return Handle(
-        (f"address:{source_of(flow.remote.host)}", f"claim:{domain or caller.who.value}"[:MAX_NAME]), False
-    )
+    claim = f"claim:{domain or caller.who.value}"[:MAX_NAME]
+    groups = (name_of(caller.who), *((f"domain:{domain}",) if domain else ()))
+    return Handle((f"{PLACE}{source_of(flow.remote.host)}", claim), False, groups)
 
 
 def name_of(party: Party) -> str:
