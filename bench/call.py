@@ -51,7 +51,10 @@ class Wire(Flow):
         """Nothing."""
 
 
-SDP = b"v=0\r\no=uac 53655765 2353687637 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 20002 RTP/AVP 0\r\n"
+SDP = (
+    b"v=0\r\no=uac 53655765 2353687637 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+    b"m=audio 20002 RTP/AVP 0\r\n"
+)
 
 
 def request(method: str, uri: str, number: int, branch: str, extra: str = "", body: bytes = b"") -> bytes:
