@@ -23,6 +23,9 @@ from ringfence.service.web import WebServer
 
 USERS = {"example.org": ("alice", "bob", "dave"), "example.net": ("carol",)}
 
+CHECKPOINT_SECONDS = 0.2
+"""After which events are signed: nobody who watches wants to wait longer."""
+
 
 @dataclass
 class Stage:
@@ -120,6 +123,7 @@ def _acquainted(config: Config, other: Domain, dns_port: int, https_port: int) -
             "identity": config.identity.model_copy(update=identity),
             "dns": Dns(servers=(f"{HOST}:{dns_port}",)),
             "metrics": MetricsSection(listen=""),
+            "ledger": config.ledger.model_copy(update={"checkpoint_seconds": CHECKPOINT_SECONDS}),
         }
     )
 

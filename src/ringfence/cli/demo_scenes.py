@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ringfence.cli.demo_pair import Stage
+from ringfence.cli.demo_record import record
 from ringfence.cli.demo_stage import HOST, TIMEOUT
 from ringfence.cli.demo_verdict import Promise
 from ringfence.client import CallError, Evidence, Media, Peer, RegistrationError, UserAgent
@@ -249,6 +250,7 @@ SCENES = (
     Scene("Transfer", (1, 6), transfer),
     Scene("A message", (1, 6), message),
     Scene("A stolen signature", (5, 8), stolen_signature, "mallory"),
+    Scene("The record of a call", (4, 5), record),
     Scene("No downgrade", (6,), no_downgrade),
 )
 
