@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence.engine.forking import CALL_COMPLETED, Branch, BranchState, Cancel, ResponseContext, Upstream
+from ringfence.engine.forking import (
+    CALL_COMPLETED,
+    Branch,
+    BranchState,
+    Cancel,
+    Proceed,
+    ResponseContext,
+    Upstream,
+)
 from ringfence.message import Headers, Request, Response
 
 FIELDS = [
@@ -144,3 +152,33 @@ def test_at_most_one_final_goes_up_beside_2xx(answers: list[tuple[int, int]]) ->
     assert not any(code >= 300 for code in finals[1:])
     if all(branch.state is BranchState.FINAL for branch in forked.branches):
         assert finals
+
+
+@pytest.mark.rfc("3261", "16.6")
+@pytest.mark.parametrize(
+    ("status", "proceeds"), [(302, True), (486, True), (503, True), (603, False), (200, False)]
+)
+def test_the_next_targets_are_tried_when_all_have_failed(status: int, proceeds: bool) -> None:
+    forked = context(2)
+    forked.more = True
+    assert forked.receive(forked.branches[0], response(404)) == ()
+    outcomes = forked.receive(forked.branches[1], response(status))
+    assert (outcomes == (Proceed(),)) == proceeds
+    assert forked.answered != proceeds
+
+
+@pytest.mark.rfc("3261", "16.10")
+def test_none_is_tried_after_a_cancel() -> None:
+    forked = context(1)
+    forked.more = True
+    forked.cancel()
+    assert sent(forked.receive(forked.branches[0], response(487))) == [487]
+
+
+@pytest.mark.rfc("3261", "8.2.6.2")
+def test_a_failure_of_our_own_has_a_tag_and_says_what_is_missing() -> None:
+    forked = context(1)
+    (outcome,) = forked.fail(forked.branches[0], 480, to_tag="ours", headers=(("Warning", '380 us "x"'),))
+    assert isinstance(outcome, Upstream)
+    assert outcome.response.to.tag == "ours"
+    assert outcome.response.headers.get("Warning") == '380 us "x"'
