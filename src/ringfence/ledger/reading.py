@@ -39,6 +39,10 @@ class Reader:
         """The chain of one writer."""
         return (Link(*row) for row in rows.events_from(self._connection, writer, 0))
 
+    def numbered(self, writer: str, number: int) -> Iterator[tuple[int, Event]]:
+        """The events of one writer from that number on."""
+        return ((row[1], event_of(row[2])) for row in rows.events_from(self._connection, writer, number))
+
     def verify(
         self, keys: Sequence[Ed25519PublicKey], witnessed: dict[str, list[Checkpoint]]
     ) -> Iterator[Report]:

@@ -73,6 +73,8 @@ class Node:
         self.repeat(REFRESH_SECONDS, self.parts.store.refresh)
         self.repeat(PURGE_SECONDS, self._purge)
         self.repeat(SWEEP_SECONDS, self._sweep)
+        if self.parts.radius is not None:
+            self._background.append(asyncio.create_task(self.parts.radius.run()))
 
     def repeat(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         """Do something every so many seconds until the node closes."""

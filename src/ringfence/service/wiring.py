@@ -42,7 +42,7 @@ from ringfence.security.pem import read_chain
 from ringfence.service.addresses import parse_address
 from ringfence.service.config import Config
 from ringfence.service.identity import identify, make_fetcher, make_strangers
-from ringfence.service.ledger import make_charging
+from ringfence.service.ledger import make_charging, make_radius
 from ringfence.service.metrics import Metrics
 from ringfence.service.problems import ConfigError
 from ringfence.transport.contexts import Contexts, TlsSettings
@@ -55,6 +55,7 @@ from ringfence.transport.websocket import WebSocketPolicy
 
 if TYPE_CHECKING:
     from ringfence.ledger.book import SqlLedger
+    from ringfence.ledger.radius import RadiusAccounting
     from ringfence.store.ports import Store
 
 
@@ -72,6 +73,7 @@ class Parts:
     metrics: Metrics
     fetcher: Fetcher
     ledger: SqlLedger | None
+    radius: RadiusAccounting | None
 
 
 def wire(
@@ -104,9 +106,10 @@ def wire(
     fetcher = make_fetcher(config, resolver)
     identify(config, services, fetcher, derive(secret, "identity"))
     metrics = Metrics()
+    radius = make_radius(config, derive(secret, "ledger"))
     server = Server(services, steps_of(config), metrics.finished)
     driver.bind(pool, server.receive, on_closed=server.flow_closed)
-    return Parts(config, driver, pool, resolver, store, services, server, metrics, fetcher, ledger)
+    return Parts(config, driver, pool, resolver, store, services, server, metrics, fetcher, ledger, radius)
 
 
 def derive(secret: bytes, purpose: str) -> bytes:

@@ -1,0 +1,222 @@
+"""Accounting to a real FreeRADIUS: what it writes down is what happened, also after it was away."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from ringfence.ledger.book import Sealing, SqlLedger
+from ringfence.ledger.events import Event, Kind
+from ringfence.ledger.keys import Privacy
+from ringfence.ledger.radius import NoServer, RadiusAccounting, RadiusServer
+from ringfence.store.connect import sqlite_url
+from ringfence.store.migrate import upgrade
+
+FREERADIUS = shutil.which("freeradius") or shutil.which("radiusd")
+pytestmark = [
+    pytest.mark.interop("freeradius"),
+    pytest.mark.skipif(FREERADIUS is None, reason="FreeRADIUS is not installed"),
+]
+
+CONFIG = """
+logdir = "{dir}"
+raddbdir = "{dir}"
+run_dir = "{dir}"
+libdir = /usr/lib/freeradius
+pidfile = "{dir}/radiusd.pid"
+max_request_time = 5
+log {{ destination = stdout }}
+security {{ status_server = no }}
+client phone_node {{ ipaddr = 127.0.0.1
+    secret = testing123 }}
+modules {{ detail {{ filename = "{dir}/detail"
+    permissions = 0600 }} }}
+thread pool {{ start_servers = 1
+    max_servers = 4
+    min_spare_servers = 1
+    max_spare_servers = 3
+    max_requests_per_server = 0 }}
+server default {{
+    listen {{ type = acct
+        ipaddr = 127.0.0.1
+        port = {port} }}
+    accounting {{
+        detail
+    }}
+}}
+"""
+
+PRIVACY = Privacy(b"p" * 32)
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def freeradius(directory: Path, port: int) -> Iterator[None]:
+    directory.mkdir(exist_ok=True)
+    (directory / "radiusd.conf").write_text(CONFIG.format(dir=directory, port=port))
+    with (directory / "out").open("wb") as out:
+        server = subprocess.Popen(
+            [str(FREERADIUS), "-f", "-d", str(directory), "-D", "/usr/share/freeradius", "-l", "stdout"],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        deadline = time.monotonic() + 20
+        while b"Ready to process requests" not in (directory / "out").read_bytes():
+            assert server.poll() is None, (directory / "out").read_text()
+            assert time.monotonic() < deadline, (directory / "out").read_text()
+            time.sleep(0.05)
+        yield
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def written(directory: Path) -> list[dict[str, str]]:
+    """The requests that FreeRADIUS has written down."""
+    text = (directory / "detail").read_text() if (directory / "detail").exists() else ""
+    return [
+        {name: value.strip('"') for name, value in re.findall(r"^\t([\w-]+) = (.*)$", entry, re.MULTILINE)}
+        for entry in text.strip().split("\n\n")
+        if entry
+    ]
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    url = sqlite_url(tmp_path / "ledger.db")
+    upgrade(url)
+    return url
+
+
+def call(key: str, start: float, *, private: bool = False) -> list[Event]:
+    facts = {
+        "account": "sip:alice@example.org",
+        "caller": "sip:alice@example.org",
+        "callee": "sip:bob@example.net",
+    }
+    return [
+        Event(Kind.START, start, key, PRIVACY.seal(facts) if private else facts),
+        Event(Kind.ANSWER, start + 4, key, {"tag": "b"}),
+        Event(Kind.STOP, start + 64, key, {"reason": "the callee hung up", "status": 200}),
+    ]
+
+
+def record(url: str, directory: Path, events: list[Event]) -> None:
+    async def write() -> None:
+        ledger = await SqlLedger.open(url, "node1", Sealing(KEY, directory / "witness"))
+        for event in events:
+            ledger.note(event)
+        await ledger.close()
+
+    asyncio.run(write())
+
+
+KEY = Ed25519PrivateKey.generate()
+
+
+def accounting(url: str, directory: Path, *ports: int) -> RadiusAccounting:
+    servers = [RadiusServer("127.0.0.1", port, b"testing123", timeout=0.3, tries=1) for port in ports]
+    return RadiusAccounting(url, "node1", servers, directory / "radius.place", PRIVACY)
+
+
+def everything(radius: RadiusAccounting) -> None:
+    while radius.advance():
+        pass
+
+
+@pytest.mark.rfc("2866", "4.1")
+def test_a_server_is_told_of_calls(url: str, tmp_path: Path) -> None:
+    now = time.time() - 100
+    refused = [Event(Kind.START, now, "r", {}), Event(Kind.STOP, now, "r", {"reason": "busy", "status": 486})]
+    record(url, tmp_path, [*call("c1", now), *call("c2", now, private=True), *refused])
+    port = free_port()
+    with freeradius(tmp_path / "radius", port):
+        everything(accounting(url, tmp_path, port))
+        everything(accounting(url, tmp_path, port))  # the place is kept: nothing is sent twice
+    requests = written(tmp_path / "radius")
+    assert [(each["Acct-Status-Type"], each["Acct-Session-Id"]) for each in requests] == [
+        ("Start", "c1"), ("Stop", "c1"), ("Start", "c2"), ("Stop", "c2"),
+    ]  # fmt: skip
+    stop = requests[1]
+    assert stop["User-Name"] == "alice@example.org"
+    assert stop["Called-Station-Id"] == "sip:bob@example.net"
+    assert stop["Calling-Station-Id"] == "sip:alice@example.org"
+    assert (stop["Acct-Session-Time"], stop["Acct-Terminate-Cause"]) == ("60", "User-Request")
+    assert 30 <= int(stop["Acct-Delay-Time"]) <= 60
+    assert requests[3]["User-Name"] == "alice@example.org", "who does not want to be named pays all the same"
+    assert "Calling-Station-Id" not in requests[3]
+
+
+def test_what_happened_while_the_server_was_away_is_told_when_it_is_back(url: str, tmp_path: Path) -> None:
+    now = time.time() - 100
+    first, second, port = call("c1", now), call("c2", now + 1), free_port()
+    record(url, tmp_path, first[:2])
+    with freeradius(tmp_path / "radius", port):
+        everything(accounting(url, tmp_path, port))
+    record(url, tmp_path, [*second])  # this closes the first: its end is a crash's
+    away = accounting(url, tmp_path, port)
+    for _ in range(2):
+        with pytest.raises(NoServer):
+            away.advance()
+    with freeradius(tmp_path / "radius", port):
+        everything(away)
+    told = [(each["Acct-Status-Type"], each["Acct-Session-Id"]) for each in written(tmp_path / "radius")]
+    assert told == [("Start", "c1"), ("Stop", "c1"), ("Start", "c2"), ("Stop", "c2")]
+
+
+def test_the_next_server_takes_over(url: str, tmp_path: Path) -> None:
+    record(url, tmp_path, call("c1", time.time()))
+    dead, port = free_port(), free_port()
+    with freeradius(tmp_path / "radius", port):
+        radius = accounting(url, tmp_path, dead, port)
+        started = time.monotonic()
+        everything(radius)
+        assert time.monotonic() - started < 2, "the dead one is asked first no more"
+    assert len(written(tmp_path / "radius")) == 2
+
+
+def test_a_wrong_secret_is_no_answer(url: str, tmp_path: Path) -> None:
+    record(url, tmp_path, call("c1", time.time()))
+    port = free_port()
+    with freeradius(tmp_path / "radius", port):
+        server = RadiusServer("127.0.0.1", port, b"another", timeout=0.3, tries=1)
+        with pytest.raises(NoServer):
+            RadiusAccounting(url, "node1", [server], tmp_path / "radius.place").advance()
+    assert written(tmp_path / "radius") == []
+
+
+async def test_the_follower_keeps_up_while_calls_are_made(url: str, tmp_path: Path) -> None:
+    port = free_port()
+    ledger = await SqlLedger.open(url, "node1", Sealing(KEY, tmp_path / "witness"))
+    with freeradius(tmp_path / "radius", port):
+        follower = asyncio.create_task(accounting(url, tmp_path, port).run())
+        for number in range(20):
+            for event in call(f"c{number}", time.time() - 70):
+                ledger.note(event)
+            await asyncio.sleep(0.01)
+        for _ in range(100):
+            if len(written(tmp_path / "radius")) == 40:
+                break
+            await asyncio.sleep(0.1)
+        follower.cancel()
+        with suppress(asyncio.CancelledError):
+            await follower
+    await ledger.close()
+    assert len({each["Acct-Session-Id"] for each in written(tmp_path / "radius")}) == 20
+    assert len(written(tmp_path / "radius")) == 40
