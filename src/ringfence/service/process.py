@@ -45,6 +45,9 @@ SWEEP_SECONDS = 1.0
 PURGE_SECONDS = 30.0
 """How often bindings that have expired are removed; lookups skip them at once."""
 
+OPINIONS_SECONDS = 3600.0
+"""The same for what users have said of callers, which holds for months."""
+
 DRAIN_SECONDS = 2.0
 """What transactions in progress get to finish when the node stops."""
 
@@ -72,6 +75,7 @@ class Node:
                 await self.parts.pool.listen(each.transport.upper(), host, each.port)
         self.repeat(REFRESH_SECONDS, self.parts.store.refresh)
         self.repeat(PURGE_SECONDS, self._purge)
+        self.repeat(OPINIONS_SECONDS, self._purge_opinions)
         self.repeat(SWEEP_SECONDS, self._sweep)
         if self.parts.radius is not None:
             self._background.append(asyncio.create_task(self.parts.radius.run()))
@@ -82,6 +86,8 @@ class Node:
 
     async def _purge(self) -> None:
         await self.parts.store.bindings.purge(time.time())
+
+    async def _purge_opinions(self) -> None:
         await self.parts.store.opinions.purge(time.time())
 
     async def _sweep(self) -> None:
