@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from heapq import merge
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -31,9 +30,10 @@ class Reader:
         return rows.writers(self._connection)
 
     def events(self) -> Iterator[Event]:
-        """The events of all writers in order of time."""
-        chains = [self._chain(writer) for writer in self.writers()]
-        return chains[0] if len(chains) == 1 else merge(*chains, key=lambda event: event.time)
+        """The events in the order of their chain; those of several writers in order of time."""
+        writers = self.writers()
+        events = (event_of(link.body) for writer in writers for link in self.links(writer))
+        return events if len(writers) < 2 else iter(sorted(events, key=lambda event: event.time))
 
     def links(self, writer: str) -> Iterator[Link]:
         """The chain of one writer."""
@@ -50,10 +50,6 @@ class Reader:
         for writer in sorted({*self.writers(), *witnessed}):
             stored = [Checkpoint(*row) for row in rows.checkpoints_of(self._connection, writer)]
             yield verify(writer, self.links(writer), stored, witnessed.get(writer, ()), keys)
-
-    def _chain(self, writer: str) -> Iterator[Event]:
-        # A list: while one result is read, SQLite and PostgreSQL give the next query the same connection.
-        return iter([event_of(link.body) for link in self.links(writer)])
 
 
 @contextmanager
@@ -75,8 +71,3 @@ def reading(url: str) -> Iterator[Reader]:
                 yield Reader(connection)
     finally:
         engine.dispose()
-
-
-def between(events: Iterable[Event], since: float, until: float) -> Iterator[Event]:
-    """The events of a span of time, in seconds since the epoch."""
-    return (event for event in events if since <= event.time < until)
