@@ -42,7 +42,8 @@ async def test_bodies_that_are_not_understood(phones: Phones, stranger: Stranger
     response = await answer_to(phones, stranger, "INVITE", body="<x/>", content_type="application/xml")
     assert response.status == 415
     assert response.headers.get("Accept") == (
-        "application/sdp, multipart/alternative, multipart/mixed, multipart/related"
+        "application/sdp, multipart/alternative, multipart/mixed, multipart/related, "
+        "application/pkcs7-mime, multipart/signed, message/sip"
     )
 
 

@@ -3,10 +3,12 @@
 from ringfence.client.account import Account
 from ringfence.client.agent import UserAgent
 from ringfence.client.call import Call
+from ringfence.client.certificates import Smime
 from ringfence.client.errors import AgentError, CallError, MessageError, RegistrationError, RequestFailed
 from ringfence.client.incoming import IncomingCall
 from ringfence.client.outgoing import OutgoingCall
 from ringfence.client.peer import Evidence, Peer
+from ringfence.client.protection import Protection
 from ringfence.client.registration import RegistrationState
 from ringfence.client.session import Encryption, Media
 from ringfence.client.states import CallEvent, CallState, Ending
@@ -27,9 +29,11 @@ __all__ = [
     "MessageError",
     "OutgoingCall",
     "Peer",
+    "Protection",
     "RegistrationError",
     "RegistrationState",
     "RequestFailed",
+    "Smime",
     "Text",
     "UserAgent",
 ]

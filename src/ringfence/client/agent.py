@@ -12,18 +12,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from ringfence.client.account import EXPIRES, Account, make_account
 from ringfence.client.agreement import Agreement, wanted_mechanisms
+from ringfence.client.certificates import Certificates, Smime
 from ringfence.client.desk import Desk
 from ringfence.client.errors import RequestFailed
 from ringfence.client.feed import Feed
 from ringfence.client.incoming import IncomingCall
+from ringfence.client.introduction import introduce
 from ringfence.client.line import Hop, Line
 from ringfence.client.outgoing import OutgoingCall
+from ringfence.client.protection import NOTHING, Wish
 from ringfence.client.reception import Reception
 from ringfence.client.registration import Registration, RegistrationState
 from ringfence.client.session import SILENCE, Encryption, Media, Session
@@ -48,7 +52,7 @@ class UserAgent:
     None requires it for ``sips:`` and does it where it can for others. ``accept_transfers`` lets a peer have us call
     somebody else, at our cost; ``follow_redirections`` lets whom we call send us on. ``security_agreement`` (RFC
     3329) has the hop to the server secured where it would not be TLS anyway: True, or which mechanisms are good
-    enough, of ``tls`` and ``digest``.
+    enough, of ``tls`` and ``digest``. ``smime`` is what it signs, encrypts and verifies with, end to end.
     """
 
     def __init__(
@@ -73,9 +77,14 @@ class UserAgent:
         accept_transfers: bool = False,
         follow_redirections: bool = False,
         security_agreement: bool | Iterable[str] = False,
+        smime: Smime | None = None,
         timers: Timers | None = None,
     ) -> None:
-        """See ``Account`` for what the account's settings mean. Raises LocalError for those that make no sense."""
+        """See ``Account`` for what the account's settings mean; given one, its own count and not those here.
+
+        Raises:
+            LocalError: for settings that make no sense.
+        """
         if isinstance(address, Account):
             self.account = address
         else:
@@ -97,6 +106,7 @@ class UserAgent:
         self._place = host, port
         self._timers = timers
         self._policy = encryption, accept_transfers, follow_redirections
+        self._smime = smime or Smime()
         self._mechanisms = wanted_mechanisms(self.account, security_agreement)
         self._incoming: Feed[IncomingCall] = Feed()
         self._texts: Feed[Text] = Feed()
@@ -114,8 +124,10 @@ class UserAgent:
             LocalError, OSError: for a certificate or port that can't be used.
         """
         host, port = self._place
+        trust = self._smime.trust or self.account.trust
+        certificates = Certificates(replace(self._smime, trust=trust))
         line = Line(self.account, host=host, port=port, timers=self._timers)
-        desk = Desk(self.account, line)
+        desk = Desk(self.account, line, certificates)
         desk.encryption, desk.accept_transfers, desk.follow_redirections = self._policy
         desk.place = self._call
         line.on_closed = self._flow_closed
@@ -191,6 +203,11 @@ class UserAgent:
         """What was agreed with the server on the security of the hop to it; None when that was not asked for."""
         return self.desk.line.agreement
 
+    @property
+    def certificates(self) -> Certificates:
+        """Whose certificates it knows; ``accept`` one there after its fingerprint was compared."""
+        return self.desk.secure.certificates
+
     def registration_changes(self) -> AsyncIterator[tuple[RegistrationState, RequestFailed | None]]:
         """Each time that the registration is made, refreshed or lost; with the reason when it is lost."""
         return self._changes
@@ -202,20 +219,36 @@ class UserAgent:
 
     # -- what it does ----------------------------------------------------------------------------------
 
-    async def call(self, address: str, *, media: Media = SILENCE) -> OutgoingCall:
+    async def call(
+        self,
+        address: str,
+        *,
+        media: Media = SILENCE,
+        sign: bool = False,
+        encrypt: bool = False,
+        tunnel: bool = False,
+        aib: bool = False,
+        subject: str = "",
+    ) -> OutgoingCall:
         """Call somebody: returns when the INVITE is on its way; then ``await call.answered``.
 
-        An address without a scheme is called like our own, one without a domain in ours.
+        An address without a scheme is called like our own, one without a domain in ours. What is negotiated is signed
+        and encrypted end to end as asked for, ``tunnel`` protects the header fields too, and ``aib`` adds a statement
+        of who calls (RFC 3893). The subject of an encrypted call can be read by the callee alone.
 
         Raises:
             CallError: when there is nowhere to send it.
-            LocalError: when the address is none, or the media can't be had.
+            LocalError: when the address is none, the media can't be had, or a certificate is missing.
         """
-        return await self._call(self.desk.target(address), media, ())
+        uri = self.desk.target(address)
+        wish = await introduce(self.desk, Wish(sign, encrypt, tunnel or bool(encrypt and subject), aib), uri)
+        return await self._call(uri, media, [("Subject", subject)] if subject else (), wish)
 
-    async def _call(self, uri: SipUri, media: Media, headers: Iterable[tuple[str, str]]) -> OutgoingCall:
+    async def _call(
+        self, uri: SipUri, media: Media, headers: Iterable[tuple[str, str]], wish: Wish = NOTHING
+    ) -> OutgoingCall:
         session = Session(media, self.desk.token, self.desk.encryption, sips=uri.secure)
-        call = OutgoingCall(self.desk, session, uri, headers)
+        call = OutgoingCall(self.desk, session, uri, headers, wish)
         await call.start()
         return call
 
@@ -223,14 +256,27 @@ class UserAgent:
         """Calls to us, each while it rings: ``async for call in alice.incoming(): await call.answer()``."""
         return self._incoming
 
-    async def send_text(self, address: str, text: str) -> None:
-        """Send a text message; returns when it has arrived.
+    async def send_text(
+        self,
+        address: str,
+        text: str,
+        *,
+        sign: bool = False,
+        encrypt: bool = False,
+        tunnel: bool = False,
+        aib: bool = False,
+        subject: str = "",
+    ) -> None:
+        """Send a text message, protected as ``call`` has it; returns when it has arrived.
 
         Raises:
             MessageError: the answer, when it was not accepted.
-            LocalError: when the address is none, or the text too long for it.
+            LocalError: when the address is none, the text too long for it, or a certificate is missing.
         """
-        await send_text(self.desk, address, text)
+        wish = Wish(sign, encrypt, tunnel or bool(encrypt and subject), aib)
+        wish = await introduce(self.desk, wish, self.desk.target(address))
+        headers = [("Subject", subject)] if subject else ()
+        await send_text(self.desk, address, text, wish=wish, headers=headers)
 
     def texts(self) -> AsyncIterator[Text]:
         """Text messages to us."""

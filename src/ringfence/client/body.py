@@ -11,6 +11,8 @@ from ringfence.message.sdp import Session
 from ringfence.message.sdp import parse as parse_sdp
 
 SDP = "application/sdp"
+ACCEPT = f"{SDP}, application/pkcs7-mime, multipart/signed, message/sip"
+"""What an answer to our INVITE may hold: S/MIME is opened before anything else looks at it."""
 MULTIPART = frozenset({"multipart/mixed", "multipart/alternative", "multipart/related"})
 
 

@@ -23,6 +23,7 @@ from ringfence.client.feed import Feed
 from ringfence.client.in_dialog import IN_DIALOG
 from ringfence.client.media import AudioStream
 from ringfence.client.peer import Peer
+from ringfence.client.protected import Protected
 from ringfence.client.refusal import refusal
 from ringfence.client.session import Session
 from ringfence.client.session_timer import SessionTimer
@@ -38,7 +39,7 @@ GOODBYE_TIME = 2.0
 """Seconds that ``hang_up`` waits for the peer's answer to BYE: the call is over whatever it says (RFC 3261 15.1.1)."""
 
 
-class Call:
+class Call(Protected):
     """One call of one agent. Made by ``UserAgent.call`` and ``UserAgent.incoming``."""
 
     incoming: bool
@@ -211,11 +212,13 @@ class Call:
         def prepare(request: Request, flow: Flow) -> None:
             if request.method in {"INVITE", "UPDATE", "REFER", "NOTIFY"}:
                 request.headers.set("Contact", self.desk.contact(flow, secure=dialog.secure))
+            self.protect(request)
 
         hop = self.desk.hop_in(dialog, by_home=self.by_home)
         exchange = self.desk.exchange(request, hop, prepare=prepare, heard=heard, next_cseq=next_cseq)
+        exchange.grows = self.protects(request)
         try:
-            response = await exchange.run()
+            response = self.opened(await exchange.run())
             dialog.heard(response)
         except RequestFailed as error:
             dialog.failed(request.method)

@@ -6,10 +6,12 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ringfence.client.account import Account
+from ringfence.client.certificates import Certificates
 from ringfence.client.exchange import Exchange, Heard, Prepare
 from ringfence.client.keyring import Keyring
 from ringfence.client.line import Hop, Line
 from ringfence.client.registration import Registration, RegistrationState
+from ringfence.client.secure import Secure
 from ringfence.engine.dialog import Dialog, DialogId
 from ringfence.engine.machine import ServerTransaction
 from ringfence.message import (
@@ -62,12 +64,13 @@ class Place(Protocol):
 class Desk:
     """One for each agent."""
 
-    def __init__(self, account: Account, line: Line) -> None:
+    def __init__(self, account: Account, line: Line, certificates: Certificates) -> None:
         self.account = account
         self.line = line
         self.driver = line.driver
         self.token = line.driver.token
         self.keyring = Keyring(account, line.driver.token)
+        self.secure = Secure(certificates, line.driver.token)
         self.registration: Registration | None = None
         self.calls: dict[DialogId, Call] = {}
         """Every call by each of its dialogs, early ones too."""
@@ -117,6 +120,12 @@ class Desk:
             headers.add(name, value)
         headers.add("Content-Length", 0)
         return Request(method, str(uri.replace(headers="")), headers)
+
+    def again(self, request: Request) -> Request:
+        """A request outside any dialog anew, as another one: its dialog has not begun."""
+        copy = request.copy()
+        copy.headers.set("Call-ID", self.token())
+        return copy
 
     def hop(self, request: Request) -> Hop:
         """Where a request outside any dialog goes: the topmost Route, else the Request-URI; by home if there is one."""

@@ -57,6 +57,10 @@ class Exchange:
     ) -> None:
         """``negotiating``: it is part of coming to a security agreement, and does not wait for one."""
         self.request = request
+        self.grows = False
+        """Whether what ``prepare`` makes of it is too large for UDP."""
+        self.sent = request
+        """The request as it went out last, complete."""
         self.flow: Flow | None = None
         self._line = line
         self._keyring = keyring
@@ -104,7 +108,8 @@ class Exchange:
         raise failure
 
     def _by_size(self, places: list[Destination]) -> list[Destination]:
-        if len(self.request.to_bytes()) + 200 <= UDP_LIMIT:  # 200: Via, Contact and credentials to come
+        size = len(self.request.to_bytes()) + 200  # Via, Contact and credentials to come
+        if size <= UDP_LIMIT and not self.grows:
             return places
         chosen: list[Destination] = []
         for place in places:
@@ -146,12 +151,10 @@ class Exchange:
     def _renumber(self) -> None:
         """RFC 3261 section 8.1.3.5: the same request again has the next CSeq number."""
         self.request = self.request.copy()
-        self.request.headers.remove("Via")
         self.request.headers.set("CSeq", f"{self._next_cseq()} {self.request.method}")
 
     async def _attempt(self, flow: Flow) -> Response:
-        request = self.request
-        request.headers.remove("Via")
+        request = self.sent = self.request.copy()
         request.headers.prepend("Via", self._line.via(flow))
         if self._prepare is not None:
             self._prepare(request, flow)
@@ -179,7 +182,7 @@ class Exchange:
         status = response.status
         self._provisional = self._provisional or status < 200
         if status > 100 and (status < 200 or status // 100 == 2) and self._heard is not None:
-            self._heard(response, self.request)
+            self._heard(response, self.sent)
         if status >= 200 and not self._final.done():
             self._final.set_result(response)
 

@@ -14,7 +14,9 @@ from ringfence.client.call import Call
 from ringfence.client.desk import ALLOW, SUPPORTED, Desk
 from ringfence.client.errors import CallError
 from ringfence.client.peer import caller
+from ringfence.client.protection import Protection
 from ringfence.client.reliable import Ringing
+from ringfence.client.secure import judged
 from ringfence.client.session import SILENCE, Media, Session
 from ringfence.client.states import CallState, Ending
 from ringfence.client.transfer import referred_by
@@ -34,10 +36,20 @@ class IncomingCall(Call):
 
     incoming = True
 
-    def __init__(self, desk: Desk, request: Request, transaction: ServerTransaction, flow: Flow) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        request: Request,
+        transaction: ServerTransaction,
+        flow: Flow,
+        protection: Protection | None = None,
+    ) -> None:
         self._sips = is_sips(request)
         session = Session(SILENCE, desk.token, desk.encryption, sips=self._sips)
-        super().__init__(desk, session, caller(request, trusted=desk.trusted(flow)))
+        super().__init__(desk, session, judged(caller(request, trusted=desk.trusted(flow)), protection))
+        if protection is not None:
+            self.wish = desk.secure.possible(protection.wish, request.from_.uri)
+            self.warn(protection)
         self.referred_by = referred_by(request)
         """Who had the peer call us, as it says (RFC 3892)."""
         self.given_up: Callable[[], None] = _nothing
@@ -140,6 +152,7 @@ class IncomingCall(Call):
         response = self._response(200)
         self.timer.answer(self.request, response.headers)
         response.set_body(body, SDP)
+        self.protect(response, self.request)
         return response
 
     def reject(self, status: int = 603, reason: str | None = None) -> None:
@@ -201,7 +214,12 @@ class IncomingCall(Call):
 
 
 def replace_call(
-    desk: Desk, request: Request, transaction: ServerTransaction, flow: Flow, name: DialogName
+    desk: Desk,
+    request: Request,
+    transaction: ServerTransaction,
+    flow: Flow,
+    name: DialogName,
+    protection: Protection | None = None,
 ) -> IncomingCall:
     """Take the place of a call of ours (RFC 3891 section 3); gives the new one, which is being answered.
 
@@ -221,7 +239,7 @@ def replace_call(
     if old.state is not CallState.ANSWERED and old.incoming:
         # Section 3: an early dialog can only be replaced by who was called... that is not us.
         raise PeerError(481, "a call that rings here can't be replaced", header="Replaces")
-    new = IncomingCall(desk, request, transaction, flow)
+    new = IncomingCall(desk, request, transaction, flow, protection)
     new.ring()
     old.successor = new
     desk.spawn(_take_over(old, new))

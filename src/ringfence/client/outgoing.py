@@ -12,18 +12,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ringfence.client.acks import Acknowledging
-from ringfence.client.body import SDP, sdp_of
+from ringfence.client.body import ACCEPT, SDP, sdp_of
 from ringfence.client.call import Call
 from ringfence.client.desk import ALLOW, SUPPORTED, Desk
 from ringfence.client.errors import CallError, RequestFailed
 from ringfence.client.exchange import Exchange
 from ringfence.client.peer import callee
+from ringfence.client.protection import NOTHING, Protection, Wish
+from ringfence.client.secure import judged
 from ringfence.client.session import Encryption, Session
 from ringfence.client.states import CallState, Ending
 from ringfence.engine.dialog import Dialog
 from ringfence.engine.reliable import Order, Received
 from ringfence.engine.routing import is_sips
-from ringfence.message import LocalError, NameAddr, PeerError, Request, Response, SipUri
+from ringfence.message import LocalError, NameAddr, PeerError, Request, Response, SipUri, sip_uri
 from ringfence.message.fields import CONTACT
 from ringfence.message.fields.contact import thousandths
 from ringfence.message.sdp import Session as Description
@@ -59,11 +61,17 @@ class OutgoingCall(Call):
     incoming = False
 
     def __init__(
-        self, desk: Desk, session: Session, uri: SipUri, headers: Iterable[tuple[str, str]] = ()
+        self,
+        desk: Desk,
+        session: Session,
+        uri: SipUri,
+        headers: Iterable[tuple[str, str]] = (),
+        wish: Wish = NOTHING,
     ) -> None:
         self._invite = desk.request("INVITE", uri, headers)
         super().__init__(desk, session, callee(self._invite.to))
         self.by_home = desk.line.home is not None
+        self.wish = wish
         self._cseq = 0
         self._forks: dict[str, Fork] = {}
         self._exchange: Exchange | None = None
@@ -71,7 +79,7 @@ class OutgoingCall(Call):
         self._encrypted = False
         self._ring_out: asyncio.TimerHandle | None = None
         self._targets: list[SipUri] = []
-        for name, value in (("Allow", ALLOW), ("Supported", SUPPORTED), ("Accept", SDP)):
+        for name, value in (("Allow", ALLOW), ("Supported", SUPPORTED), ("Accept", ACCEPT)):
             self._invite.headers.add(name, value)
 
     async def start(self) -> None:
@@ -122,6 +130,7 @@ class OutgoingCall(Call):
             self._exchange = self.desk.exchange(
                 self._next_invite(), prepare=self._prepare, heard=self._heard, next_cseq=self._next_cseq
             )
+            self._exchange.grows = self.wish != NOTHING
             if self._cancelled:
                 self._exchange.cancel()
             try:
@@ -150,6 +159,7 @@ class OutgoingCall(Call):
 
     def _prepare(self, request: Request, flow: Flow) -> None:
         request.headers.set("Contact", self.desk.contact(flow, secure=is_sips(request)))
+        self.protect(request)
 
     def _may_try_again(self, response: Response) -> bool:
         """Whether a refusal says how to do better, and we are willing."""
@@ -157,6 +167,8 @@ class OutgoingCall(Call):
         try:
             if status == 422:
                 return self.timer.too_brief(response)
+            if status == 493 and self.wish.encrypt:
+                return self.desk.secure.learn(response, sip_uri(str(self._invite.to.uri)))
             if status in NOT_ACCEPTABLE and self._encrypted:
                 if self.session.encryption is Encryption.OPTIONAL:
                     self._encrypted = False
@@ -169,6 +181,8 @@ class OutgoingCall(Call):
                 return True
         except PeerError:
             pass  # it can't be read, so it can't be followed
+        except LocalError as error:
+            self.tell("warning", reason=str(error))
         return False
 
     def _fail(self, by: str, failed: RequestFailed) -> None:
@@ -181,8 +195,9 @@ class OutgoingCall(Call):
 
     def _heard(self, response: Response, sent: Request) -> None:
         try:
+            response, protection = self.desk.secure.open(response)
             if response.status >= 200:
-                self._accepted(response, sent)
+                self._accepted(response, sent, protection)
             else:
                 self._progress(response, sent)
         except PeerError as error:
@@ -242,7 +257,7 @@ class OutgoingCall(Call):
         else:
             self.tell("early-media", encrypted=self.encrypted)
 
-    def _accepted(self, response: Response, sent: Request) -> None:
+    def _accepted(self, response: Response, sent: Request, protection: Protection | None) -> None:
         """RFC 3261 section 13.2.2.4: acknowledge every 2xx, keep the first."""
         tag = response.to.tag or ""
         fork = self._forks.get(tag)
@@ -255,16 +270,18 @@ class OutgoingCall(Call):
             if first:
                 self.dialog = fork.dialog
                 self.adopt(fork.dialog)
-            self.desk.spawn(self._begin(fork, response) if first else self._refuse(fork))
+            self.desk.spawn(self._begin(fork, response, protection) if first else self._refuse(fork))
         fork.acknowledging.send()
 
-    async def _begin(self, fork: Fork, response: Response) -> None:
+    async def _begin(self, fork: Fork, response: Response, protection: Protection | None) -> None:
         """The call is answered, or was while it was being cancelled."""
         if self._cancelled:
             await self.hang_up_for(Ending("us", 487, "cancelled"))
             return
         self.note_peer(response)
-        self.peer = callee(self._invite.to, response, trusted=self._trusted())
+        said = callee(self._invite.to, response, trusted=self._trusted())
+        self.peer = judged(said, protection)
+        self.warn(protection)
         try:
             description = sdp_of(response) or fork.answer
             if description is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
+from ringfence.client.protection import Protection
 from ringfence.message import Message, NameAddr, PeerError, SipUri, Uri
 from ringfence.message.fields import P_ASSERTED_IDENTITY
 
@@ -20,8 +21,16 @@ class Evidence(StrEnum):
     """The peer says so itself."""
     CALLED = "called"
     """It is the address that we asked for; who answered there is the network's word."""
+    FIRST_CONTACT = "signed, by a certificate that is new to us"
+    """It is theirs as far as we know: the first that we saw for the address, and nobody vouches for it."""
     ASSERTED = "asserted by our server"
     """Our own server says so, over TLS (RFC 3325)."""
+    PINNED = "signed, by the certificate that we know"
+    """The same key as before (RFC 3261 section 23.2)."""
+    DOMAIN = "signed by its domain"
+    """The domain of the address vouches for it by its own signature."""
+    SIGNED = "signed"
+    """With a certificate of the address, which an authority that we trust vouches for."""
 
 
 class Peer(NamedTuple):
@@ -30,6 +39,8 @@ class Peer(NamedTuple):
     identity: str
     display: str
     evidence: Evidence
+    protection: Protection | None = None
+    """What end-to-end security says about the message that told us; None: it had none."""
 
     @property
     def anonymous(self) -> bool:
@@ -66,10 +77,11 @@ def _asserted(message: Message, trusted: bool) -> Peer | None:
 
 
 def _peer(address: NameAddr, evidence: Evidence) -> Peer:
-    return Peer(_plain(address.uri), address.display, evidence)
+    return Peer(plain(address.uri), address.display, evidence)
 
 
-def _plain(uri: Uri) -> str:
+def plain(uri: Uri) -> str:
+    """A URI as an identity: without parameters."""
     if not isinstance(uri, SipUri):
         return str(uri)
     return uri.scheme + uri.aor.removeprefix("sip") if uri.user else str(uri)

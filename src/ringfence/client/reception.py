@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ringfence.client.body import MULTIPART, SDP, check_body
+from ringfence.client.body import ACCEPT, MULTIPART, check_body
 from ringfence.client.desk import ALLOW, EXTENSIONS, SUPPORTED, Desk
 from ringfence.client.feed import Feed
 from ringfence.client.incoming import IncomingCall, replace_call
+from ringfence.client.protection import Protection
 from ringfence.client.refusal import ACCEPTED, TEXT_TYPES, refusal
+from ringfence.client.secure import CERTIFICATES
 from ringfence.client.states import reason_of
 from ringfence.client.text import Text, read_text
 from ringfence.engine.machine import ServerTransaction
 from ringfence.engine.routing import is_sips
-from ringfence.message import PeerError, Request, SipUri
+from ringfence.message import PeerError, Request, SipUri, response_to
+from ringfence.message.fields import ACCEPT as ACCEPTED_TYPES
 from ringfence.message.fields import REPLACES, REQUIRE
 from ringfence.transport.driver import Work
 from ringfence.transport.flow import Flow
@@ -27,6 +30,9 @@ ONLY_IN_CALLS = frozenset({"BYE", "INFO", "UPDATE", "PRACK", "NOTIFY", "REFER"})
 
 RECOGNIZED = frozenset({"REGISTER", "SUBSCRIBE", "PUBLISH"})
 """Methods that we know and that a phone does not serve: 405. Others are unknown: 501."""
+
+Begin = Callable[[Request, ServerTransaction, Flow, Protection | None], Work | None]
+"""Takes a request outside any dialog, opened, with what its protection proves."""
 
 MAX_RINGING = 8
 """Calls that ring at one time; the next is busy. A person takes one, and each holds a transaction."""
@@ -45,7 +51,7 @@ class Reception:
         call = self._desk.find(request)
         if transaction is None:
             if request.method == "ACK" and call is not None:
-                call.acknowledged(request)
+                call.acknowledged(self._desk.secure.open(request)[0])
             return None
         if request.method == "CANCEL":
             self._cancel(request, transaction)
@@ -56,13 +62,17 @@ class Reception:
             if call is None:
                 self._desk.respond(transaction, 481)
                 return None
+            request = call.opened(request)
             self._understood(request)
             return call.receive(request, transaction)
         except PeerError as error:
             if call is not None:
                 call.refuse(request, transaction, error)
             elif not transaction.answered:
-                self._desk.driver.respond(transaction, refusal(request, error, self._desk.token()))
+                response = refusal(request, error, self._desk.token())
+                if error.status == 493:
+                    self._desk.secure.show_certificates(response)
+                self._desk.driver.respond(transaction, response)
             return None
 
     def _begin(self, request: Request, transaction: ServerTransaction, flow: Flow) -> Work | None:
@@ -77,10 +87,11 @@ class Reception:
             status = 481 if request.method in ONLY_IN_CALLS else 405 if request.method in RECOGNIZED else 501
             desk.respond(transaction, status, headers=() if status == 481 else [("Allow", ALLOW)])
             return None
+        request, protection = desk.secure.open(request)
         self._understood(request)
-        return begin(request, transaction, flow)
+        return begin(request, transaction, flow, protection)
 
-    def _methods(self) -> dict[str, Callable[[Request, ServerTransaction, Flow], Work | None]]:
+    def _methods(self) -> dict[str, Begin]:
         return {"INVITE": self._invite, "MESSAGE": self._message, "OPTIONS": self._options}
 
     # -- the checks ------------------------------------------------------------------------------------
@@ -117,23 +128,27 @@ class Reception:
 
     # -- the methods -----------------------------------------------------------------------------------
 
-    def _invite(self, request: Request, transaction: ServerTransaction, flow: Flow) -> Work | None:
+    def _invite(
+        self, request: Request, transaction: ServerTransaction, flow: Flow, protection: Protection | None
+    ) -> Work | None:
         desk = self._desk
         replaces = request.headers.first(REPLACES)
         if replaces is not None:
-            replace_call(desk, request, transaction, flow, replaces)
+            replace_call(desk, request, transaction, flow, replaces, protection)
             return None
         if len(self._incoming) >= MAX_RINGING:
             desk.respond(transaction, 486)
             return None
-        call = IncomingCall(desk, request, transaction, flow)
+        call = IncomingCall(desk, request, transaction, flow, protection)
         call.given_up = lambda: self._incoming.discard(call)
         call.ring()
         self._incoming.put(call)
         return None
 
-    def _message(self, request: Request, transaction: ServerTransaction, flow: Flow) -> Work | None:
-        text = read_text(self._desk, request, flow)
+    def _message(
+        self, request: Request, transaction: ServerTransaction, flow: Flow, protection: Protection | None
+    ) -> Work | None:
+        text = read_text(self._desk, request, flow, protection)
         if self._texts.full:
             self._desk.respond(transaction, 480, "Temporarily Unavailable (nobody reads the messages)")
             return None
@@ -141,18 +156,28 @@ class Reception:
         self._desk.respond(transaction, 200)
         return None
 
-    def _options(self, request: Request, transaction: ServerTransaction, flow: Flow) -> Work | None:
-        """RFC 3261 section 11.2: the status is the one that an INVITE would get."""
+    def _options(
+        self, request: Request, transaction: ServerTransaction, flow: Flow, _protection: Protection | None
+    ) -> Work | None:
+        """RFC 3261 section 11.2: the status is the one that an INVITE would get.
+
+        Who accepts certificates gets ours, to encrypt to us.
+        """
         busy = len(self._incoming) >= MAX_RINGING
         headers = [
             ("Allow", ALLOW),
-            ("Accept", ", ".join(sorted({SDP, *TEXT_TYPES, *MULTIPART}))),
+            ("Accept", ", ".join([*sorted({*TEXT_TYPES, *MULTIPART}), ACCEPT])),
             ("Accept-Encoding", "identity"),
             ("Accept-Language", "*"),
             ("Supported", SUPPORTED),
             ("Contact", self._desk.contact(flow, secure=is_sips(request))),
         ]
-        self._desk.respond(transaction, 486 if busy else 200, headers=headers)
+        response = response_to(request, 486 if busy else 200, to_tag=self._desk.token())
+        for name, value in headers:
+            response.headers.add(name, value)
+        if any(item.value.lower() == CERTIFICATES for item in request.headers.every(ACCEPTED_TYPES)):
+            self._desk.secure.show_certificates(response)
+        self._desk.driver.respond(transaction, response)
         return None
 
     def _cancel(self, request: Request, transaction: ServerTransaction) -> None:

@@ -11,6 +11,9 @@ from ringfence.message.fields import WarningValue
 TEXT_TYPES = frozenset({"text/plain", "text/html"})
 SDP_TYPES = frozenset({SDP, *MULTIPART})
 
+SECURED = ("application/pkcs7-mime", "multipart/signed", "message/sip")
+"""What may be around any of them: it is opened before."""
+
 ACCEPTED = {
     "INVITE": SDP_TYPES,
     "UPDATE": SDP_TYPES,
@@ -39,7 +42,7 @@ def refusal(request: Request, error: PeerError, to_tag: str | None = None) -> Re
             headers.append(("Allow", ALLOW))
         case 415:
             accepted = ACCEPTED.get(request.method, SDP_TYPES)
-            headers += [("Accept", ", ".join(sorted(accepted))), ("Accept-Encoding", "identity")]
+            headers += [("Accept", ", ".join([*sorted(accepted), *SECURED])), ("Accept-Encoding", "identity")]
         case 420:
             headers.append(("Unsupported", why))
         case 422:

@@ -21,6 +21,7 @@ from ringfence.message.headers import Headers, read
 from ringfence.message.message import Message, Request, Response
 from ringfence.message.multipart import Entity, make_entity
 from ringfence.message.sipfrag import Fragment, RequestLine, StatusLine, fragment_of, parse_fragment
+from ringfence.security.agreement import OPTION as AGREEMENT
 
 MAX_AGE = 3600.0
 """Seconds that a signed Date may differ from now (RFC 3261 section 23.4.2: "on the order of an hour")."""
@@ -152,6 +153,8 @@ CONFIDENTIAL = frozenset(
 USELESS = frozenset({"Min-Expires", "Timestamp", "Authorization", "Priority"})
 """Encrypting these says nothing; the inner value is ignored (RFC 3261 section 23.4.1.2)."""
 
+_REQUIRING = frozenset({"Require", "Proxy-Require"})
+
 # Free text and opaque values have a case; everything else is compared without (RFC 3261 section 7.3.1).
 _CASED = frozenset(
     {
@@ -225,6 +228,8 @@ def _judge(name: str, inner: Headers, outer: Headers, encrypted: bool) -> tuple[
         return Compared.ALLOWED, "describes another body"
     if name in MODIFIABLE:
         return Compared.ALLOWED, MODIFIABLE[name]
+    if name in _REQUIRING and _without_agreement(name, inner) == _without_agreement(name, outer):
+        return Compared.ALLOWED, "RFC 3329 section 2.3.1"
     there = name in outer
     if encrypted and name in USELESS:
         return Compared.ALLOWED, "an encrypted one is ignored (RFC 3261 section 23.4.1.2)"
@@ -269,6 +274,11 @@ def _values(name: str, headers: Headers) -> list[str]:
         return headers.values(name) if field is not None and field.many else headers.all(name)
     except PeerError:
         return headers.all(name)
+
+
+def _without_agreement(name: str, headers: Headers) -> list[str]:
+    """The option tags that no proxy may take away."""
+    return sorted(value.lower() for value in _values(name, headers) if value.lower() != AGREEMENT)
 
 
 def _equal_value(name: str, mine: str, theirs: str) -> bool:
