@@ -101,6 +101,14 @@ def test_a_call_that_fails_is_said_and_shown_in_the_exit_code(shell: Shell) -> N
     assert "✗ broken: the call comes about (RegistrationError: 401" in done.out
 
 
+def test_a_node_on_all_addresses_knows_itself_in_the_routes_that_come_back(shell: Shell) -> None:
+    listen = ("--listen", f"tls:*:{free_ports(1)[0]}")
+    assert shell.type("init", "ringfence.localhost", "--dir", "d", *listen).code == 0
+    done = shell.type("demo", "--serve", "--once", "--json", "--dir", "d")
+    assert done.code == 0
+    assert [message["message"] for message in done.json["messages"]].count("200 OK") == 8
+
+
 def test_ports_that_are_taken_are_replaced_and_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -77,3 +77,24 @@ def test_what_a_via_says(transport: str, remote: str, local: str, said: str) -> 
 def test_the_listener_of_the_very_address_is_best() -> None:
     other = Listener("UDP", "192.0.2.9", 5090, "192.0.2.9")
     assert addresses(UDP, other).sent_by(wire("UDP", "198.51.100.1", "192.0.2.9")) == "192.0.2.9:5090"
+
+
+def test_a_listener_on_all_addresses_is_at_those_of_loopback_and_at_those_that_it_has_told() -> None:
+    known = addresses(Listener("TLS", "0.0.0.0", 5061, "0.0.0.0"))
+    assert means(known, "sips:127.0.0.1:5061;lr")
+    assert not means(known, "sips:192.0.2.7:5061;lr")
+    assert known.sent_by(wire("TLS", "198.51.100.9", "192.0.2.7")) == "192.0.2.7:5061"
+    assert means(known, "sips:192.0.2.7:5061;lr")
+
+
+def test_a_route_that_means_the_place_it_came_to_is_ours_though_nothing_has_been_told() -> None:
+    known = addresses(Listener("TLS", "0.0.0.0", 5061, "localhost"))
+    flow = Wire(Network(), "TLS", Endpoint("198.51.100.9", 40_000))
+    flow.local = Endpoint("192.0.2.7", 5061)
+    for text, expected in (
+        ("sips:192.0.2.7:5061;lr", True),
+        ("sips:192.0.2.8:5061", False),
+        ("sips:192.0.2.7", False),
+    ):
+        uri = sip_uri(text)
+        assert known.is_here(uri, flow) is expected

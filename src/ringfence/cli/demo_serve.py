@@ -25,7 +25,7 @@ from ringfence.cli.files import write_private
 from ringfence.cli.init import make_domain
 from ringfence.cli.ladder import draw
 from ringfence.cli.output import console, print_facts, print_json, remark
-from ringfence.client.errors import AgentError
+from ringfence.client.errors import AgentError, RequestFailed
 from ringfence.client.line import local_host
 from ringfence.message import LocalError
 from ringfence.service.config import CONFIG_NAME, Config
@@ -69,7 +69,7 @@ def set_up(directory: Path, *, public: bool) -> Domain:
     """The domain in this directory, made if there is none yet; its users have the passwords of the files there."""
     path = directory / CONFIG_NAME
     if not path.exists():
-        host = local_host(SOMEWHERE) if public else HOST
+        host = network_address() if public else HOST
         listen = [(transport, "*" if public else HOST, port) for transport, port in PORTS]
         text = render(DOMAIN, host="localhost", advertise=[host], listen=listen)
         make_domain(directory, list(dict.fromkeys((DOMAIN, "localhost", host, HOST))), text, "admin")
@@ -87,6 +87,14 @@ def set_up(directory: Path, *, public: bool) -> Domain:
 
 def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8").strip()
+
+
+def network_address() -> str:
+    """The address by which others in the network reach this machine."""
+    try:
+        return local_host(SOMEWHERE)
+    except RequestFailed:
+        raise Failure(Exit.UNAVAILABLE, "this machine is in no network", "leave out --public") from None
 
 
 def with_free_ports(config: Config) -> Config:

@@ -12,6 +12,9 @@ from ringfence.transport.flow import Endpoint, Flow
 MAX_TOLD = 1_000
 """Names of ours that are kept as told; a node has a few for each port."""
 
+LOOPBACK = frozenset({"127.0.0.1", "::1"})
+"""What a listener on all addresses has in any case. The others are learnt as they are used."""
+
 
 class Listener(NamedTuple):
     """One open port, and the host that peers know it by (a name or an address, IPv6 in brackets)."""
@@ -30,8 +33,7 @@ class Addresses:
         self._hosts = {_plain(name) for name in names}
         for listener in listeners:
             self._hosts.add(_plain(listener.advertised))
-            if not _is_wildcard(listener.host):
-                self._hosts.add(_plain(listener.host))
+            self._hosts |= LOOPBACK if _is_wildcard(listener.host) else {_plain(listener.host)}
         self._ports = {listener.port for listener in listeners}
         self._at_usual_port = not self._ports.isdisjoint({5060, 5061})
         self._sent_by: dict[tuple[str, str, bool], str] = {}
@@ -49,6 +51,10 @@ class Addresses:
         if uri.port is not None:
             return uri.port in self._ports
         return self._at_usual_port or not is_numeric(uri.address)
+
+    def is_here(self, uri: SipUri, flow: Flow) -> bool:
+        """Whether a Route means the very place that the request came to: after a restart nothing has been told yet."""
+        return uri.address == flow.local.host and uri.port == flow.local.port
 
     def is_own_host(self, host: str) -> bool:
         """Whether a host, without port, is a name or address of this node."""
@@ -68,6 +74,7 @@ class Addresses:
             found = self._sent_by[key] = self._make_sent_by(flow, loopback)
             if flow.remote.host and len(self.told) < MAX_TOLD:
                 self.told.add(found)
+                self._hosts.add(_plain(found.rpartition(":")[0]))  # it comes back in Route
         return found
 
     def _make_sent_by(self, flow: Flow, loopback: bool) -> str:

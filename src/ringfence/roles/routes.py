@@ -35,7 +35,9 @@ def strip_own_routes(call: Call, policy: Policy) -> tuple[bool, str]:
     headers = call.request.headers
     while (top := headers.first(ROUTE)) is not None:
         uri = top.uri
-        if not isinstance(uri, SipUri) or not policy.addresses.means_us(uri):
+        if not isinstance(uri, SipUri):
+            break
+        if not policy.addresses.means_us(uri) and not policy.addresses.is_here(uri, call.flow):
             break
         sender = sender or _sender(call, policy, uri)
         last = uri
