@@ -27,6 +27,7 @@ from ringfence.cli.phone import (
     make_media,
     run,
 )
+from ringfence.cli.protection import CertificateOption, KnownOption, facts_of, make_smime
 
 if TYPE_CHECKING:
     from ringfence.client import IncomingCall, Media, UserAgent
@@ -52,6 +53,8 @@ def answer(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="The port to listen at; 0 takes a free one.")
     ] = 0,
+    certificate: CertificateOption = None,
+    certificates: KnownOption = None,
     srtp: EncryptionOption = None,
     proxy: ProxyOption = None,
     trust: TrustOption = None,
@@ -78,6 +81,7 @@ def answer(
         encryption=media.encryption,
         host=host,
         port=port,
+        smime=make_smime(certificate, certificates),
     )
     run(_answer(agent, address, media, Teller(json), once=once, after=after, reject=reject))
 
@@ -103,7 +107,10 @@ async def _answer(
         else:
             tell("listening", addresses=" ".join(agent.addresses))
         async for call in agent.incoming():
-            tell("incoming", peer=call.peer.identity, display=call.peer.display, evidence=call.peer.evidence)
+            peer = call.peer
+            tell("incoming", peer=peer.identity, display=peer.display, evidence=peer.evidence)
+            if peer.protection is not None:
+                tell("protection", **facts_of(peer.protection))
             task = asyncio.create_task(_take(call, media, tell, after, reject))
             if once:
                 await task
@@ -120,6 +127,8 @@ async def _answer(
 async def _tell_texts(agent: UserAgent, tell: Teller) -> None:
     async for text in agent.texts():
         tell("text", text=text.text, peer=text.peer.identity, evidence=text.peer.evidence)
+        if text.peer.protection is not None:
+            tell("protection", **facts_of(text.peer.protection))
 
 
 async def _take(call: IncomingCall, media: Media, tell: Teller, after: float, reject: int | None) -> None:

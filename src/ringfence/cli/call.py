@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,6 +28,17 @@ from ringfence.cli.phone import (
     make_media,
     run,
 )
+from ringfence.cli.protection import (
+    AibOption,
+    CertificateOption,
+    EncryptOption,
+    KnownOption,
+    SignOption,
+    SubjectOption,
+    TunnelOption,
+    facts_of,
+    make_smime,
+)
 
 if TYPE_CHECKING:
     from ringfence.client import Call, Media, UserAgent
@@ -48,6 +59,13 @@ def call(
         ),
     ] = None,
     digits: Annotated[str, typer.Option(metavar="KEYS", help="Keys to press once it is answered.")] = "",
+    sign: SignOption = False,
+    encrypt: EncryptOption = False,
+    tunnel: TunnelOption = False,
+    aib: AibOption = False,
+    subject: SubjectOption = "",
+    certificate: CertificateOption = None,
+    certificates: KnownOption = None,
     srtp: EncryptionOption = None,
     proxy: ProxyOption = None,
     trust: TrustOption = None,
@@ -69,22 +87,32 @@ def call(
         username=username,
         md5=md5,
         direct=direct,
+        smime=make_smime(certificate, certificates),
     )
-    run(_call(agent, target, media, Teller(json), digits, duration))
+    wishes = {"sign": sign, "encrypt": encrypt, "tunnel": tunnel, "aib": aib, "subject": subject}
+    run(_call(agent, target, media, Teller(json), digits, duration, wishes))
 
 
 async def _call(
-    agent: UserAgent, target: str, media: Media, tell: Teller, digits: str, duration: float | None
+    agent: UserAgent,
+    target: str,
+    media: Media,
+    tell: Teller,
+    digits: str,
+    duration: float | None,
+    wishes: dict[str, Any],
 ) -> Exit:
     from ringfence.client import CallError
 
     async with agent:
-        call = await agent.call(target, media=media)
+        call = await agent.call(target, media=media, **wishes)
         tell("calling", to=call.peer.identity)
         telling = asyncio.create_task(tell_events(call, tell))
         try:
             with tell.waiting(f"Calling {target}"):
                 await call.answered
+            if call.peer.protection is not None:
+                tell("protection", **facts_of(call.peer.protection))
             if digits:
                 await call.send_digits(digits)
             await _until_over(call, duration)

@@ -27,8 +27,12 @@ cert = typer.Typer(help="Certificates of the domain's private CA.", no_args_is_h
 @cert.command()
 def issue(
     names: Annotated[
-        list[str], typer.Argument(metavar="NAME...", help="Hosts or domains, or one user@domain.")
-    ],
+        list[str] | None, typer.Argument(metavar="NAME...", help="Hosts or domains, or one user@domain.")
+    ] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(metavar="AOR", help="One user, for S/MIME and for TLS as a client: alice@example.org."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where to put both files. Default: here.")
     ] = None,
@@ -36,6 +40,11 @@ def issue(
     json: JsonOption = False,
 ) -> None:
     """Issue a certificate with a new key: for a server by its names, or for one user."""
+    names = [*(names or ()), *([user] if user is not None else ())]
+    if not names:
+        raise Failure(Exit.USAGE, "a certificate is for somebody", "name hosts, or --user alice@example.org")
+    if user is not None and "@" not in user:
+        raise Failure(Exit.BAD_DATA, f"{user} is not the address of a user", "write --user alice@example.org")
     loaded = load_config(config)
     authority = files.load_authority(loaded)
     key, now, serial = new_key(), time.time(), files.new_serial()

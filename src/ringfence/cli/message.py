@@ -22,6 +22,16 @@ from ringfence.cli.phone import (
     make_agent,
     run,
 )
+from ringfence.cli.protection import (
+    AibOption,
+    CertificateOption,
+    EncryptOption,
+    KnownOption,
+    SignOption,
+    SubjectOption,
+    TunnelOption,
+    make_smime,
+)
 
 STANDARD_INPUT = "-"
 
@@ -30,6 +40,13 @@ def message(
     target: Annotated[str, typer.Argument(metavar="URI", help="To whom.")],
     text: Annotated[str, typer.Argument(metavar="TEXT", help="What to say; - reads standard input.")],
     address: FromOption,
+    sign: SignOption = False,
+    encrypt: EncryptOption = False,
+    tunnel: TunnelOption = False,
+    aib: AibOption = False,
+    subject: SubjectOption = "",
+    certificate: CertificateOption = None,
+    certificates: KnownOption = None,
     proxy: ProxyOption = None,
     trust: TrustOption = None,
     transport: TransportOption = None,
@@ -49,6 +66,7 @@ def message(
         username=username,
         md5=md5,
         direct=direct,
+        smime=make_smime(certificate, certificates),
     )
     body = sys.stdin.read() if text == STANDARD_INPUT else text
     if not body.strip():
@@ -58,7 +76,9 @@ def message(
     async def work() -> Exit:
         async with agent:
             with tell.waiting(f"Sending to {target}"):
-                await agent.send_text(target, body)
+                await agent.send_text(
+                    target, body, sign=sign, encrypt=encrypt, tunnel=tunnel, aib=aib, subject=subject
+                )
         tell("sent", to=target)
         return Exit.GOOD
 

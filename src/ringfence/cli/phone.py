@@ -172,6 +172,8 @@ _SENTENCES = {
     "calling": "Calling {to}",
     "ringing": "It rings",
     "progress": "{status} {reason}",
+    "protection": "End to end: {protection}",
+    "warning": "Warning: {reason}",
     "early-media": "Audio before the answer",
     "redirected": "Sent on to {to}",
     "incoming": "A call from {peer} ({evidence})",
