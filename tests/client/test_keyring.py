@@ -179,3 +179,16 @@ def test_a_malformed_proof() -> None:
     shown = keys.authorize(request())
     with pytest.raises(RequestFailed, match="malformed"):
         keys.confirm(Response(200, None, Headers([("Authentication-Info", "rspauth=")])), shown)
+
+
+def test_what_the_registrar_asked_for_is_shown_to_no_callee() -> None:
+    keys = keyring()
+    asked = challenge()
+    asked.headers.add("CSeq", "1 REGISTER")
+    keys.challenged(asked, {}, set())
+    made = request("INVITE")
+    assert not keys.authorize(made)
+    assert "Authorization" not in made.headers
+    again = request()
+    keys.authorize(again)
+    assert credentials(again).count == 1

@@ -171,6 +171,15 @@ def test_several_credentials_for_our_realm_are_tried_in_turn(
     assert "Proxy-Authorization" not in bob.request.headers
 
 
+def test_no_callee_sees_what_was_for_the_registrar(network: Network, alice: Phone, bob: Phone) -> None:
+    theirs = 'Digest username="a", realm="voicemail", nonce="n", uri="sip:b", response="0"'
+    ours = theirs.replace("voicemail", "example.org")
+    alice >> alice.ask("MESSAGE", bob.aor, ("Authorization", ours), ("Authorization", theirs)) << 407
+    alice >> alice.authorized()
+    bob << "MESSAGE"
+    assert bob.request.headers.all("Authorization") == [theirs]
+
+
 def test_what_is_no_digest_counts_as_nothing(alice: Phone, callee: str) -> None:
     alice >> alice.ask("MESSAGE", callee, ("Proxy-Authorization", "Basic YWxpY2U6c2VjcmV0")) << 407
 

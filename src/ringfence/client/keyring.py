@@ -28,13 +28,14 @@ Place = tuple[str, str]
 
 
 class Session:
-    """One nonce and how often it has been used."""
+    """One nonce and how often it has been used. ``registrar``: for REGISTER alone, since others go on to a callee."""
 
-    __slots__ = ("challenge", "count")
+    __slots__ = ("challenge", "count", "registrar")
 
-    def __init__(self, challenge: Challenge) -> None:
+    def __init__(self, challenge: Challenge, *, registrar: bool) -> None:
         self.challenge = challenge
         self.count = 0
+        self.registrar = registrar
 
 
 class Keyring:
@@ -55,6 +56,8 @@ class Keyring:
         if request.method in {"ACK", "CANCEL"}:
             return shown
         for (header, realm), session in self._sessions.items():
+            if session.registrar and request.method != "REGISTER":
+                continue
             session.count += 1
             credentials = shown[header, realm] = self._answer(session, request)
             request.headers.add(header, credentials)
@@ -106,7 +109,7 @@ class Keyring:
                     reason = "the user name or password is wrong"
                 else:
                     answered.add(place)
-                    self._sessions[place] = Session(challenge)
+                    self._sessions[place] = Session(challenge, registrar=_of_registrar(response, place))
                     fresh = True
         return None if fresh else reason
 
@@ -121,7 +124,8 @@ class Keyring:
             for challenge in choose(response.headers.all(header)):
                 agreed = replace(challenge, algorithm=str(algorithm), qop=(qop,) if qop else challenge.qop)
                 if self._may_answer(agreed):
-                    self._sessions[credentials_header, challenge.realm] = Session(agreed)
+                    place = credentials_header, challenge.realm
+                    self._sessions[place] = Session(agreed, registrar=_of_registrar(response, place))
                     found = True
         return found
 
@@ -156,4 +160,10 @@ class Keyring:
                     raise RequestFailed(500, "the server does not know the password of the account", response)
                 session = self._sessions.get(place)
                 if info.nextnonce is not None and session is not None:
-                    self._sessions[place] = Session(replace(session.challenge, nonce=info.nextnonce))
+                    challenge = replace(session.challenge, nonce=info.nextnonce)
+                    self._sessions[place] = Session(challenge, registrar=session.registrar)
+
+
+def _of_registrar(response: Response, place: Place) -> bool:
+    """Whether it is the registrar that asks, not a proxy on the way or a user agent server."""
+    return place[0] == "Authorization" and (response.headers.get("CSeq") or "").endswith("REGISTER")

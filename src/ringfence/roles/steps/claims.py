@@ -46,18 +46,27 @@ def permitted(call: Call) -> Verdict:
 
 
 def strip_own_credentials(call: Call) -> Verdict:
-    """Take the credentials for our realm off: the next element has no use for them (RFC 3261 section 22.3)."""
+    """Take the credentials for our realm off: the next element has no use for them (RFC 3261 section 22.3).
+
+    Those for our registrar too, which a phone may add to any request (section 22.2): whom it calls could try passwords
+    against them.
+    """
     headers = call.request.headers
-    if "Proxy-Authorization" not in headers.names:
-        return CONTINUE
-    values = headers.all("Proxy-Authorization")
-    if len(values) == 1 and call.findings.credentials is not None:
-        headers.remove("Proxy-Authorization")
-        return CONTINUE
-    for value in values:
-        if _realm_of(value) == call.services.policy.realm:
-            headers.remove_line("Proxy-Authorization", value)
+    if "Proxy-Authorization" in headers.names:
+        if headers.names.count("Proxy-Authorization") == 1 and call.findings.credentials is not None:
+            headers.remove("Proxy-Authorization")
+        else:
+            _strip(call, "Proxy-Authorization")
+    if "Authorization" in headers.names and call.request.method != "REGISTER":
+        _strip(call, "Authorization")
     return CONTINUE
+
+
+def _strip(call: Call, name: str) -> None:
+    headers = call.request.headers
+    for value in headers.all(name):
+        if _realm_of(value) == call.services.policy.realm:
+            headers.remove_line(name, value)
 
 
 def _realm_of(value: str) -> str | None:
