@@ -10,7 +10,7 @@ from its 2xx.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ringfence.engine.dialog_states import CONFIRMED, TABLE, Event, State
 from ringfence.engine.reliable import is_reliable, rack_for
@@ -22,8 +22,8 @@ TARGET_REFRESH = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY"})
 """Requests whose Contact becomes the remote target (RFC 3261 section 12.2, RFC 3311 section 5, RFC 6665)."""
 
 CREDENTIALS = ("Authorization", "Proxy-Authorization")
-MAX_FORWARDS = 70
-OWNER_WAIT = (2.1, 4.0)
+MAX_FORWARDS: Final = 70
+OWNER_WAIT: Final = (2.1, 4.0)
 """Seconds to wait after a 491, at random, for who made the Call-ID (RFC 3261 section 14.1)."""
 
 OTHER_WAIT = (0.0, 2.0)

@@ -8,7 +8,7 @@ the client transactions, and turns each outcome into a message.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from ringfence.message import Request, Response, reason_phrase, response_to
 
@@ -17,8 +17,8 @@ MAX_BRANCHES = 32
 
 # RFC 3261 section 16.7 step 6: within 4xx, "preference to responses that provide information affecting
 # resubmission of this request, such as 401, 407, 415, 420, and 484".
-_RESUBMIT = frozenset({401, 407, 415, 420, 484})
-_CHALLENGES = frozenset({401, 407})
+_RESUBMIT: Final = frozenset({401, 407, 415, 420, 484})
+_CHALLENGES: Final = frozenset({401, 407})
 
 
 class BranchState(StrEnum):

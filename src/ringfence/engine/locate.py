@@ -11,6 +11,7 @@ section 7.3), so forged DNS answers cannot redirect a ``sips:`` call, only make 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from ringfence.engine.places import (
     DEFAULT,
@@ -56,8 +57,8 @@ MAX_DESTINATIONS = 32
 
 
 # NAPTR services (RFC 3263 section 4.1, RFC 7118 section 5.5), and the prefix of the SRV records of a transport.
-_SERVICES = {"SIP+D2U": "UDP", "SIP+D2T": "TCP", "SIPS+D2T": "TLS", "SIP+D2W": "WS", "SIPS+D2W": "WSS"}
-_PREFIXES = {
+_SERVICES: Final = {"SIP+D2U": "UDP", "SIP+D2T": "TCP", "SIPS+D2T": "TLS", "SIP+D2W": "WS", "SIPS+D2W": "WSS"}
+_PREFIXES: Final = {
     "UDP": "_sip._udp",
     "TCP": "_sip._tcp",
     "TLS": "_sips._tcp",
@@ -65,7 +66,7 @@ _PREFIXES = {
     "WSS": "_sips._ws",
 }
 # What the transport parameter means in a sips URI (RFC 3261 section 26.2.2, RFC 5630 section 3.1.4).
-_SECURED = {"TCP": "TLS", "TLS": "TLS", "WS": "WSS", "WSS": "WSS"}
+_SECURED: Final = {"TCP": "TLS", "TLS": "TLS", "WS": "WSS", "WSS": "WSS"}
 
 
 def locate_at_once(

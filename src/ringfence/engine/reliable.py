@@ -8,12 +8,13 @@ sender keeps those that are not acknowledged yet.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 from ringfence.message import LocalError, PeerError, Request, Response
 from ringfence.message.fields import RACK, REQUIRE, RSEQ, CSeq, RAck
 
 OPTION = "100rel"
-MAX_FIRST_RSEQ = 2**31 - 1
+MAX_FIRST_RSEQ: Final = 2**31 - 1
 """The first RSeq is from 1 to this, best at random (RFC 3262 section 3)."""
 
 

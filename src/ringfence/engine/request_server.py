@@ -7,6 +7,7 @@ which always comes too late to be of use.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 from ringfence.engine.effects import Effect, Send
 from ringfence.engine.machine import Machine, ServerTransaction, Table, absorb, end, report_undelivered
@@ -91,7 +92,7 @@ TABLE: Table = {
 }
 
 _OPEN = (State.TRYING, State.PROCEEDING)
-_FROM_TU = (Event.NO_ANSWER_YET, Event.FINAL, Event.TIMEOUT, Event.DISCARDED)
+_FROM_TU: Final = (Event.NO_ANSWER_YET, Event.FINAL, Event.TIMEOUT, Event.DISCARDED)
 
 ABSORBED = absorb(
     ([State.TRYING], [Event.REQUEST], "a retransmission; the TU has the request"),

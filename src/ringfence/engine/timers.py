@@ -13,7 +13,7 @@ from collections import deque
 from enum import StrEnum
 from heapq import heapify, heappop, heappush, heapreplace
 from operator import itemgetter
-from typing import Any
+from typing import Any, Final
 
 from ringfence.engine.effects import Arm
 from ringfence.message import LocalError
@@ -125,7 +125,7 @@ Deadline = list[Any]
 dead one holds nothing alive. A list, since making one takes 0.03 us, where an object of a class takes 0.11."""
 
 _AT, _OWNER, _TIMER = 0, 1, 2
-_TAKEN = -1.0
+_TAKEN: Final = -1.0
 """Stands for the time of a deadline that has left its queue."""
 
 MIN_DEAD = 64

@@ -10,7 +10,7 @@ responses to themselves.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from ringfence.engine import invite_client, invite_server, request_client, request_server
 from ringfence.engine.effects import Arm, Deliver, Disarm, Due, Effect, Ended, Outlet, Send, Waiter
@@ -29,18 +29,18 @@ second need 130,000. One that lingers takes 0.4 to 1.2 KB (bench/engine.py), all
 holds its request too, which is why nothing stays open for a peer that is not known (see ``discard``)."""
 
 # Bound once: to look up a member of an enum takes 0.06 us. Events that two machines have are equal strings.
-_INVITE = invite_server.Event.REQUEST
-_REQUEST = request_server.Event.REQUEST
-_ACK = invite_server.Event.ACK
-_NO_ANSWER_YET = invite_server.Event.NO_ANSWER_YET
-_DISCARDED = invite_server.Event.DISCARDED
-_TIMEOUT = request_server.Event.TIMEOUT
-_TRANSPORT_ERROR = invite_server.Event.TRANSPORT_ERROR
-_INVITE_FROM_TU = invite_client.Event.REQUEST
-_REQUEST_FROM_TU = request_client.Event.REQUEST
-_CANCELLED = invite_client.Event.CANCELLED
-_CALLING = invite_client.State.CALLING
-_PROCEEDING = invite_client.State.PROCEEDING
+_INVITE: Final = invite_server.Event.REQUEST
+_REQUEST: Final = request_server.Event.REQUEST
+_ACK: Final = invite_server.Event.ACK
+_NO_ANSWER_YET: Final = invite_server.Event.NO_ANSWER_YET
+_DISCARDED: Final = invite_server.Event.DISCARDED
+_TIMEOUT: Final = request_server.Event.TIMEOUT
+_TRANSPORT_ERROR: Final = invite_server.Event.TRANSPORT_ERROR
+_INVITE_FROM_TU: Final = invite_client.Event.REQUEST
+_REQUEST_FROM_TU: Final = request_client.Event.REQUEST
+_CANCELLED: Final = invite_client.Event.CANCELLED
+_CALLING: Final = invite_client.State.CALLING
+_PROCEEDING: Final = invite_client.State.PROCEEDING
 
 RETRY_AFTER = 10
 """Seconds in the Retry-After of a refusal: what is lingering then has mostly gone."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Final
 
 from ringfence.message import grammar
 from ringfence.message.errors import PeerError
@@ -11,12 +12,12 @@ from ringfence.message.params import NO_PARAMS, Params, parse_params
 from ringfence.message.uri import CACHE_SIZE, MAX_CACHED, SipUri, Uri, parse_uri
 
 # name-addr = [ display-name ] LAQUOT addr-spec RAQUOT, then *( SEMI generic-param )
-_NAME_ADDR = re.compile(
+_NAME_ADDR: Final = re.compile(
     rf'[ \t]*+(?:({grammar.QUOTED})[ \t]*+|([^"<>]*+))<([^<>]*+)>[ \t]*+(;.*)?', re.DOTALL
 ).fullmatch
 # addr-spec form: "if the URI contains a comma, question mark or semicolon, the URI MUST be enclosed in angle
 # brackets" (section 20), so what follows the first ";" are header parameters.
-_ADDR_SPEC = re.compile(r'[ \t]*+([^;,?<>"\s]++)[ \t]*+(;.*)?', re.DOTALL).fullmatch
+_ADDR_SPEC: Final = re.compile(r'[ \t]*+([^;,?<>"\s]++)[ \t]*+(;.*)?', re.DOTALL).fullmatch
 
 
 class NameAddr:

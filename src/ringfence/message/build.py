@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ringfence.message.errors import PeerError
 from ringfence.message.fields import TO
 from ringfence.message.headers import Headers
@@ -9,8 +11,8 @@ from ringfence.message.message import Request, Response
 
 # RFC 3261 section 8.2.6.2: these are copied from the request, in order. Record-Route is copied into responses
 # that can create a dialog (12.1.1); in others it would tell more than is needed.
-_COPIED = frozenset({"Via", "From", "To", "Call-ID", "CSeq"})
-_DIALOG = frozenset({"Record-Route"})
+_COPIED: Final = frozenset({"Via", "From", "To", "Call-ID", "CSeq"})
+_DIALOG: Final = frozenset({"Record-Route"})
 
 
 def response_to(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from typing import Final
 
 from ringfence.message.errors import PeerError
 from ringfence.message.message import Request, Response
@@ -39,11 +40,11 @@ FIRST_OCTETS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0
 
 _END = b"\r\n\r\n"
 # Content-Length = ( "Content-Length" / "l" ) HCOLON 1*DIGIT; the value may be folded (section 7.3.1).
-_CONTENT_LENGTH = re.compile(
+_CONTENT_LENGTH: Final = re.compile(
     rb"\r\n(?:content-length|l)[ \t]*:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)", re.IGNORECASE
 )
 # Ten digits are far above any limit; a bound keeps int() cheap.
-_LENGTH = re.compile(rb"[ \t\r\n]*([0-9]{1,10})[ \t\r\n]*").fullmatch
+_LENGTH: Final = re.compile(rb"[ \t\r\n]*([0-9]{1,10})[ \t\r\n]*").fullmatch
 
 
 class FramingError(PeerError):

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from ipaddress import IPv6Address
+from typing import Final
 
 from ringfence.message.errors import PeerError
 
@@ -40,12 +41,12 @@ callid = re.compile(rf"{WORD}(?:@{WORD})?").fullmatch
 display_tokens = re.compile(rf"[{TOKEN_CHARS} \t\x80-\ud7ff\ue000-\U0010ffff]*").fullmatch
 
 _IPV4_LIKE = re.compile(r"[0-9.]+").fullmatch
-_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)").fullmatch
-_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
-_QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
-_FOLD = re.compile(r"[ \t]*\r\n[ \t]+")
+_IPV4: Final = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)").fullmatch
+_ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
+_QUOTED_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
+_FOLD: Final = re.compile(r"[ \t]*\r\n[ \t]+")
 # One element of a comma list: commas inside quotes and inside <> do not separate (RFC 3261 section 7.3.1).
-_ELEMENT = re.compile(rf'(?:[^,"<]++|{QUOTED}|<[^>]*+>)*+', re.DOTALL)
+_ELEMENT: Final = re.compile(rf'(?:[^,"<]++|{QUOTED}|<[^>]*+>)*+', re.DOTALL)
 
 MAX_VALUES = 512
 """Most values of one header field: as many as there may be header lines (see ``parser.MAX_HEADER_LINES``)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Final
 
 from ringfence.message import grammar
 from ringfence.message.errors import PeerError
@@ -12,9 +13,9 @@ from ringfence.message.params import NO_PARAMS, Params, parse_params
 __all__ = ["Disposition", "MediaType", "parse_disposition", "parse_media_type"]
 
 # media-type = m-type SLASH m-subtype *(SEMI m-parameter)
-_TYPE = re.compile(rf"({grammar.TOKEN})[ \t]*/[ \t]*({grammar.TOKEN})")
+_TYPE: Final = re.compile(rf"({grammar.TOKEN})[ \t]*/[ \t]*({grammar.TOKEN})")
 # disp-type = "render" / "session" / "icon" / "alert" / disp-extension-token
-_DISPOSITION = re.compile(grammar.TOKEN)
+_DISPOSITION: Final = re.compile(grammar.TOKEN)
 
 
 @dataclass(slots=True, frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ringfence.message import grammar
 from ringfence.message.errors import PeerError
 
@@ -11,7 +13,7 @@ CANONICAL: dict[str, str] = {}
 
 MAX_SPELLINGS = 4096
 """Spellings that are kept: some hundreds are known, and every vendor has a dozen of his own."""
-MAX_KEPT = 64
+MAX_KEPT: Final = 64
 """Longest unknown name that is kept, in characters, so that 4096 of them stay small."""
 
 

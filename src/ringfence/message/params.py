@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Final
 
 from ringfence.message import grammar
 from ringfence.message.errors import PeerError
@@ -17,7 +18,7 @@ MAX_PARAMS = 64
 # generic-param = token [ EQUAL gen-value ];  gen-value = token / host / quoted-string. The value class is the
 # union of what header fields allow unquoted: token, host, IPv6 reference, "/" of later RFCs, the "=" that ends
 # base64, and any UTF-8.
-_PARAM = re.compile(
+_PARAM: Final = re.compile(
     rf"[ \t]*+;[ \t]*+({grammar.TOKEN})"
     rf"(?:[ \t]*+=[ \t]*+({grammar.QUOTED}|[^=;,\"<>\s][^;,\"<>\s]*+))?+(?=[ \t]*+(?:;|\Z))",
     re.DOTALL,
@@ -25,9 +26,9 @@ _PARAM = re.compile(
 
 
 # What almost every element sends: tokens, and what an IPv6 address has, without blanks.
-_VALUE = rf"(?:=[{grammar.TOKEN_CHARS}:\[\]]++)?+"
-_PLAIN = re.compile(rf"(?:;{grammar.TOKEN}{_VALUE})*+").fullmatch
-MAX_PLAIN = 16
+_VALUE: Final = rf"(?:=[{grammar.TOKEN_CHARS}:\[\]]++)?+"
+_PLAIN: Final = re.compile(rf"(?:;{grammar.TOKEN}{_VALUE})*+").fullmatch
+MAX_PLAIN: Final = 16
 """Parameters that the fast reading takes; more are counted by the general one."""
 
 Items = tuple[tuple[str, str | None], ...]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Final
 
 from ringfence.message import grammar
 from ringfence.message.errors import PeerError
@@ -28,11 +29,11 @@ MAX_METHOD = 64
 """Longest method name; the longest registered one has nine characters."""
 
 # Every octet that may stand in a header block, apart from CR and LF: HTAB, SP, visible ASCII, UTF-8.
-_ALLOWED = bytes([9, *range(32, 127), *range(128, 256)])
+_ALLOWED: Final = bytes([9, *range(32, 127), *range(128, 256)])
 # quoted-pair may escape control characters, NUL included (RFC 3261 section 25.1).
-_QUOTED_PAIR = re.compile(rb"\\[\x00-\x09\x0b\x0c\x0e-\x7f]")
-_STATUS = re.compile(r"SIP/([0-9]+\.[0-9]+) ([0-9]+)(?: (.*))?", re.IGNORECASE | re.DOTALL).fullmatch
-_VERSION = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE).fullmatch
+_QUOTED_PAIR: Final = re.compile(rb"\\[\x00-\x09\x0b\x0c\x0e-\x7f]")
+_STATUS: Final = re.compile(r"SIP/([0-9]+\.[0-9]+) ([0-9]+)(?: (.*))?", re.IGNORECASE | re.DOTALL).fullmatch
+_VERSION: Final = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE).fullmatch
 Scanned = tuple[str, list[str], list[str], int, int, int, str]
 """What the scanner gives: start line, names, lines, where the body starts, Content-Length or -1, CSeq."""
 
@@ -46,7 +47,7 @@ else:
     scan = _scan.scan
 
 _SPELLINGS = Spellings(CANONICAL)
-_SINGLE = ("From", "To", "Call-ID", "CSeq")
+_SINGLE: Final = ("From", "To", "Call-ID", "CSeq")
 
 
 def parse(data: bytes) -> Request | Response:

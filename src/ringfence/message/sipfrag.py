@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ringfence.message import grammar
 from ringfence.message.errors import PeerError
@@ -20,8 +20,8 @@ from ringfence.message.multipart import split_entity
 __all__ = ["Fragment", "RequestLine", "StatusLine", "fragment_of", "parse_fragment"]
 
 # Request-Line = Method SP Request-URI SP SIP-Version; Status-Line = SIP-Version SP 3DIGIT SP Reason-Phrase.
-_REQUEST = re.compile(rf"({grammar.TOKEN}) ([^\s]+) SIP/2\.0", re.IGNORECASE).fullmatch
-_STATUS = re.compile(r"SIP/2\.0 ([1-6][0-9]{2}) (.*)", re.IGNORECASE | re.DOTALL).fullmatch
+_REQUEST: Final = re.compile(rf"({grammar.TOKEN}) ([^\s]+) SIP/2\.0", re.IGNORECASE).fullmatch
+_STATUS: Final = re.compile(r"SIP/2\.0 ([1-6][0-9]{2}) (.*)", re.IGNORECASE | re.DOTALL).fullmatch
 
 
 class RequestLine(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from ipaddress import IPv6Address
+from typing import Final
 
 from ringfence.message import grammar
 from ringfence.message.errors import LocalError, PeerError
@@ -27,7 +28,7 @@ MAX_CACHED = 256
 # user = 1*( unreserved / escaped / user-unreserved )
 # user-unreserved = "&" / "=" / "+" / "$" / "," / ";" / "?" / "/"
 # password = *( unreserved / escaped / "&" / "=" / "+" / "$" / "," )
-_SIP = re.compile(
+_SIP: Final = re.compile(
     rf"(sips?):(?:((?:[{grammar.UNRESERVED}&=+$,;?/]++|{grammar.ESCAPED})++)"
     rf"(?::((?:[{grammar.UNRESERVED}&=+$,]++|{grammar.ESCAPED})*+))?+@)?+"
     rf"({grammar.HOST})(?::([0-9]{{1,10}}))?"
@@ -36,29 +37,29 @@ _SIP = re.compile(
 ).fullmatch
 # uri-parameter = pname [ "=" pvalue ];  paramchar = param-unreserved / unreserved / escaped
 # param-unreserved = "[" / "]" / "/" / ":" / "&" / "+" / "$"
-_PARAM = re.compile(
+_PARAM: Final = re.compile(
     rf"((?:[{grammar.UNRESERVED}\[\]/:&+$]++|{grammar.ESCAPED})++)"
     rf"(?:=((?:[{grammar.UNRESERVED}\[\]/:&+$]++|{grammar.ESCAPED})++))?+"
 ).fullmatch
 # headers = "?" header *( "&" header );  hnv-unreserved = "[" / "]" / "/" / "?" / ":" / "+" / "$"
-_HEADER = re.compile(
+_HEADER: Final = re.compile(
     rf"((?:[{grammar.UNRESERVED}\[\]/?:+$]++|{grammar.ESCAPED})++)"
     rf"=((?:[{grammar.UNRESERVED}\[\]/?:+$]++|{grammar.ESCAPED})*+)"
 ).fullmatch
 # RFC 3966 section 3: "+" with digits, or local digits (HEXDIG / "*" / "#"), visual separators between them;
 # then ";" parameters. Leniency: a local number without phone-context, as every telephone sends 112.
-_TEL = re.compile(r"tel:(\+[0-9\-.()]+|[0-9A-Fa-f*#\-.()]+)((?:;[^;]+)*+)", re.IGNORECASE).fullmatch
+_TEL: Final = re.compile(r"tel:(\+[0-9\-.()]+|[0-9A-Fa-f*#\-.()]+)((?:;[^;]+)*+)", re.IGNORECASE).fullmatch
 # absoluteURI = scheme ":" ( hier-part / opaque-part ), of reserved, unreserved and escaped; and "[", "]" and
 # "#", which RFC 3986 has too.
-_OTHER = re.compile(
+_OTHER: Final = re.compile(
     rf"([A-Za-z][A-Za-z0-9+.\-]*+):((?:[{grammar.UNRESERVED};/?:@&=+$,\[\]#]++|{grammar.ESCAPED})++)"
 ).fullmatch
-_VISUAL = str.maketrans("", "", "-.()")
-_TEL_PARAM = re.compile(
+_VISUAL: Final = str.maketrans("", "", "-.()")
+_TEL_PARAM: Final = re.compile(
     rf"([A-Za-z0-9\-]++)(?:=((?:[{grammar.UNRESERVED}\[\]/:&+$]++|{grammar.ESCAPED})++))?+"
 ).fullmatch
-_NOT_IN_USER = re.compile(rf"[^{grammar.UNRESERVED}&=+$,;?/]")
-_RESERVED_ESCAPE = re.compile(
+_NOT_IN_USER: Final = re.compile(rf"[^{grammar.UNRESERVED}&=+$,;?/]")
+_RESERVED_ESCAPE: Final = re.compile(
     r"%(?:2[46BCFbcf]|3[ABDFabdf]|40|25|0[0-9A-Fa-f]|1[0-9A-Fa-f]|7[Ff]|2[0235]|[89A-Fa-f][0-9A-Fa-f])"
 )
 
@@ -346,7 +347,7 @@ def _normal(text: str | None) -> str | None:
 
 
 # RFC 3261 section 19.1.4: these match only when both have them (or neither, or the value is the default).
-_BOTH_OR_NEITHER = ("user", "ttl", "method", "maddr", "transport")
+_BOTH_OR_NEITHER: Final = ("user", "ttl", "method", "maddr", "transport")
 
 
 def _equivalent(a: SipUri, b: SipUri) -> bool:

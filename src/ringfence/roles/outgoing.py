@@ -6,6 +6,8 @@ other header line leaves as it was received. What is put into Record-Route comes
 
 from __future__ import annotations
 
+from typing import Final
+
 from ringfence.message import Request, SipUri
 from ringfence.message.fields import CONTACT, MAGIC_COOKIE, MAX_FORWARDS, ROUTE, SUPPORTED, VIA, Star
 from ringfence.roles.call import Call, Target
@@ -13,7 +15,7 @@ from ringfence.security.tokens import dialog_token, flow_token, loop_hash
 from ringfence.transport.flow import Flow
 
 # The methods whose 2xx makes a dialog, so that later requests must come by us (RFC 3261 12.1, 6665, 3515).
-DIALOG_METHODS = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
+DIALOG_METHODS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
 
 DIALOG_PARAM = "rf"
 """URI parameter of our Record-Route that holds the dialog token."""

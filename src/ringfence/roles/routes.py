@@ -55,7 +55,12 @@ def _usual(call: Call, policy: Policy) -> tuple[bool, str] | None:
         return None
     hop, mark, rest = (headers.get("Route") or "").partition(_MARK)
     place, _, _ = hop.rpartition("@")[2].removeprefix("<sip:").partition(";transport=")
-    if not mark or not hop.startswith("<sip:") or place not in policy.addresses.told or not rest.endswith(">"):
+    if (
+        not mark
+        or not hop.startswith("<sip:")
+        or place not in policy.addresses.told
+        or not rest.endswith(">")
+    ):
         return None
     proof, _, callee = rest[:-1].partition(f";{CALLEE_PARAM}=")
     sender = _side(call, policy, proof)

@@ -18,27 +18,28 @@ from __future__ import annotations
 
 import re
 from dataclasses import KW_ONLY, dataclass, field
+from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
 from ringfence.message import LocalError, PeerError
 
 # token of RFC 7230, which holds every character of the token of RFC 3261 section 25.1 and those that the
 # ext-value of username* may have (RFC 5987).
-_TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]++"  # noqa: S105  (a character class, not a password)
+_TOKEN: Final = r"[A-Za-z0-9!#$%&'*+.^_`|~-]++"  # noqa: S105  (a character class, not a password)
 # qdtext and quoted-pair of RFC 3261 section 25.1; folded lines have been unfolded before.
-_QDTEXT = r'[^"\\\x00-\x08\x0a-\x1f\x7f]*+'
-_QUOTED = rf'"{_QDTEXT}(?:\\[\x00-\x09\x0b\x0c\x0e-\x7f]{_QDTEXT})*+"'
-_LWS = r"[ \t\r\n]*+"
+_QDTEXT: Final = r'[^"\\\x00-\x08\x0a-\x1f\x7f]*+'
+_QUOTED: Final = rf'"{_QDTEXT}(?:\\[\x00-\x09\x0b\x0c\x0e-\x7f]{_QDTEXT})*+"'
+_LWS: Final = r"[ \t\r\n]*+"
 
 _IS_TOKEN = re.compile(_TOKEN).fullmatch
-_SCHEME = re.compile(rf"({_TOKEN})(?:[ \t\r\n]++|\Z)")
+_SCHEME: Final = re.compile(rf"({_TOKEN})(?:[ \t\r\n]++|\Z)")
 # auth-param = auth-param-name EQUAL ( token / quoted-string ), then a comma or the end. The last alternative
 # takes all that is left, so that garbage shows as an empty name and is looked at once: tried anew from every
 # character, a long header field would cost seconds.
-_PARAM = re.compile(rf"{_LWS}({_TOKEN}){_LWS}={_LWS}({_QUOTED}|{_TOKEN}){_LWS}(?:,|\Z)|[\s\S]++")
-_QUOTED_PAIR = re.compile(r"\\([\s\S])")
-_NEEDS_ESCAPE = re.compile(r'["\\\x00-\x08\x0b\x0c\x0e-\x1f\x7f]')
-_NONCE_COUNT = re.compile(r"[0-9A-Fa-f]{8}\Z")
+_PARAM: Final = re.compile(rf"{_LWS}({_TOKEN}){_LWS}={_LWS}({_QUOTED}|{_TOKEN}){_LWS}(?:,|\Z)|[\s\S]++")
+_QUOTED_PAIR: Final = re.compile(r"\\([\s\S])")
+_NEEDS_ESCAPE: Final = re.compile(r'["\\\x00-\x08\x0b\x0c\x0e-\x1f\x7f]')
+_NONCE_COUNT: Final = re.compile(r"[0-9A-Fa-f]{8}\Z")
 
 
 def _usual(*params: tuple[str, str]) -> re.Pattern[str]:
@@ -50,9 +51,9 @@ def _usual(*params: tuple[str, str]) -> re.Pattern[str]:
 
 
 _TEXT = f'"({_QDTEXT})"'
-_WORD = f"({_TOKEN})"
+_WORD: Final = f"({_TOKEN})"
 # In the order of the fields of Credentials.
-_USUAL = _usual(
+_USUAL: Final = _usual(
     ("username", _TEXT),
     ("realm", _TEXT),
     ("nonce", _TEXT),

@@ -17,6 +17,7 @@ import hmac
 import unicodedata
 from collections.abc import Callable, Collection, Iterable
 from enum import StrEnum
+from typing import Final
 
 from ringfence.message import LocalError, PeerError, SipUri, parse_uri
 from ringfence.security.credentials import (
@@ -31,8 +32,8 @@ MAX_CREDENTIALS = 16
 """Credentials looked at in one request. A chain of proxies has a few realms; each costs us a parse."""
 
 AUTH = "auth"
-AUTH_INT = "auth-int"
-QOPS = (AUTH, AUTH_INT)
+AUTH_INT: Final = "auth-int"
+QOPS: Final = (AUTH, AUTH_INT)
 """What a server offers, and what both sides understand."""
 
 
@@ -53,7 +54,7 @@ class Algorithm(StrEnum):
 
 
 _PLAIN = {algorithm: Algorithm(algorithm.removesuffix("-sess")) for algorithm in Algorithm}
-_BY_NAME = {algorithm.lower(): algorithm for algorithm in Algorithm}
+_BY_NAME: Final = {algorithm.lower(): algorithm for algorithm in Algorithm}
 # SHA-512/256 of FIPS 180-4 has initial values of its own. It is not SHA-512 cut short, whatever made the
 # example in RFC 7616 section 3.9.2 (erratum 4897).
 _NEW: dict[Algorithm, Callable[[bytes], hashlib._Hash]] = {
@@ -62,7 +63,7 @@ _NEW: dict[Algorithm, Callable[[bytes], hashlib._Hash]] = {
     Algorithm.MD5: lambda data: hashlib.md5(data, usedforsecurity=False),
 }
 # What an unknown user's response is computed over. It need not be secret, since it is never accepted.
-_DECOY = {algorithm: new(b"").hexdigest() for algorithm, new in _NEW.items()}
+_DECOY: Final = {algorithm: new(b"").hexdigest() for algorithm, new in _NEW.items()}
 
 STRONG = (Algorithm.SHA_512_256, Algorithm.SHA_256)
 """What a server challenges with and accepts by default, most preferred first."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 import hmac
 from base64 import urlsafe_b64encode
 from enum import StrEnum
+from typing import Final
 
 NONCE_LIFETIME = 300.0
 """Seconds. Long enough that a phone refreshing over UDP each minute is challenged rarely; a stolen nonce
@@ -37,10 +38,10 @@ MIN_KEY = 32
 """Bytes of a nonce key: the strength of HMAC-SHA256."""
 
 _VERSION = "1"
-_HEAD = 15  # version, and 14 hexadecimal digits of microseconds: enough for 2000 years
-_MAC_OCTETS = 18  # 144 bits, 24 characters of base64url without padding
-_LENGTH = _HEAD + _MAC_OCTETS * 4 // 3
-_BITMAP = (1 << NC_WINDOW) - 1
+_HEAD: Final = 15  # version, and 14 hexadecimal digits of microseconds: enough for 2000 years
+_MAC_OCTETS: Final = 18  # 144 bits, 24 characters of base64url without padding
+_LENGTH: Final = _HEAD + _MAC_OCTETS * 4 // 3
+_BITMAP: Final = (1 << NC_WINDOW) - 1
 
 
 class Freshness(StrEnum):

@@ -7,6 +7,8 @@ P-Called-Party-ID), RFC 3515 (Refer-To), RFC 3892 (Referred-By), RFC 7044 (Histo
 
 from __future__ import annotations
 
+from typing import Final
+
 from ringfence.message import grammar
 from ringfence.message.address import NameAddr, parse_address
 from ringfence.message.errors import PeerError
@@ -62,17 +64,17 @@ def parse_route(text: str) -> NameAddr:
 
 
 FROM = field("From", parse_tagged, compact="f")
-TO = field("To", parse_tagged, compact="t")
-CONTACT = field("Contact", parse_contact, compact="m", many=True)
-ROUTE = field("Route", parse_route, many=True)
-RECORD_ROUTE = field("Record-Route", parse_route, many=True)
-PATH = field("Path", parse_route, many=True)
-SERVICE_ROUTE = field("Service-Route", parse_route, many=True)
-REPLY_TO = field("Reply-To", parse_address)
-REFER_TO = field("Refer-To", parse_address, compact="r")
-REFERRED_BY = field("Referred-By", parse_address, compact="b")
-HISTORY_INFO = field("History-Info", parse_route, many=True)
-P_ASSERTED_IDENTITY = field("P-Asserted-Identity", parse_address, many=True)
-P_PREFERRED_IDENTITY = field("P-Preferred-Identity", parse_address, many=True)
-P_ASSOCIATED_URI = field("P-Associated-URI", parse_route, many=True)
-P_CALLED_PARTY_ID = field("P-Called-Party-ID", parse_route)
+TO: Final = field("To", parse_tagged, compact="t")
+CONTACT: Final = field("Contact", parse_contact, compact="m", many=True)
+ROUTE: Final = field("Route", parse_route, many=True)
+RECORD_ROUTE: Final = field("Record-Route", parse_route, many=True)
+PATH: Final = field("Path", parse_route, many=True)
+SERVICE_ROUTE: Final = field("Service-Route", parse_route, many=True)
+REPLY_TO: Final = field("Reply-To", parse_address)
+REFER_TO: Final = field("Refer-To", parse_address, compact="r")
+REFERRED_BY: Final = field("Referred-By", parse_address, compact="b")
+HISTORY_INFO: Final = field("History-Info", parse_route, many=True)
+P_ASSERTED_IDENTITY: Final = field("P-Asserted-Identity", parse_address, many=True)
+P_PREFERRED_IDENTITY: Final = field("P-Preferred-Identity", parse_address, many=True)
+P_ASSOCIATED_URI: Final = field("P-Associated-URI", parse_route, many=True)
+P_CALLED_PARTY_ID: Final = field("P-Called-Party-ID", parse_route)

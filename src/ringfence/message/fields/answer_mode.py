@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ringfence.message.fields.field import field
 from ringfence.message.fields.valued import parse_valued, valued
 
 ANSWER_MODE = field("Answer-Mode", parse_valued)
-PRIV_ANSWER_MODE = field("Priv-Answer-Mode", parse_valued)
-REFER_SUB = field("Refer-Sub", valued("(?i:true|false)", "true or false"))
+PRIV_ANSWER_MODE: Final = field("Priv-Answer-Mode", parse_valued)
+REFER_SUB: Final = field("Refer-Sub", valued("(?i:true|false)", "true or false"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ringfence.message import grammar
 from ringfence.message.errors import PeerError
 from ringfence.message.fields.field import field
@@ -19,4 +21,4 @@ def parse_call_id(text: str) -> str:
 
 
 CALL_ID = field("Call-ID", parse_call_id, compact="i")
-IN_REPLY_TO = field("In-Reply-To", parse_call_id, many=True)
+IN_REPLY_TO: Final = field("In-Reply-To", parse_call_id, many=True)

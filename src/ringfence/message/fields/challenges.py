@@ -7,7 +7,7 @@ Authentication-Info), RFC 7615 (Proxy-Authentication-Info), RFC 8898 (Bearer).
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ringfence.message import grammar
 from ringfence.message.errors import PeerError
@@ -16,10 +16,10 @@ from ringfence.message.params import NO_PARAMS, Params, checked_params
 
 # auth-param = auth-param-name EQUAL ( token / quoted-string ). Leniency: unquoted text without commas, since
 # some phones leave the quotes of uri and nonce out.
-_PARAM = re.compile(
+_PARAM: Final = re.compile(
     rf'[ \t]*+({grammar.TOKEN})[ \t]*+=[ \t]*+({grammar.QUOTED}|[^\s,;"]++)[ \t]*+(?:,|\Z)', re.DOTALL
 )
-_SCHEME = re.compile(rf"({grammar.TOKEN})(?:[ \t]++(.*))?", re.DOTALL).fullmatch
+_SCHEME: Final = re.compile(rf"({grammar.TOKEN})(?:[ \t]++(.*))?", re.DOTALL).fullmatch
 # b64token of RFC 6750, the whole credentials of the schemes Basic and Bearer
 _token68 = re.compile(r"[A-Za-z0-9\-._~+/]+=*").fullmatch
 
@@ -68,8 +68,8 @@ def parse_credentials(text: str) -> Credentials:
 
 
 AUTHORIZATION = field("Authorization", parse_credentials)
-PROXY_AUTHORIZATION = field("Proxy-Authorization", parse_credentials)
-WWW_AUTHENTICATE = field("WWW-Authenticate", parse_credentials)
-PROXY_AUTHENTICATE = field("Proxy-Authenticate", parse_credentials)
-AUTHENTICATION_INFO = field("Authentication-Info", parse_auth_params)
-PROXY_AUTHENTICATION_INFO = field("Proxy-Authentication-Info", parse_auth_params)
+PROXY_AUTHORIZATION: Final = field("Proxy-Authorization", parse_credentials)
+WWW_AUTHENTICATE: Final = field("WWW-Authenticate", parse_credentials)
+PROXY_AUTHENTICATE: Final = field("Proxy-Authenticate", parse_credentials)
+AUTHENTICATION_INFO: Final = field("Authentication-Info", parse_auth_params)
+PROXY_AUTHENTICATION_INFO: Final = field("Proxy-Authentication-Info", parse_auth_params)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ringfence.message.address import NameAddr, parse_address
 from ringfence.message.errors import PeerError
 from ringfence.message.fields.field import field
@@ -21,4 +23,4 @@ def parse_trigger(text: str) -> NameAddr:
 
 
 PERMISSION_MISSING = field("Permission-Missing", parse_address, many=True)
-TRIGGER_CONSENT = field("Trigger-Consent", parse_trigger, many=True)
+TRIGGER_CONSENT: Final = field("Trigger-Consent", parse_trigger, many=True)

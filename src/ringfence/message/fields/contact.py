@@ -6,6 +6,7 @@ RFC 3261 section 20.10 (q, expires), RFC 3840 (features), RFC 5626 (+sip.instanc
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from ringfence.message import grammar
 from ringfence.message.address import NameAddr
@@ -17,7 +18,7 @@ from ringfence.message.params import Params
 # qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )
 _qvalue = re.compile(r"0(?:\.([0-9]{0,3}))?|1(?:\.0{0,3})?").fullmatch
 # base-tags of RFC 3840 section 9; other feature tags begin with "+"
-BASE_TAGS = frozenset(
+BASE_TAGS: Final = frozenset(
     {"actor", "application", "audio", "automata", "class", "control", "data", "description", "duplex", "events",
      "extensions", "isfocus", "language", "methods", "mobility", "priority", "schemes", "text", "type", "video"}
 )  # fmt: skip

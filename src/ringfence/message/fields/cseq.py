@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ringfence.message import grammar
 from ringfence.message.errors import PeerError
 from ringfence.message.fields.field import field
 
 # CSeq = 1*DIGIT LWS Method
-_CSEQ = re.compile(rf"([0-9]+)[ \t]+({grammar.TOKEN})").fullmatch
+_CSEQ: Final = re.compile(rf"([0-9]+)[ \t]+({grammar.TOKEN})").fullmatch
 
 MAX_SEQUENCE = 2**31 - 1
 """The sequence number "MUST be less than 2**31" (RFC 3261 section 8.1.1.5)."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from typing import Final
 
 from ringfence.message.errors import PeerError
 from ringfence.message.fields.field import field
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 # rfc1123-date = wkday "," SP date1 SP time SP "GMT". It has case, and "GMT" is the only zone (section 20.17).
-_DATE = re.compile(
+_DATE: Final = re.compile(
     rf"(?:{'|'.join(_DAYS)}), ([0-9]{{2}}) ({'|'.join(_MONTHS)}) ([0-9]{{4}}) "
     r"([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT"
 ).fullmatch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ringfence.message import grammar
 from ringfence.message.errors import PeerError
@@ -43,5 +43,5 @@ def _dialog(to_name: str, from_name: str) -> Parse[DialogName]:
 
 
 REPLACES = field("Replaces", _dialog("to-tag", "from-tag"))
-JOIN = field("Join", _dialog("to-tag", "from-tag"))
-TARGET_DIALOG = field("Target-Dialog", _dialog("local-tag", "remote-tag"))
+JOIN: Final = field("Join", _dialog("to-tag", "from-tag"))
+TARGET_DIALOG: Final = field("Target-Dialog", _dialog("local-tag", "remote-tag"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ringfence.message.errors import PeerError
 from ringfence.message.fields.field import field
@@ -76,4 +76,4 @@ def parse_subscription_state(text: str) -> SubscriptionState:
 
 
 EVENT = field("Event", parse_event, compact="o")
-SUBSCRIPTION_STATE = field("Subscription-State", parse_subscription_state)
+SUBSCRIPTION_STATE: Final = field("Subscription-State", parse_subscription_state)

@@ -6,7 +6,7 @@ The PASSporT inside, and whether it is true, is read by ``security.identity``.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ringfence.message.errors import PeerError
 from ringfence.message.fields.field import field
@@ -15,7 +15,7 @@ from ringfence.message.params import NO_PARAMS, Params, parse_params
 # Identity = signed-identity-digest SEMI ident-info *( SEMI ident-info-params ), where the digest is base64 (and
 # base64url, which JWS uses) with dots, or the quoted string of RFC 4474, and ident-info is info=<absoluteURI>.
 _token = re.compile(r'("?)([A-Za-z0-9+/=._\-]+)\1').fullmatch
-_INFO = re.compile(r"[ \t]*+;[ \t]*+info[ \t]*+=[ \t]*+<([^<>]*+)>", re.IGNORECASE)
+_INFO: Final = re.compile(r"[ \t]*+;[ \t]*+info[ \t]*+=[ \t]*+<([^<>]*+)>", re.IGNORECASE)
 
 
 class Identity(NamedTuple):

@@ -6,6 +6,8 @@ RFC 3261 section 20 (Alert-Info, Call-Info, Error-Info), RFC 6442 (Geolocation),
 
 from __future__ import annotations
 
+from typing import Final
+
 from ringfence.message.address import NameAddr, parse_address
 from ringfence.message.errors import PeerError
 from ringfence.message.fields.field import field
@@ -23,10 +25,10 @@ def parse_link(text: str) -> NameAddr:
 
 
 ALERT_INFO = field("Alert-Info", parse_link, many=True)
-CALL_INFO = field("Call-Info", parse_link, many=True)
-ERROR_INFO = field("Error-Info", parse_link, many=True)
-GEOLOCATION = field("Geolocation", parse_link, many=True)
-IDENTITY_INFO = field("Identity-Info", parse_link, compact="n")
-POLICY_CONTACT = field("Policy-Contact", parse_link, many=True)
-P_REFUSED_URI_LIST = field("P-Refused-URI-List", parse_link, many=True)
-P_USER_DATABASE = field("P-User-Database", parse_link)
+CALL_INFO: Final = field("Call-Info", parse_link, many=True)
+ERROR_INFO: Final = field("Error-Info", parse_link, many=True)
+GEOLOCATION: Final = field("Geolocation", parse_link, many=True)
+IDENTITY_INFO: Final = field("Identity-Info", parse_link, compact="n")
+POLICY_CONTACT: Final = field("Policy-Contact", parse_link, many=True)
+P_REFUSED_URI_LIST: Final = field("P-Refused-URI-List", parse_link, many=True)
+P_USER_DATABASE: Final = field("P-User-Database", parse_link)

@@ -7,6 +7,7 @@ MIME-Version; and Content-Transfer-Encoding and Content-ID, which SIP takes from
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from ringfence.message import grammar
 from ringfence.message.errors import PeerError
@@ -16,7 +17,7 @@ from ringfence.message.fields.valued import valued
 from ringfence.message.media_type import parse_disposition, parse_media_type
 
 # language-range = ( ( 1*8ALPHA *( "-" 1*8ALPHA ) ) / "*" ); later registries have digits in subtags (RFC 5646)
-_LANGUAGE = r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*+"
+_LANGUAGE: Final = r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*+"
 _language = re.compile(_LANGUAGE).fullmatch
 _version = re.compile(r"[0-9]+\.[0-9]+").fullmatch
 _content_id = re.compile(r"<[^<>\s]++>").fullmatch
@@ -56,19 +57,19 @@ def parse_content_id(text: str) -> str:
 
 
 CONTENT_TYPE = field("Content-Type", parse_media_type, compact="c")
-CONTENT_DISPOSITION = field("Content-Disposition", parse_disposition)
-CONTENT_ENCODING = field("Content-Encoding", parse_token, compact="e", many=True)
-CONTENT_LANGUAGE = field("Content-Language", parse_language, many=True)
-CONTENT_TRANSFER_ENCODING = field("Content-Transfer-Encoding", parse_token)
-CONTENT_ID = field("Content-ID", parse_content_id)
-MIME_VERSION = field("MIME-Version", parse_version)
-ACCEPT = field(
+CONTENT_DISPOSITION: Final = field("Content-Disposition", parse_disposition)
+CONTENT_ENCODING: Final = field("Content-Encoding", parse_token, compact="e", many=True)
+CONTENT_LANGUAGE: Final = field("Content-Language", parse_language, many=True)
+CONTENT_TRANSFER_ENCODING: Final = field("Content-Transfer-Encoding", parse_token)
+CONTENT_ID: Final = field("Content-ID", parse_content_id)
+MIME_VERSION: Final = field("MIME-Version", parse_version)
+ACCEPT: Final = field(
     "Accept",
     valued(rf"{grammar.TOKEN}[ \t]*+/[ \t]*+{grammar.TOKEN}", "a media type"),
     many=True,
     empty=True,
 )
-ACCEPT_ENCODING = field("Accept-Encoding", valued(), many=True, empty=True)
-ACCEPT_LANGUAGE = field(
+ACCEPT_ENCODING: Final = field("Accept-Encoding", valued(), many=True, empty=True)
+ACCEPT_LANGUAGE: Final = field(
     "Accept-Language", valued(rf"(?:{_LANGUAGE}|\*)", "a language range"), many=True, empty=True
 )

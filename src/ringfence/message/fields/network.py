@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ringfence.message.address import parse_address
 from ringfence.message.errors import PeerError
 from ringfence.message.fields.addresses import parse_route
@@ -33,10 +35,10 @@ def parse_charging_vector(text: str) -> Params:
 
 
 P_ACCESS_NETWORK_INFO = field("P-Access-Network-Info", parse_valued, many=True)
-P_VISITED_NETWORK_ID = field("P-Visited-Network-ID", parse_token_or_quoted, many=True)
-P_CHARGING_VECTOR = field("P-Charging-Vector", parse_charging_vector)
-P_CHARGING_FUNCTION_ADDRESSES = field("P-Charging-Function-Addresses", parse_charging, many=True)
-P_CHARGE_INFO = field("P-Charge-Info", parse_address)
-P_EARLY_MEDIA = field("P-Early-Media", parse_token, many=True, empty=True)
-P_SERVED_USER = field("P-Served-User", parse_route)
-P_ANSWER_STATE = field("P-Answer-State", parse_valued)
+P_VISITED_NETWORK_ID: Final = field("P-Visited-Network-ID", parse_token_or_quoted, many=True)
+P_CHARGING_VECTOR: Final = field("P-Charging-Vector", parse_charging_vector)
+P_CHARGING_FUNCTION_ADDRESSES: Final = field("P-Charging-Function-Addresses", parse_charging, many=True)
+P_CHARGE_INFO: Final = field("P-Charge-Info", parse_address)
+P_EARLY_MEDIA: Final = field("P-Early-Media", parse_token, many=True, empty=True)
+P_SERVED_USER: Final = field("P-Served-User", parse_route)
+P_ANSWER_STATE: Final = field("P-Answer-State", parse_valued)

@@ -6,6 +6,8 @@ RFC 3261 section 20 (Content-Length, Expires, Max-Forwards, Min-Expires), RFC 32
 
 from __future__ import annotations
 
+from typing import Final
+
 from ringfence.message.errors import PeerError
 from ringfence.message.fields.field import field
 from ringfence.message.headers import Parse
@@ -33,9 +35,9 @@ def number(low: int, high: int, *, clamp: bool = False) -> Parse[int]:
 
 
 CONTENT_LENGTH = field("Content-Length", number(0, 2**31 - 1), compact="l")
-EXPIRES = field("Expires", number(0, MAX_DELTA_SECONDS))
-MIN_EXPIRES = field("Min-Expires", number(0, MAX_DELTA_SECONDS))
-MAX_FORWARDS = field("Max-Forwards", number(0, 255))
-MAX_BREADTH = field("Max-Breadth", number(1, 2**31 - 1))
-RSEQ = field("RSeq", number(1, MAX_DELTA_SECONDS))
-FLOW_TIMER = field("Flow-Timer", number(1, MAX_DELTA_SECONDS))
+EXPIRES: Final = field("Expires", number(0, MAX_DELTA_SECONDS))
+MIN_EXPIRES: Final = field("Min-Expires", number(0, MAX_DELTA_SECONDS))
+MAX_FORWARDS: Final = field("Max-Forwards", number(0, 255))
+MAX_BREADTH: Final = field("Max-Breadth", number(1, 2**31 - 1))
+RSEQ: Final = field("RSeq", number(1, MAX_DELTA_SECONDS))
+FLOW_TIMER: Final = field("Flow-Timer", number(1, MAX_DELTA_SECONDS))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ringfence.message.errors import PeerError
 from ringfence.message.fields.field import field
 from ringfence.message.fields.valued import parse_star
@@ -25,5 +27,5 @@ def parse_directive(text: str) -> str:
 
 
 ACCEPT_CONTACT = field("Accept-Contact", parse_star, compact="a", many=True)
-REJECT_CONTACT = field("Reject-Contact", parse_star, compact="j", many=True)
-REQUEST_DISPOSITION = field("Request-Disposition", parse_directive, compact="d", many=True)
+REJECT_CONTACT: Final = field("Reject-Contact", parse_star, compact="j", many=True)
+REQUEST_DISPOSITION: Final = field("Request-Disposition", parse_directive, compact="d", many=True)

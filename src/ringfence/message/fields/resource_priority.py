@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ringfence.message import grammar
 from ringfence.message.errors import PeerError
 from ringfence.message.fields.field import field
 
 # r-value = namespace "." r-priority, each a token without a dot
-_PART = grammar.TOKEN.replace(".", "")
+_PART: Final = grammar.TOKEN.replace(".", "")
 _value = re.compile(rf"({_PART})\.({_PART})").fullmatch
 
 
@@ -37,4 +37,6 @@ def parse_resource_priority(text: str) -> ResourcePriority:
 
 
 RESOURCE_PRIORITY = field("Resource-Priority", parse_resource_priority, many=True)
-ACCEPT_RESOURCE_PRIORITY = field("Accept-Resource-Priority", parse_resource_priority, many=True, empty=True)
+ACCEPT_RESOURCE_PRIORITY: Final = field(
+    "Accept-Resource-Priority", parse_resource_priority, many=True, empty=True
+)

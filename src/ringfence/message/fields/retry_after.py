@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ringfence.message.errors import PeerError
 from ringfence.message.fields.field import field
@@ -12,7 +12,7 @@ from ringfence.message.fields.valued import decimal
 from ringfence.message.params import NO_PARAMS, Params, parse_params
 
 # Retry-After = delta-seconds [ comment ] *( SEMI retry-param ). A comment may hold comments: this one nests twice.
-_RETRY = re.compile(
+_RETRY: Final = re.compile(
     r"([0-9]+)[ \t]*+(\((?:[^()\\]|\\.|\((?:[^()\\]|\\.)*+\))*+\))?[ \t]*+(;.*)?", re.DOTALL
 ).fullmatch
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ringfence.message.fields.contact import thousandths
 from ringfence.message.fields.field import field
@@ -38,5 +38,5 @@ def parse_mechanism(text: str) -> Mechanism:
 
 
 SECURITY_CLIENT = field("Security-Client", parse_mechanism, many=True)
-SECURITY_SERVER = field("Security-Server", parse_mechanism, many=True)
-SECURITY_VERIFY = field("Security-Verify", parse_mechanism, many=True)
+SECURITY_SERVER: Final = field("Security-Server", parse_mechanism, many=True)
+SECURITY_VERIFY: Final = field("Security-Verify", parse_mechanism, many=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ringfence.message.errors import PeerError
 from ringfence.message.fields.field import field
@@ -45,4 +45,4 @@ def parse_interval(text: str) -> SessionInterval:
 
 
 SESSION_EXPIRES = field("Session-Expires", parse_interval, compact="x")
-MIN_SE = field("Min-SE", parse_interval)
+MIN_SE: Final = field("Min-SE", parse_interval)

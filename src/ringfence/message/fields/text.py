@@ -7,6 +7,8 @@ grammar; no two vendors agree, and nobody may act on them, so any text is let th
 
 from __future__ import annotations
 
+from typing import Final
+
 from ringfence.message.errors import PeerError
 from ringfence.message.fields.field import field
 
@@ -26,9 +28,9 @@ def parse_text(text: str) -> str:
 
 
 ORGANIZATION = field("Organization", parse_text)
-SERVER = field("Server", parse_text)
-SUBJECT = field("Subject", parse_text, compact="s")
-USER_AGENT = field("User-Agent", parse_text)
+SERVER: Final = field("Server", parse_text)
+SUBJECT: Final = field("Subject", parse_text, compact="s")
+USER_AGENT: Final = field("User-Agent", parse_text)
 
 _REGISTERED = (
     "Additional-Identity",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ringfence.message.errors import PeerError
 from ringfence.message.fields.field import field
 
 # Timestamp = 1*(DIGIT) [ "." *(DIGIT) ] [ LWS delay ];  delay = *(DIGIT) [ "." *(DIGIT) ]
-_TIMESTAMP = re.compile(r"([0-9]++(?:\.[0-9]*+)?+)(?:[ \t]++([0-9]*+(?:\.[0-9]*+)?+))?").fullmatch
+_TIMESTAMP: Final = re.compile(r"([0-9]++(?:\.[0-9]*+)?+)(?:[ \t]++([0-9]*+(?:\.[0-9]*+)?+))?").fullmatch
 
 
 class Timestamp(NamedTuple):

@@ -6,6 +6,8 @@ RFC 3903 (SIP-ETag, SIP-If-Match), RFC 5839 (Suppress-If-Match).
 
 from __future__ import annotations
 
+from typing import Final
+
 from ringfence.message import grammar
 from ringfence.message.errors import PeerError
 from ringfence.message.fields.field import field
@@ -23,12 +25,14 @@ def parse_token(text: str) -> str:
 
 
 ALLOW = field("Allow", parse_token, many=True, empty=True)
-REQUIRE = field("Require", parse_token, many=True)
-PROXY_REQUIRE = field("Proxy-Require", parse_token, many=True)
-SUPPORTED = field("Supported", parse_token, compact="k", many=True, empty=True)
-UNSUPPORTED = field("Unsupported", parse_token, many=True)
-ALLOW_EVENTS = field("Allow-Events", parse_token, compact="u", many=True, empty=True)
-PRIORITY = field("Priority", parse_token)
-SIP_ETAG = field("SIP-ETag", parse_token)
-SIP_IF_MATCH = field("SIP-If-Match", parse_token)
-SUPPRESS_IF_MATCH = field("Suppress-If-Match", parse_token)  # an entity-tag or "*", which is a token too
+REQUIRE: Final = field("Require", parse_token, many=True)
+PROXY_REQUIRE: Final = field("Proxy-Require", parse_token, many=True)
+SUPPORTED: Final = field("Supported", parse_token, compact="k", many=True, empty=True)
+UNSUPPORTED: Final = field("Unsupported", parse_token, many=True)
+ALLOW_EVENTS: Final = field("Allow-Events", parse_token, compact="u", many=True, empty=True)
+PRIORITY: Final = field("Priority", parse_token)
+SIP_ETAG: Final = field("SIP-ETag", parse_token)
+SIP_IF_MATCH: Final = field("SIP-If-Match", parse_token)
+SUPPRESS_IF_MATCH: Final = field(
+    "Suppress-If-Match", parse_token
+)  # an entity-tag or "*", which is a token too

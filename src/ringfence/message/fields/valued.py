@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ringfence.message import grammar
 from ringfence.message.errors import PeerError
@@ -11,8 +11,8 @@ from ringfence.message.headers import Parse
 from ringfence.message.params import NO_PARAMS, Params, parse_params
 
 # value *( SEMI generic-param ), where value is a token, a quoted-string or what the field's own pattern says
-_TAIL = r"[ \t]*+(;.*)?"
-_TOKEN_OR_QUOTED = rf"{grammar.TOKEN}|{grammar.QUOTED}"
+_TAIL: Final = r"[ \t]*+(;.*)?"
+_TOKEN_OR_QUOTED: Final = rf"{grammar.TOKEN}|{grammar.QUOTED}"
 
 
 class Valued(NamedTuple):

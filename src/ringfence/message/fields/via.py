@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Final
 
 from ringfence.message import grammar
 from ringfence.message.errors import PeerError
@@ -12,11 +13,11 @@ from ringfence.message.params import NO_PARAMS, Params, parse_params
 from ringfence.message.uri import CACHE_SIZE, MAX_CACHED
 
 # via-parm = sent-protocol LWS sent-by *( SEMI via-params );  sent-by = host [ COLON port ]
-_VIA = re.compile(
+_VIA: Final = re.compile(
     rf"({grammar.TOKEN})[ \t]*+/[ \t]*+({grammar.TOKEN})[ \t]*+/[ \t]*+({grammar.TOKEN})[ \t]++"
     rf"({grammar.HOST})(?:[ \t]*+:[ \t]*+([0-9]{{1,10}}))?[ \t]*+"
 ).fullmatch
-MAGIC_COOKIE = "z9hG4bK"
+MAGIC_COOKIE: Final = "z9hG4bK"
 """How a branch starts whose maker follows RFC 3261 section 8.1.1.7."""
 
 

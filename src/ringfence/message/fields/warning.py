@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ringfence.message import grammar
 from ringfence.message.errors import PeerError
 from ringfence.message.fields.field import field
 
 # warning-value = warn-code SP warn-agent SP warn-text;  warn-agent = hostport / pseudonym
-_WARNING = re.compile(
+_WARNING: Final = re.compile(
     rf"([0-9]{{3}}) ([A-Za-z0-9\[\]:{grammar.TOKEN_CHARS}]+) ({grammar.QUOTED})", re.DOTALL
 ).fullmatch
 

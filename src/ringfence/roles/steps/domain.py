@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ringfence.message.fields import MAX_FORWARDS, REQUIRE
 from ringfence.roles.call import Call
 from ringfence.roles.pipeline import CONTINUE, Answer, Verdict
 
 METHODS = "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, SUBSCRIBE, NOTIFY, REFER, PUBLISH"
-EXTENSIONS = "path, outbound, gruu"
+EXTENSIONS: Final = "path, outbound, gruu"
 
 CAPABILITIES = (
     ("Allow", METHODS),
