@@ -32,8 +32,9 @@ fuzz: $(STAMP)  ## a bounded run of the fuzzers
 	$(BIN)/pip install --quiet --editable '.[fuzz]'
 	$(BIN)/python fuzz/run.py
 
-bench: $(STAMP)  ## the figures of docs/performance.md
-	$(BIN)/python bench/run.py --write
+bench:  ## the figures of docs/performance.md, of the package as pip installs it: compiled
+	@scripts/bootstrap .venv-bench --force-reinstall .
+	.venv-bench/bin/python bench/run.py --write
 
 docs: $(STAMP)  ## write anew the pages that are made from the source
 	$(BIN)/python scripts/draw_machines.py
@@ -41,4 +42,4 @@ docs: $(STAMP)  ## write anew the pages that are made from the source
 	$(BIN)/python scripts/rfc_status.py
 
 clean:  ## remove what was made
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-bench build dist .mypy_cache .ruff_cache .pytest_cache
