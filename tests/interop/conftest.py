@@ -9,7 +9,9 @@ import pytest
 
 from tests.interop.node import Node
 
-USERS = ("alice", "bob", "carol", "dave")
+USERS = {"alice": 100, "bob": None, "carol": None, "dave": None}
+"""Who there is, and how many calls each may have at a time. Alice makes thousands, a dozen at a time: with so few
+more, she would soon be refused if a call that is over went on counting."""
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -24,8 +26,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """example.org on UDP, TCP and TLS, with alice, bob, carol and dave. Tests leave it running and in order."""
     node = Node.create(tmp_path_factory.mktemp("example") / "node")
-    for user in USERS:
-        node.add_user(user)
+    for user, calls in USERS.items():
+        node.add_user(user, calls=calls)
     node.serve()
     yield node
     node.end()

@@ -75,10 +75,14 @@ class Node:
         """Run a command on this domain and give what it prints."""
         return ringfence(*words, "--config", self.config, typed=typed)
 
-    def add_user(self, name: str, password: str | None = None) -> None:
-        """Add an account that old phones can use; the password is ``secret-`` and the name unless given."""
-        password = password or password_of(name)
-        self.command("user", "add", name, "--password=-", "--allow-md5", typed=f"{password}\n")
+    def add_user(self, name: str, password: str | None = None, *, calls: int | None = None) -> None:
+        """Add an account that old phones can use; the password is ``secret-`` and the name unless given.
+
+        ``calls`` is how many it may have at a time; none: as many as accounts have without a word.
+        """
+        words = ["user", "add", name, "--password=-", "--allow-md5"]
+        words += [f"--max-calls={calls}"] if calls is not None else []
+        self.command(*words, typed=f"{password or password_of(name)}\n")
 
     def serve(self) -> None:
         """Start the node and wait until it takes commands; its ports are open by then."""
