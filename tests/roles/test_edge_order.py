@@ -14,6 +14,11 @@ ORDER = [step.__name__ for step in edge.STEPS]
     [
         ("know_peer", "authenticate", "whether to challenge depends on who the neighbour is"),
         ("know_peer", "take_identity", "an asserted identity is believed of a trusted peer only"),
+        ("know_peer", "open_agreement", "known peers need no agreement"),
+        ("open_agreement", "authenticate", "what is not protected yet gets a list, and a challenge with it"),
+        ("authenticate", "keep_agreement", "a digest has to be right before what it covers is believed"),
+        ("keep_agreement", "register", "the registrar does not know the option that is taken off"),
+        ("protected_bodies", "locate_user", "what must not pass does not learn where its destination is"),
         ("authenticate", "take_identity", "a preferred identity has to be the user's own"),
         ("authenticate", "honest_from", "a From is compared with the account that has authenticated"),
         ("authenticate", "permitted", "rights are those of the account that has authenticated"),

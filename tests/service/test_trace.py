@@ -71,6 +71,8 @@ def test_a_request_is_described() -> None:
         "to": "sip:bob@example.net",
         "status": None,
         "start": "INVITE sip:bob@example.net",
+        "exposure": "could read all of it: the servers on the way and whoever listens beyond this hop; "
+        "could change all of it: the servers on the way and whoever is between them",
     }
 
 

@@ -48,6 +48,10 @@ def trace(
         return  # it is how a trace ends
 
 
+TOLD = frozenset({"INVITE", "MESSAGE"})
+"""Requests that somebody on the way would want to read: who could is shown below them."""
+
+
 def arrow_of(event: dict[str, Any], node: str) -> Arrow:
     """The row of a trace event, with the node under that name."""
     incoming = event["direction"] == "in"
@@ -59,6 +63,8 @@ def arrow_of(event: dict[str, Any], node: str) -> Arrow:
 def _show_rest(event: dict[str, Any]) -> None:
     if lost := event.get("lost"):
         remark(f"{lost} messages were not shown: they came faster than this terminal reads")
+    if event["direction"] == "in" and event["method"] in TOLD and (exposure := event.get("exposure")):
+        console().print(Text(f"  {exposure}", "dim"))
     if text := event.get("text"):
         safe = "".join(each if each.isprintable() or each == "\n" else "" for each in text)
         console().print(Text(safe, "dim"))

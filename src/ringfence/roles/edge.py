@@ -7,6 +7,7 @@ from ringfence.roles.registrar import register
 from ringfence.roles.steps.account import account
 from ringfence.roles.steps.agreement import keep_agreement, open_agreement
 from ringfence.roles.steps.authenticate import authenticate
+from ringfence.roles.steps.bodies import protected_bodies
 from ringfence.roles.steps.claims import honest_from, permitted, strip_own_credentials
 from ringfence.roles.steps.domain import answer_for_domain
 from ringfence.roles.steps.hops import not_looping, within_breadth, within_hops
@@ -33,6 +34,7 @@ STEPS: tuple[Step, ...] = (
     take_identity,
     strip_marks,
     strip_own_credentials,
+    protected_bodies,
     answer_for_domain,
     register,
     verify_identity,

@@ -9,6 +9,7 @@ from enum import StrEnum
 from ringfence.message import SipUri, TelUri, Uri
 from ringfence.message.fields.security_agreement import Mechanism
 from ringfence.roles.addresses import Addresses
+from ringfence.roles.bodies import Rule
 from ringfence.roles.charging import Charging
 from ringfence.roles.identity import Signing, Strangers, Verification
 from ringfence.roles.peers import NO_PEERS, Peers
@@ -107,6 +108,9 @@ class Policy:
 
     user_authorities: frozenset[bytes] = frozenset()
     """Certificates (DER) of the authorities whose user certificates prove an account: our own, and no other."""
+
+    bodies: tuple[Rule, ...] = ()
+    """Destinations that want what is sent to them signed or encrypted end to end."""
 
     peers: Peers = NO_PEERS
     require_tls: bool = False

@@ -24,6 +24,7 @@ from ringfence.service.ledger_sections import Ledger, Radius
 from ringfence.service.lines import KeyPath, line_of, locate
 from ringfence.service.problems import ConfigError, Problem, translate
 from ringfence.service.sections import (
+    BodyRule,
     Control,
     Database,
     Dns,
@@ -84,6 +85,7 @@ class Config(Section):
     identity: Identity = Identity()
     callers: Callers = Callers()
     peer: Many[Peer] = ()
+    bodies: Many[BodyRule] = ()
     radius: Many[Radius] = ()
 
     _file: Path = PrivateAttr(default=Path(CONFIG_NAME))

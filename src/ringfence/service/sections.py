@@ -325,6 +325,21 @@ class PolicySection(Section):
     """Python functions, "package.module:function", run in this order before a request is forwarded."""
 
 
+class BodyRule(Section):
+    """A destination that wants what is sent to it protected end to end (S/MIME, RFC 3261 section 23)."""
+
+    to: Annotated[str, Field(min_length=1, examples=["board@example.org"])]
+    """An address, a domain, or "*" for everybody."""
+    require: Literal["signed", "encrypted"]
+    """signed: so that changes are noticed; encrypted is good enough too. encrypted: so that no server reads it. What
+    else comes with a body is answered 403."""
+
+    @property
+    def destination(self) -> str:
+        """The address as steps compare it."""
+        return f"sip:{self.to.removeprefix('sip:')}" if "@" in self.to else self.to.lower()
+
+
 class Peer(Section):
     """Another domain or a carrier that is known. Like a stranger it may call our users."""
 

@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Self
 
 from ringfence.message import Message, PeerError, Request, Response
+from ringfence.roles.bodies import exposure_of
 from ringfence.service.control import Arguments, CommandError, Json
 from ringfence.service.logs import PRIVATE, redact, redact_identities
 from ringfence.transport.flow import Flow
@@ -135,12 +136,22 @@ def describe(direction: str, message: Message, flow: Flow, now: float) -> dict[s
     }
     if isinstance(message, Request):
         event |= {"method": message.method, "start": f"{message.method} {redact(message.uri)}"}
+        event["exposure"] = _exposure(message, flow)
     elif isinstance(message, Response):
         event |= {"status": message.status, "start": f"{message.status} {message.reason}"}
     if _private(message):
         event["from"] = PRIVATE
         event["start"] = redact_identities(event["start"])
     return event
+
+
+def _exposure(message: Request, flow: Flow) -> str:
+    """Who could read the message and who could change it."""
+    try:
+        uri = message.target
+    except PeerError:
+        uri = None
+    return str(exposure_of(message, uri, secure=flow.secure))
 
 
 def _address(message: Message, name: str) -> str:

@@ -22,6 +22,7 @@ from ringfence.engine.transactions import Transactions
 from ringfence.message.fields.security_agreement import Mechanism
 from ringfence.roles import edge, redirect
 from ringfence.roles.addresses import Addresses, Listener
+from ringfence.roles.bodies import Body, Rule
 from ringfence.roles.peers import Peer, Peers
 from ringfence.roles.pipeline import Step
 from ringfence.roles.policy import (
@@ -135,6 +136,7 @@ def make_policy(config: Config, secret: bytes) -> Policy:
         },
         agreement=AgreementMode(security.agreement),
         mechanisms=make_mechanisms(config),
+        bodies=tuple(Rule(each.destination, Body(each.require)) for each in config.bodies),
         uri_check=UriCheck(security.uri_check),
         unauthenticated_methods=frozenset(security.unauthenticated_methods),
         user_authorities=own_authority(config),

@@ -44,7 +44,8 @@ def open_agreement(call: Call) -> Verdict:
         return _refuse(call, flaw) if "Security-Verify" in call.request.headers.names else _demand(call, 494)
     if not _shows_credentials(call):
         return _demand(call, 494)
-    call.findings.agreement = Name.DIGEST  # if the digest is right: ``authenticate`` sees to it, inside dialogs too
+    # If the digest is right: ``authenticate`` sees to that, inside dialogs too.
+    call.findings.agreement = Name.DIGEST
     return CONTINUE
 
 
