@@ -79,6 +79,7 @@ class StreamTamperer:
         self._target = target
         self._server: asyncio.Server
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
 
     @classmethod
     async def open(cls, target: Address) -> Self:
@@ -93,6 +94,7 @@ class StreamTamperer:
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection(*self._target)
+        self._writers += [writer, back]
         for source, sink, change in (
             (reader, back, lambda message: self.requests(message)),
             (there, writer, lambda message: self.responses(message)),
@@ -117,4 +119,8 @@ class StreamTamperer:
         self._server.close()
         for task in self._tasks:
             task.cancel()
+        for writer in self._writers:
+            writer.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(writer.wait_closed() for writer in self._writers), return_exceptions=True)
+        await self._server.wait_closed()

@@ -227,3 +227,35 @@ def test_addresses_are_written_as_they_are_read() -> None:
         assert str(parse_address(text)) == text
     assert parse_address("[::1]:1").loopback
     assert not parse_address("0.0.0.0:1").loopback
+
+
+@pytest.mark.parametrize("name", ["ipsec-ike", "ipsec-man", "ipsec-3gpp"])
+def test_ipsec_is_refused_with_the_reason(name: str) -> None:
+    values = {
+        "domain": {"name": "example.org"},
+        "security": {"agreement": "offer", "mechanisms": ["tls", name]},
+    }
+    with pytest.raises(ConfigError, match=f"{name} is not supported"):
+        Config.from_values(values, Path("ringfence.toml"))
+
+
+def test_an_agreement_on_tls_needs_a_port_for_it() -> None:
+    values = {
+        "domain": {"name": "example.org"},
+        "listen": [{"transport": "udp", "port": 5060}],
+        "security": {"agreement": "offer"},
+    }
+    with pytest.raises(ConfigError, match="no port is tls"):
+        Config.from_values(values, Path("ringfence.toml"))
+
+
+def test_where_bodies_must_be_protected() -> None:
+    values = {
+        "domain": {"name": "example.org"},
+        "bodies": [
+            {"to": "board@example.org", "require": "encrypted"},
+            {"to": "Example.NET", "require": "signed"},
+        ],
+    }
+    found = Config.from_values(values, Path("ringfence.toml")).bodies
+    assert [each.destination for each in found] == ["sip:board@example.org", "example.net"]

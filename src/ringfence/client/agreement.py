@@ -25,7 +25,8 @@ from ringfence.security.digest import Algorithm
 from ringfence.transport.flow import Flow
 
 MECHANISMS = (Name.TLS, Name.DIGEST)
-"""What we can, and may be told to use. IPsec is the operating system's: see ``transport.ipsec``."""
+"""What we can, and may be told to use. IPsec is not: its keys are the operating system's, and a program can't tell
+which packets they have protected."""
 
 REFUSING = frozenset({421, 494})
 
@@ -38,7 +39,7 @@ def wanted_mechanisms(account: Account, wanted: bool | Iterable[str]) -> tuple[s
     """
     mechanisms: tuple[str, ...] = MECHANISMS if wanted is True else tuple(wanted or ())
     if not set(mechanisms) <= set(MECHANISMS):
-        raise LocalError(f"a security agreement can be on {' or '.join(MECHANISMS)}")
+        raise LocalError(f"a security agreement can be on {' or '.join(MECHANISMS)}; IPsec is not supported")
     if mechanisms and account.home() is None:
         raise LocalError("a security agreement is with a server: name a proxy, or give a password")
     return mechanisms

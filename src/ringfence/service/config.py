@@ -135,6 +135,12 @@ class Config(Section):
                 {"fix": 'add [[listen]] transport = "tls" port = 5061'},
             )
         security = self.security
+        if ipsec := next((name for name in security.mechanisms if name.startswith("ipsec")), None):
+            raise PydanticCustomError(
+                "agreement_ipsec",
+                "{name} is not supported: a program can't tell which packets the keys of IPsec have protected",
+                {"name": ipsec, "fix": 'write mechanisms = ["tls", "digest"] under [security]'},
+            )
         if security.agreement != "off" and "tls" in security.mechanisms and self.agreement_port is None:
             raise PydanticCustomError(
                 "agreement_tls",

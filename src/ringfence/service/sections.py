@@ -32,6 +32,7 @@ from ringfence.transport.limits import Limits as TransportLimits
 Role = Literal["edge", "core", "registrar", "redirect"]
 Algorithm = Literal["SHA-512-256", "SHA-256", "MD5"]
 TransportName = Literal["udp", "tcp", "tls", "ws", "wss"]
+Mechanism = Literal["tls", "digest", "ipsec-ike", "ipsec-man", "ipsec-3gpp"]
 SECURE_TRANSPORTS = frozenset({"tls", "wss"})
 
 
@@ -155,8 +156,8 @@ class Security(Section):
     agreement: Literal["off", "offer", "require"] = "off"
     """Security agreement (RFC 3329): with phones that come without TLS and ask for it (offer), or with all of them
     (require: others are answered 421). Whoever comes by TLS needs none."""
-    mechanisms: Annotated[Many[Literal["tls", "digest"]], Field(min_length=1, max_length=2)] = ("tls", "digest")
-    """What is offered in an agreement, the preferred first."""
+    mechanisms: Annotated[Many[Mechanism], Field(min_length=1, max_length=2)] = ("tls", "digest")
+    """What is offered in an agreement, the preferred first: tls and digest."""
     uri_check: Literal["exact", "user-host"] = "exact"
     """How the digest's uri is compared with the Request-URI. user-host is for phones that leave out
     parameters."""
