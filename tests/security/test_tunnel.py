@@ -311,3 +311,21 @@ def test_what_is_no_tunnel() -> None:
 
 def test_the_tables_do_not_overlap() -> None:
     assert not set(MODIFIABLE) & (CONFIDENTIAL | set(PROTECTED) - {"Subject"})
+
+
+@pytest.mark.rfc("3329", "2.3.1")
+def test_the_first_hop_takes_its_agreement_off() -> None:
+    message = sent()
+    message.headers.add("Require", "sec-agree, 100rel")
+    message.headers.add("Proxy-Require", "sec-agree")
+    message.headers.add("Security-Verify", "tls;q=0.2")
+    found = read_tunnelled(tunnelled(message))
+    assert found is not None
+    message.headers.set("Require", "100rel")
+    message.headers.remove("Proxy-Require")
+    message.headers.remove("Security-Verify")
+    comparison = compare(found[0], message)
+    assert named(comparison) == set()
+    assert verdict(comparison, "Require") is Compared.ALLOWED
+    message.headers.remove("Require")  # 100rel was for the other end
+    assert named(compare(found[0], message)) == {"Require"}
