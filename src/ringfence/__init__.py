@@ -33,9 +33,11 @@ if TYPE_CHECKING:
         MessageError,
         OutgoingCall,
         Peer,
+        Protection,
         RegistrationError,
         RegistrationState,
         RequestFailed,
+        Smime,
         Text,
         UserAgent,
     )
@@ -73,12 +75,14 @@ __all__ = [
     "OutgoingCall",
     "Peer",
     "PeerError",
+    "Protection",
     "RegistrationError",
     "RegistrationState",
     "Request",
     "RequestFailed",
     "Response",
     "RingfenceError",
+    "Smime",
     "Text",
     "UserAgent",
     "parse",
@@ -87,7 +91,7 @@ __all__ = [
 
 _CLIENT = (
     "Account AgentError Call CallError CallEvent CallState Encryption Ending Evidence IncomingCall Media "
-    "MessageError OutgoingCall Peer RegistrationError RegistrationState RequestFailed Text UserAgent"
+    "MessageError OutgoingCall Peer Protection RegistrationError RegistrationState RequestFailed Smime Text UserAgent"
 )
 _MESSAGE = "Headers LocalError PeerError Request Response RingfenceError parse"
 

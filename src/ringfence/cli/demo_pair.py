@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 from ringfence.cli.accounts import generate_password
+from ringfence.cli.certificate_files import load_authority, new_serial, save_pair
 from ringfence.cli.demo_stage import HOST, Domain, Recording, free_ports
 from ringfence.cli.demo_zone import Zone, server_name
 from ringfence.cli.init import make_domain
-from ringfence.client import Call, IncomingCall, Media, OutgoingCall, UserAgent
+from ringfence.client import Call, IncomingCall, Media, OutgoingCall, Smime, UserAgent
+from ringfence.security.authority import new_key
 from ringfence.service.config import CONFIG_NAME, Config
 from ringfence.service.process import running
 from ringfence.service.publish import publisher
@@ -22,6 +26,9 @@ from ringfence.service.template import render
 from ringfence.service.web import WebServer
 
 USERS = {"example.org": ("alice", "bob", "dave"), "example.net": ("carol",)}
+
+PEOPLE = "people"
+"""Beside a configuration, where the certificates of its users are."""
 
 CHECKPOINT_SECONDS = 0.2
 """After which events are signed: nobody who watches wants to wait longer."""
@@ -37,11 +44,9 @@ class Stage:
     stack: AsyncExitStack
     phones: dict[str, UserAgent] = field(default_factory=dict)
 
-    async def register(
-        self, domain: str, user: str, *, transport: str = "tls", transfers: bool = False
-    ) -> None:
+    async def register(self, domain: str, user: str, *, transport: str = "tls", **settings: Any) -> None:
         """Open a phone until the end of the demo."""
-        phone = self.domains[domain].phone(user, transport=transport, accept_transfers=transfers)
+        phone = self.domains[domain].phone(user, transport=transport, **settings)
         await self.stack.enter_async_context(phone)
         self.phones[user] = phone
         self.recording.name(phone, user)
@@ -68,6 +73,16 @@ class Stage:
         finally:  # what still waits must not take the call of the next scene
             rings.cancel()
             answered.cancel()
+
+    def smime(self, domain: str, user: str) -> Smime:
+        """What a user signs and encrypts with: a certificate of its domain's authority; all authorities are trusted."""
+        own = self.domains[domain]
+        certificate = own.config.file.parent / PEOPLE / f"{user}.pem"
+        trust = tuple(each.authority for each in self.domains.values())
+        others = self.directory / f"certificates-of-{user}"
+        return Smime(
+            certificate=certificate, key=certificate.with_suffix(".key"), directory=others, trust=trust
+        )
 
     def all_tls(self) -> bool:
         """Whether every message of the scene went by TLS."""
@@ -97,8 +112,19 @@ async def build(directory: Path, stack: AsyncExitStack) -> Stage:
 def _make(directory: Path, name: str, port: int) -> Domain:
     listen = [(transport, HOST, port) for transport in ("tls", "udp")]
     make_domain(directory, [name, server_name(name)], render(name, host="localhost", listen=listen), "admin")
-    passwords = {user: generate_password() for user in USERS[name]}
-    return Domain(Config.load(directory / CONFIG_NAME), passwords)
+    domain = Domain(Config.load(directory / CONFIG_NAME), {user: generate_password() for user in USERS[name]})
+    for user in USERS[name]:
+        _certify(domain, user)
+    return domain
+
+
+def _certify(domain: Domain, user: str) -> None:
+    """As ``ringfence cert issue --user`` does."""
+    authority, key = load_authority(domain.config), new_key()
+    address = f"sip:{user}@{domain.name}"
+    certificate = authority.issue_user(key.public_key(), address, now=time.time(), serial=new_serial())
+    path = domain.config.file.parent / PEOPLE / f"{user}.pem"
+    save_pair(path, path.with_suffix(".key"), certificate, key)
 
 
 def _acquainted(config: Config, other: Domain, dns_port: int, https_port: int) -> Config:

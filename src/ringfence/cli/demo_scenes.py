@@ -46,9 +46,9 @@ HIGH, LOW = 660, 440
 
 async def registrations(stage: Stage) -> list[Promise]:
     """Three phones register."""
-    await stage.register(ORG, "alice", transfers=True)
+    await stage.register(ORG, "alice", accept_transfers=True, smime=stage.smime(ORG, "alice"))
     await stage.register(ORG, "bob")
-    await stage.register(NET, "carol")
+    await stage.register(NET, "carol", smime=stage.smime(NET, "carol"))
     return proved(stage)
 
 
@@ -219,6 +219,26 @@ async def stolen_signature(stage: Stage) -> list[Promise]:
     ]
 
 
+async def sealed_message(stage: Stage) -> list[Promise]:
+    """Alice writes to carol what the servers on the way are not to know."""
+    alice, carol = stage.phones["alice"], stage.phones["carol"]
+    secret, subject = "The key is under the mat.", "Your key"
+    await alice.send_text("sips:carol@example.net", secret, sign=True, encrypt=True, subject=subject)
+    text = await anext(carol.texts())
+    protection = text.peer.protection
+    intact = protection is not None and protection.intact
+    cipher = protection.encrypted if protection is not None else ""
+    read = any(map(stage.recording.could_read, (secret, subject)))
+    return [
+        Promise("carol reads the text and its subject", (text.text, text.subject) == (secret, subject)),
+        Promise(f"no server could: S/MIME, {cipher or 'nothing'}", bool(cipher) and not read),
+        Promise(
+            f"carol's phone says that alice wrote it: {text.peer.evidence}",
+            intact and text.peer.evidence is Evidence.SIGNED,
+        ),
+    ]
+
+
 async def no_downgrade(stage: Stage) -> list[Promise]:
     """Dave's phone has no TLS. Alice calls him by a sips address."""
     await stage.register(ORG, "dave", transport="udp")
@@ -250,6 +270,7 @@ SCENES = (
     Scene("Transfer", (1, 6), transfer),
     Scene("A message", (1, 6), message),
     Scene("A stolen signature", (5, 8), stolen_signature, "mallory"),
+    Scene("A message that no server can read", (5, 6), sealed_message),
     Scene("The record of a call", (4, 5), record),
     Scene("No downgrade", (6,), no_downgrade),
 )

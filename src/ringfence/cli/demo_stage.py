@@ -114,6 +114,7 @@ class Recording:
         self._nodes: set[str] = set()
         self._names: dict[Endpoint, str] = {}
         self._seen: list[_Seen] = []
+        self._octets = bytearray()
         self._audio: list[Arrow] = []
         self._protections: dict[str, str] = {}
         self._proofs: dict[str, str] = {}
@@ -139,6 +140,7 @@ class Recording:
         """Begin anew."""
         self.stranger = stranger
         self._seen.clear()
+        self._octets.clear()
         self._audio.clear()
 
     def heard(self, source: str, target: str, label: str, *, encrypted: bool) -> None:
@@ -151,6 +153,7 @@ class Recording:
             self._names[flow.local] = node
         status = message.status if isinstance(message, Response) else None
         self._seen.append(_Seen(time.perf_counter(), node, incoming, label(message), status, flow))
+        self._octets += message.to_bytes()
         if protection := protection_of(flow):  # not known yet of a connection that is being made
             self._protections[flow.key] = protection
         if "Identity" in message.headers.names:
@@ -188,6 +191,10 @@ class Recording:
             ends = self._ends(seen)
             found.setdefault(frozenset(ends), Hop(*ends, self._protections.get(seen.flow.key, "")))
         return list(found.values())
+
+    def could_read(self, text: str) -> bool:
+        """Whether a node could read this in a message of the scene."""
+        return text.encode() in self._octets
 
     def proof(self, address: str) -> str:
         """How an account was proved, such as "digest SHA-512-256"; empty when it was not."""
