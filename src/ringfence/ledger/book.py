@@ -43,11 +43,11 @@ from ringfence.store.writer import Writer
 
 log = structlog.get_logger("ringfence.ledger")
 
-START_SECONDS = 0.03
+START_SECONDS = 0.04
 """How long the start of a call waits for company when the last transaction was less than this ago. Nobody who waits
-for a phone to ring notices, and a busy node makes 30 transactions a second where it had to make hundreds."""
+for a phone to ring notices, and a busy node makes 25 transactions a second where it had to make hundreds."""
 
-GATHER_SECONDS = 0.1
+GATHER_SECONDS = 0.25
 """How long an event that nobody waits for may wait for company. A crash within it costs the end of a call, which
 the next start closes."""
 
