@@ -232,6 +232,33 @@ def database_is_ready(config: Config) -> Iterator[Finding]:
         )
 
 
+def calls_are_recorded(config: Config) -> Iterator[Finding]:
+    """Each call is in the ledger, from its start to its end."""
+    if not config.ledger.enabled:
+        key: KeyPath = ("ledger", "enabled")
+        reason = "no call is recorded, and an account may make any number of calls at a time"
+        yield warning(config, key, reason, "write enabled = true")
+        if config.radius:
+            yield error(
+                config,
+                ("radius",),
+                "RADIUS is told what the ledger says, and none is kept",
+                "see ledger.enabled",
+            )
+    elif not config.ledger.required:
+        reason = "a call is connected although it can't be recorded"
+        yield warning(config, ("ledger", "required"), reason, "write required = true")
+    if config.ledger.enabled and not config.proxy.record_route:
+        reason = "the node does not see calls end: it records that they were answered, and nothing more"
+        yield warning(config, ("proxy", "record_route"), reason, "write record_route = true")
+    for place, server in enumerate(config.radius):
+        if not server.secret.is_file():
+            path: KeyPath = ("radius", place, "secret")
+            yield error(
+                config, path, f"there is no file {server.secret}", "put the secret of the RADIUS server there"
+            )
+
+
 RULES: tuple[Rule, ...] = (
     files_exist,
     certificates_hold,
@@ -245,6 +272,7 @@ RULES: tuple[Rule, ...] = (
     fetching_is_bounded,
     nobody_else_steers,
     metrics_stay_inside,
+    calls_are_recorded,
     policy_can_be_loaded,
     database_is_ready,
 )
