@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from functools import lru_cache
 from inspect import isawaitable
+from typing import Final
 
 from ringfence.message import NameAddr, SipUri
 from ringfence.roles.bound import bind, bound_user, certified_address, unbind
@@ -12,7 +14,7 @@ from ringfence.roles.pipeline import CONTINUE, ONCE_TAG, Answer, Drop, Verdict
 from ringfence.roles.policy import ChallengeMode, nonce_binding
 from ringfence.roles.steps.claims import is_anonymous
 from ringfence.security.credentials import Challenge, Credentials
-from ringfence.security.digest import Outcome, algorithm_of, credentials_for, verify
+from ringfence.security.digest import Algorithm, Outcome, algorithm_of, credentials_for, verify
 from ringfence.store.records import Account
 
 
@@ -204,8 +206,17 @@ def challenge(call: Call, *, stale: bool = False) -> Answer:
     registrar = _is_registration(call)
     name = "WWW-Authenticate" if registrar else "Proxy-Authenticate"
     services.driver.counts["challenges"] += 1
-    headers = tuple(
-        (name, str(Challenge(policy.realm, nonce, stale=stale, algorithm=algorithm)))
+    headers = [
+        (name, nonce.join(_around_nonce(policy.realm, algorithm, stale)))
         for algorithm in policy.algorithms_for(call.flow)
-    )
-    return Answer(401 if registrar else 407, headers=headers, once=True)
+    ]
+    return Answer(401 if registrar else 407, headers=tuple(headers), once=True)
+
+
+@lru_cache(64)
+def _around_nonce(realm: str, algorithm: Algorithm, stale: bool) -> list[str]:
+    """A challenge cut where its nonce goes: all else is the same each time."""
+    return str(Challenge(realm, _NONCE_GOES_HERE, stale=stale, algorithm=algorithm)).split(_NONCE_GOES_HERE)
+
+
+_NONCE_GOES_HERE: Final = "-nonce-goes-here-"
