@@ -72,6 +72,21 @@ def test_a_destination_demands(
     assert not bob.inbox
 
 
+@pytest.mark.parametrize(
+    ("uri", "to"),
+    [
+        (BOB, "<sip:somebody@example.net>"),
+        ("sip:bob@example.com", "<sip:bob@example.com>"),
+        ("sips:bob@EXAMPLE.org", "<sips:x@y.example>"),
+    ],
+)
+def test_no_other_spelling_gets_around_it(
+    network: Network, alice: Phone, bob: Phone, uri: str, to: str
+) -> None:
+    network.policy.bodies = (Rule(BOB, Body.ENCRYPTED),)
+    alice >> alice.invite(uri, to=to) << 403
+
+
 def test_others_are_not_concerned(network: Network, alice: Phone, bob: Phone) -> None:
     network.policy.bodies = (Rule("sip:board@example.org", Body.ENCRYPTED), Rule("example.net", Body.SIGNED))
     alice >> alice.invite(BOB) << 100

@@ -8,6 +8,7 @@ privacy service. That is the price of confidentiality, and it is told rather tha
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -32,11 +33,9 @@ class Rule(NamedTuple):
     """An address (``sip:board@example.org``), a domain, or ``*``."""
     require: Body
 
-    def covers(self, uri: Uri) -> bool:
-        """Whether the rule is about this address."""
-        if self.to == "*":
-            return True
-        return isinstance(uri, SipUri) and self.to in (uri.host, uri.aor)
+    def covers(self, addresses: Iterable[str]) -> bool:
+        """Whether the rule is about one of these addresses, in canonical form."""
+        return self.to == "*" or any(self.to in (each, each.rpartition("@")[2]) for each in addresses)
 
     def allows(self, body: Body) -> bool:
         """Whether a message with such a body may pass; one without any says nothing that could be protected."""

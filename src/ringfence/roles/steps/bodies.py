@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from ringfence.message.fields import WarningValue
-from ringfence.roles.bodies import Body, body_kind, exposure_of
+from ringfence.roles.bodies import Body, Rule, body_kind, exposure_of
 from ringfence.roles.call import Call
 from ringfence.roles.pipeline import CONTINUE, Answer, Verdict
 
@@ -18,13 +18,13 @@ MISCELLANEOUS = 399
 def protected_bodies(call: Call) -> Verdict:
     """Refuse a body that its destination wants signed or encrypted and that is not; log who could read the others.
 
-    By the To, which later requests of a dialog have too. Only S/MIME is worth a line of the log: everything else could
+    By the Request-URI, and by the To, which later requests of a dialog have too. Only S/MIME is worth a line of the log: everything else could
     be read and changed by every server, and ``ringfence trace`` says that of each message.
     """
     request = call.request
     if not request.body:
         return CONTINUE
-    rules = [rule for rule in call.services.policy.bodies if rule.covers(request.to.uri)]
+    rules = _rules(call) if call.services.policy.bodies else []
     kind = body_kind(request) if rules or _looks_secured(call) else Body.OPEN
     for rule in rules:
         if not rule.allows(kind):
@@ -42,6 +42,12 @@ def protected_bodies(call: Call) -> Verdict:
             limits=exposure.limits,
         )
     return CONTINUE
+
+
+def _rules(call: Call) -> list[Rule]:
+    policy = call.services.policy
+    addresses = [policy.address_of(uri) for uri in (call.uri, call.request.to.uri)]
+    return [rule for rule in policy.bodies if rule.covers(addresses)]
 
 
 def _looks_secured(call: Call) -> bool:
