@@ -18,8 +18,8 @@ MISCELLANEOUS = 399
 def protected_bodies(call: Call) -> Verdict:
     """Refuse a body that its destination wants signed or encrypted and that is not; log who could read the others.
 
-    By the Request-URI, and by the To, which later requests of a dialog have too. Only S/MIME is worth a line of the log: everything else could
-    be read and changed by every server, and ``ringfence trace`` says that of each message.
+    By the Request-URI, and by the To, which later requests of a dialog have too. Only S/MIME is worth a line of the
+    log: everything else could be read and changed by every server, and ``ringfence trace`` says that of each message.
     """
     request = call.request
     if not request.body:
