@@ -198,6 +198,72 @@ def test_a_forged_dialog_is_challenged(network: Network, talking: Phone, bob: Ph
     network_is_quiet(bob, talking)
 
 
+@pytest.fixture
+def victim(network: Network) -> Phone:
+    """Somebody of a third domain, who has nothing to do with any of this."""
+    return Phone(network, "victim", "203.0.113.10", domain="victim.example")
+
+
+ANYWHERE = "sip:victim@203.0.113.10"
+
+
+@pytest.mark.parametrize("way", ["uri", "route", "maddr"])
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "REFER", "BYE", "ACK"])
+def test_a_call_to_a_user_of_ours_is_no_pass_to_anywhere(
+    talking: Phone, bob: Phone, victim: Phone, method: str, way: str
+) -> None:
+    request = talking.within(method)
+    if way == "uri":
+        request.uri = ANYWHERE
+    elif way == "route":
+        request.headers.add("Route", f"<{ANYWHERE};lr>")
+    else:
+        request.uri += ";maddr=203.0.113.10"
+    talking >> request
+    if method != "ACK":
+        talking << 407
+    network_is_quiet(victim, bob, talking)
+
+
+def test_a_stranger_can_not_speak_for_the_user_it_calls(
+    network: Network, dan: Phone, bob: Phone, victim: Phone
+) -> None:
+    dan.contact = ANYWHERE
+    dan >> dan.invite("sip:bob@example.org") << 100
+    bob << "INVITE" >> bob.answer(200)
+    dan << 200
+    request = bob.within("INVITE")
+    request.uri = ANYWHERE
+    request.headers.set("Via", "SIP/2.0/UDP 203.0.113.9:5060;branch=z9hG4bKstolen;rport")
+    dan >> request << 407
+    network_is_quiet(victim, bob)
+
+
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "BYE"])
+def test_whom_our_user_has_called_may_send_to_that_user_only(
+    alice: Phone, dan: Phone, victim: Phone, method: str
+) -> None:
+    alice >> alice.invite("sip:dan@example.net") << 407 >> alice.ack() >> alice.authorized() << 100
+    dan << "INVITE" >> dan.answer(200)
+    alice << 200
+    request = dan.within(method)
+    request.uri = ANYWHERE
+    dan >> request << 407
+    dan >> dan.within("INFO")
+    alice << "INFO"
+    network_is_quiet(victim)
+
+
+def test_a_user_who_has_moved_proves_who_it_is(network: Network, alice: Phone, dan: Phone) -> None:
+    alice >> alice.invite("sip:dan@example.net") << 407 >> alice.ack() >> alice.authorized() << 100
+    dan << "INVITE" >> dan.answer(200)
+    alice << 200
+    moved = Phone(network, "alice", "198.51.100.77")
+    moved.dialog = alice.begin().dialog
+    moved >> moved.within("BYE") << 407 >> moved.authorized(moved.sent)
+    dan << "BYE"
+
+
 @pytest.mark.rfc("3261", "22.1")
 def test_an_ack_outside_any_call_goes_nowhere(network: Network, dan: Phone) -> None:
     victim = Phone(network, "victim", "203.0.113.10", domain="victim.example")

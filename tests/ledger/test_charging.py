@@ -121,8 +121,21 @@ def test_a_bye_from_elsewhere_does_not_end_the_bill(
     network: Network, alice: Phone, bob: Phone, book: MemoryLedger
 ) -> None:
     talks(alice, bob)
-    spy = mallory(network)
-    spy >> alice.within("BYE")
+    mallory(network) >> alice.within("BYE") << 407
+    network_is_quiet(bob)
+    assert record(book).open
+
+
+def test_a_bye_from_elsewhere_in_the_name_of_a_stranger_does_not_end_the_bill(
+    network: Network, bob: Phone, book: MemoryLedger
+) -> None:
+    network.names.host("example.net", "203.0.113.9")
+    dan = Phone(network, "dan", "203.0.113.9", domain="example.net")
+    dan >> dan.invite(BOB) << 100
+    bob << "INVITE" >> bob.answer(200)
+    dan << 200 >> dan.begin().within("ACK")
+    bob << "ACK"
+    mallory(network) >> dan.within("BYE")
     bob << "BYE"
     bob >> bob.answer(200)
     assert record(book).open

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from ringfence.message import sip_uri
 from ringfence.security.tokens import (
     check_dialog_token,
+    check_way_token,
     dialog_token,
     flow_token,
     loop_hash,
     open_flow_token,
+    way_token,
 )
 
 KEY, OTHER = b"k" * 32, b"o" * 32
@@ -66,3 +68,18 @@ def test_a_loop_hash_covers_every_part_and_where_it_ends() -> None:
     assert loop_hash(KEY, "ab", "c") != loop_hash(KEY, "a", "bc")
     assert loop_hash(KEY, "a") != loop_hash(OTHER, "a")
     assert loop_hash(KEY, "a", "b") == loop_hash(KEY, "a", "b")
+
+
+def test_a_way_token_is_for_one_way() -> None:
+    token = way_token(KEY, "proof", "caller", "192.0.2.1", "")
+    assert check_way_token(KEY, "proof", "caller", "192.0.2.1", "anywhere", token)
+    assert not check_way_token(KEY, "proof", "caller", "192.0.2.2", "anywhere", token)
+    assert not check_way_token(KEY, "proof", "callee", "192.0.2.1", "anywhere", token)
+    assert not check_way_token(KEY, "other", "caller", "192.0.2.1", "anywhere", token)
+    for bound in "023x":
+        assert not check_way_token(KEY, "proof", "caller", "192.0.2.1", "anywhere", bound + token[1:])
+    for other in ("", "1", "\udcff" * 13):
+        assert not check_way_token(KEY, "proof", "caller", "192.0.2.1", "anywhere", other)
+    both = way_token(KEY, "proof", "callee", "a", "b")
+    assert check_way_token(KEY, "proof", "callee", "a", "b", both)
+    assert not check_way_token(KEY, "proof", "callee", "a", "c", both)

@@ -174,11 +174,12 @@ class Charging:
         return CONTINUE
 
     def _is_party(self, call: Call, live: LiveCall, by_caller: bool) -> bool:
-        """Whether a request comes from where the party is, or over a connection on which it has authenticated."""
+        """Whether a request comes from where the party is, or has authenticated, with it or on its connection."""
         if call.flow.remote.host in (live.caller_hosts if by_caller else live.callee_hosts):
             return True
         bound: tuple[Authenticated, ...] = call.flow.user or ()  # type: ignore[assignment]  # see steps.authenticate
-        return by_caller and any(user.account.aor == live.account for user in bound)
+        proven = (*bound, call.findings.user) if call.findings.user is not None else bound
+        return by_caller and any(user.account.aor == live.account for user in proven)
 
     def _goes_to(self, call: Call, live: LiveCall, other: Side, by_caller: bool) -> bool:
         """Whether a request is on the way to the other party: that of the dialog, or a place where it was before."""

@@ -44,6 +44,11 @@ def next_hop(call: Call, target: Target) -> SipUri:
     return hop
 
 
+def place_of(uri: SipUri) -> str:
+    """The host that a URI is sent to."""
+    return (uri.params.get("maddr") or "").lower() or uri.address
+
+
 def must_be_tls(call: Call, target: Target) -> bool:
     """Whether no plaintext hop will do (RFC 5630 section 5.3)."""
     return target.tls or call.uri.secure

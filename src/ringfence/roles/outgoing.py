@@ -6,12 +6,24 @@ other header line leaves as it was received. What is put into Record-Route comes
 
 from __future__ import annotations
 
+from contextlib import suppress
+from enum import StrEnum
 from typing import Final
 
-from ringfence.message import Request, SipUri
-from ringfence.message.fields import CONTACT, MAGIC_COOKIE, MAX_FORWARDS, ROUTE, SUPPORTED, VIA, Star
+from ringfence.message import PeerError, Request, SipUri
+from ringfence.message.fields import (
+    CONTACT,
+    MAGIC_COOKIE,
+    MAX_FORWARDS,
+    RECORD_ROUTE,
+    ROUTE,
+    SUPPORTED,
+    VIA,
+    Star,
+)
 from ringfence.roles.call import Call, Target
-from ringfence.security.tokens import dialog_token, flow_token, loop_hash
+from ringfence.roles.nexthop import next_hop, place_of
+from ringfence.security.tokens import dialog_token, flow_token, loop_hash, way_token
 from ringfence.transport.flow import Flow
 
 # The methods whose 2xx makes a dialog, so that later requests must come by us (RFC 3261 12.1, 6665, 3515).
@@ -24,6 +36,17 @@ CALLEE_PARAM = "rc"
 """URI parameter of our Record-Route that names the callee's flow; the caller's is named by the user part."""
 
 SECURE = frozenset({"TLS", "WSS"})
+
+
+class Sender(StrEnum):
+    """Which side of a dialog of ours sends a request."""
+
+    CALLER = "caller"
+    CALLEE = "callee"
+
+
+_Way = tuple[Sender, str, str]
+"""Who sends, from where, and to where; empty: any place."""
 
 
 def branch_request(call: Call, target: Target, flow: Flow, token: str, loop: str, breadth: int) -> Request:
@@ -110,9 +133,13 @@ def _record_routes(call: Call, target: Target, flow: Flow, sent_by: str) -> list
     """
     policy, request = call.services.policy, call.request
     secret = policy.secret
-    proof = f";{DIALOG_PARAM}={dialog_token(secret, request.call_id, request.from_.tag or '')}"
     caller = flow_token(secret, call.flow.key) if needs_flow(call) else ""
-    callee = f";{CALLEE_PARAM}={flow_token(secret, flow.key)}" if target.flow else ""
+    named = flow_token(secret, flow.key) if target.flow else ""
+    callee = f";{CALLEE_PARAM}={named}" if named else ""
+    ways = _ways(call, target, flow, caller, named)
+    dialog = dialog_token(secret, request.call_id, request.from_.tag or "")
+    tokens = [dialog, *(way_token(secret, dialog, *way) for way in ways)]
+    proof = f";{DIALOG_PARAM}={'.'.join(tokens)}"
     arrived = (call.flow.transport, policy.addresses.sent_by(call.flow))
     leaves = (flow.transport, sent_by)
     secure = call.uri.secure or _first_route_is_sips(call, target)
@@ -122,6 +149,40 @@ def _record_routes(call: Call, target: Target, flow: Flow, sent_by: str) -> list
         _entry(*arrived, caller, proof, secure=secure),
         _entry(*leaves, "", proof + callee, secure=secure),
     ]
+
+
+def _ways(call: Call, target: Target, flow: Flow, caller: str, callee: str) -> tuple[_Way, _Way]:
+    """From where to where the caller, and the callee, may send inside the dialog without proving who they are.
+
+    A user of ours sends from where it is now, to anywhere; whoever talks to it sends from anywhere, to that user.
+    A user who has moved meanwhile is challenged. ``caller`` and ``callee`` are the flow tokens of the two, if any.
+    """
+    findings = call.findings
+    ours_calls, ours_called = findings.user is not None, target.registered or bool(callee)
+    here, there = call.flow.remote.host, flow.remote.host
+    if findings.in_dialog:  # a NOTIFY: which of the two is ours has been forgotten, but not where they are
+        return (
+            (Sender.CALLER, "", callee or place_of(next_hop(call, target))),
+            (Sender.CALLEE, there, caller or _place_of_sender(call)),
+        )
+    to_callee = callee or place_of(next_hop(call, target)) if ours_called and not ours_calls else ""
+    to_caller = caller or _place_of_sender(call) if ours_calls and not ours_called else ""
+    return (
+        (Sender.CALLER, here if ours_calls else "", to_callee),
+        (Sender.CALLEE, there if ours_called else "", to_caller),
+    )
+
+
+def _place_of_sender(call: Call) -> str:
+    """Where requests to the sender of this one go next: the last Record-Route before ours, or its Contact."""
+    headers = call.request.headers
+    with suppress(PeerError):
+        if "Record-Route" in headers.names:
+            return place_of(headers.every(RECORD_ROUTE)[0].sip)
+        contact = headers.first(CONTACT)
+        if contact is not None and not isinstance(contact, Star):
+            return place_of(contact.sip)
+    return call.flow.remote.host  # there is nowhere else to send to
 
 
 def _first_route_is_sips(call: Call, target: Target) -> bool:

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from ringfence.message import PeerError, SipUri
 from ringfence.message.fields import ROUTE
 from ringfence.roles.call import Call
-from ringfence.roles.outgoing import CALLEE_PARAM, DIALOG_PARAM
+from ringfence.roles.nexthop import place_of
+from ringfence.roles.outgoing import CALLEE_PARAM, DIALOG_PARAM, Sender
 from ringfence.roles.policy import Policy
-from ringfence.security.tokens import check_dialog_token, open_flow_token
+from ringfence.security.tokens import check_dialog_token, check_way_token, open_flow_token
 
 _MARK = f";lr;{DIALOG_PARAM}="
-
-
-class Sender(StrEnum):
-    """Which side of a dialog of ours sends a request."""
-
-    CALLER = "caller"
-    CALLEE = "callee"
 
 
 def strip_own_routes(call: Call, policy: Policy) -> tuple[bool, str]:
     """Remove the Routes on top that are ours (RFC 3261 section 16.4).
 
-    Gives whether one of them proves that the dialog was set up through us, and the key of the flow of the other side,
-    where the last of them names one. The sender's own flow is not looked at: it may have another one by now.
+    Gives whether one of them proves that the request belongs to a dialog that was set up through us, and goes the way
+    that its sender may send on; and the key of the flow of the other side, where the last of them names one. The
+    sender's own flow is not looked at: it may have another one by now.
     """
     usual = _usual(call, policy)
     if usual is not None:
         return usual
     last: SipUri | None = None
     sender: Sender | None = None
+    proofs: list[str] = []
     headers = call.request.headers
     while (top := headers.first(ROUTE)) is not None:
         uri = top.uri
@@ -39,13 +33,15 @@ def strip_own_routes(call: Call, policy: Policy) -> tuple[bool, str]:
             break
         if not policy.addresses.means_us(uri) and not policy.addresses.is_here(uri, call.flow):
             break
-        sender = sender or _sender(call, policy, uri)
+        proofs.append(uri.params.get(DIALOG_PARAM) or "")
+        sender = sender or _sender(call, policy, proofs[-1])
         last = uri
         headers.remove_top("Route")
     if last is None:
         return False, ""
-    token = last.params.get(CALLEE_PARAM) if sender is Sender.CALLER else last.user
-    return sender is not None, _flow(call, policy, token, in_dialog=sender is not None) if token else ""
+    token = (last.params.get(CALLEE_PARAM) if sender is Sender.CALLER else last.user) or ""
+    proven = sender is not None and any(_on_its_way(call, policy, sender, proof, token) for proof in proofs)
+    return proven, _flow(call, policy, token, in_dialog=sender is not None) if token else ""
 
 
 def _usual(call: Call, policy: Policy) -> tuple[bool, str] | None:
@@ -63,27 +59,44 @@ def _usual(call: Call, policy: Policy) -> tuple[bool, str] | None:
     ):
         return None
     proof, _, callee = rest[:-1].partition(f";{CALLEE_PARAM}=")
-    sender = _side(call, policy, proof)
+    sender = _sender(call, policy, proof)
     if sender is None or "," in rest or ";" in callee:
         return None
     token = callee if sender is Sender.CALLER else hop[5:].rpartition("@")[0]
     flow = _flow(call, policy, token, in_dialog=True) if token else ""
     headers.remove("Route")
-    return True, flow
+    return _on_its_way(call, policy, sender, proof, token), flow
 
 
-def _sender(call: Call, policy: Policy, uri: SipUri) -> Sender | None:
-    """Who sends the request, when the token is that of the dialog; None for any other."""
-    proof = uri.params.get(DIALOG_PARAM)
-    return _side(call, policy, proof) if proof else None
-
-
-def _side(call: Call, policy: Policy, proof: str) -> Sender | None:
+def _sender(call: Call, policy: Policy, proof: str) -> Sender | None:
+    """Who sends the request, when the proof is that of the dialog; None for any other."""
     request = call.request
+    dialog = proof.partition(".")[0]
     for side, tag in ((Sender.CALLER, request.from_.tag), (Sender.CALLEE, request.to.tag)):
-        if check_dialog_token(policy.secret, request.call_id, tag or "", proof):
+        if dialog and check_dialog_token(policy.secret, request.call_id, tag or "", dialog):
             return side
     return None
+
+
+def _on_its_way(call: Call, policy: Policy, sender: Sender, proof: str, token: str) -> bool:
+    """Whether a request inside a dialog comes from where its sender is, or goes to whom it talks to.
+
+    ``token`` names the flow that it will take, if any. Our own Routes are off the request. Whoever has proved an
+    account on this connection may have moved: its requests come from somewhere else now.
+    """
+    dialog, _, ways = proof.partition(".")
+    forth, _, back = ways.partition(".")
+    target = token or _next_place(call)
+    way = forth if sender is Sender.CALLER else back
+    source = call.flow.remote.host
+    return call.flow.user is not None or check_way_token(policy.secret, dialog, sender, source, target, way)
+
+
+def _next_place(call: Call) -> str:
+    headers = call.request.headers
+    if "Route" in headers.names:
+        return place_of(headers.every(ROUTE)[0].sip)
+    return place_of(call.uri)
 
 
 def _flow(call: Call, policy: Policy, token: str, *, in_dialog: bool) -> str:

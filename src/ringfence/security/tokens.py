@@ -2,7 +2,9 @@
 
 A *dialog token* stands in each Record-Route of ours. A request inside a dialog carries it back in its Route, so
 that we need not remember dialogs to know that this one was set up through us: without it, anybody could add a
-To tag and a Route to a request and have it relayed (the open relay of most SIP proxies). A *flow token* names
+To tag and a Route to a request and have it relayed (the open relay of most SIP proxies). Whoever is in a dialog with
+a user of ours holds its token, too; so beside it stands a *way token* for each of the two, which says where its
+requests come from or go to: one call to a user of ours must not let a stranger relay anything. A *flow token* names
 the connection that a request or a registration came over (RFC 5626 section 5.2).
 """
 
@@ -29,6 +31,26 @@ def dialog_token(key: bytes, call_id: str, tag: str) -> str:
 def check_dialog_token(key: bytes, call_id: str, tag: str, token: str) -> bool:
     """Whether the token is the one for this Call-ID and the caller's tag."""
     return token.isascii() and hmac.compare_digest(dialog_token(key, call_id, tag), token)
+
+
+def way_token(key: bytes, proof: str, sender: str, source: str, target: str) -> str:
+    """The proof that ``sender``, one of the two in the dialog of ``proof``, may send from ``source`` to ``target``.
+
+    Either may be empty: then it may be any place.
+    """
+    bound = str(bool(source) + 2 * bool(target))
+    text = f"{proof}\0{sender}\0{bound}\0{source}\0{target}".encode("utf-8", "surrogateescape")
+    digest = blake2b(text, key=key, digest_size=_MAC_OCTETS, person=b"way")
+    return bound + urlsafe_b64encode(digest.digest()).decode("ascii")
+
+
+def check_way_token(key: bytes, proof: str, sender: str, source: str, target: str, token: str) -> bool:
+    """Whether the token allows this way."""
+    bound = token[:1]
+    expected = way_token(
+        key, proof, sender, source if bound in {"1", "3"} else "", target if bound in {"2", "3"} else ""
+    )
+    return token.isascii() and hmac.compare_digest(expected, token)
 
 
 def flow_token(key: bytes, flow: str) -> str:

@@ -17,6 +17,8 @@ def account(call: Call) -> Verdict | Awaitable[Verdict]:
     if charging is None:
         return CONTINUE
     method = call.request.method
-    if call.findings.in_dialog:
+    if (
+        call.findings.in_dialog or call.request.to.tag is not None
+    ):  # whoever has moved is in its call all the same
         return charging.follow(call) if method in IN_DIALOG else CONTINUE
     return charging.begin(call) if method == "INVITE" else CONTINUE
