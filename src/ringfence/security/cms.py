@@ -7,6 +7,7 @@ either is re-done here. ``cms_signed`` signs and verifies, ``cms_enveloped`` enc
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from asn1crypto import cms  # type: ignore[import-untyped]
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
+from cryptography.utils import CryptographyDeprecationWarning
 
 from ringfence.message.errors import PeerError
 
@@ -97,10 +99,23 @@ CIPHERS = {
 
 @contextmanager
 def malformed(status: int = 400) -> Iterator[None]:
-    """Turn what ``asn1crypto`` and ``cryptography`` raise over bad input into a PeerError, once, here."""
+    """Turn what ``asn1crypto`` and ``cryptography`` raise over bad input into a PeerError, once, here.
+
+    What ``cryptography`` still reads and will refuse soon, such as a negative serial number, is bad too.
+    """
     try:
-        yield
-    except (ValueError, TypeError, KeyError, RecursionError, OverflowError, UnsupportedAlgorithm) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", CryptographyDeprecationWarning)
+            yield
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        RecursionError,
+        OverflowError,
+        UnsupportedAlgorithm,
+        CryptographyDeprecationWarning,
+    ) as error:
         if isinstance(error, PeerError):
             raise
         raise PeerError(status, f"malformed CMS object: {str(error)[:80]}") from None
