@@ -205,6 +205,22 @@ def test_a_fold_before_the_first_header_is_refused() -> None:
     assert fault(invite_bytes().replace(b"\r\nVia", b"\r\n Via", 1)).status == 400
 
 
+@pytest.mark.parametrize("dirt", ["\0", "\r", "\n", "\x7f"])
+@pytest.mark.parametrize("place", ["Subject", "From", "Call-ID"])
+def test_what_has_control_characters_is_answered_without_them(place: str, dirt: str) -> None:
+    data = invite_bytes({"Subject": "x"}).replace(f"{place}: ".encode(), f"{place}: {dirt}".encode())
+    error = fault(data)
+    assert (error.status, error.header) == (400, place)
+    assert isinstance(error.message, Request)
+    assert error.message.via.branch == "z9hG4bK776asdhds"
+    assert place not in error.message.headers.names
+    assert dirt.encode() not in error.message.to_bytes().replace(b"\r\n", b"")
+
+
+def test_a_start_line_with_control_characters_is_not_answered() -> None:
+    assert fault(invite_bytes(start="INVITE sip:a\0@b SIP/2.0")).message is None
+
+
 @pytest.mark.rfc("3261", "25.1")
 def test_control_characters_may_stand_in_quoted_pairs() -> None:
     data = invite_bytes({"To": '"BEL:\\\x07 NUL:\\\x00" <sip:b@example.net>'})

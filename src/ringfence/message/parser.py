@@ -28,6 +28,7 @@ MAX_HEADER_LINES = 512
 MAX_METHOD = 64
 """Longest method name; the longest registered one has nine characters."""
 
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
 # Every octet that may stand in a header block, apart from CR and LF: HTAB, SP, visible ASCII, UTF-8.
 _ALLOWED: Final = bytes([9, *range(32, 127), *range(128, 256)])
 # quoted-pair may escape control characters, NUL included (RFC 3261 section 25.1).
@@ -74,7 +75,10 @@ def parse(data: bytes) -> Request | Response:
     head = data[:end]
     lines = head.decode("utf-8", "surrogateescape").split("\r\n")
     if head.translate(None, _ALLOWED) != b"\r\n" * (len(lines) - 1):
-        _check_controls(head)
+        try:
+            _check_controls(head)
+        except PeerError as error:
+            raise _with_clean_lines(error, lines) from None
     if len(lines) > MAX_HEADER_LINES:
         raise PeerError(400, f"more than {MAX_HEADER_LINES} header lines")
     start = lines.pop(0)
@@ -106,6 +110,18 @@ def _check_controls(head: bytes) -> None:
     if b"\r" in rest.replace(b"\r\n", b""):
         raise PeerError(400, "a CR without its LF in the header block")
     raise PeerError(400, "a control character in the header block")
+
+
+def _with_clean_lines(error: PeerError, lines: list[str]) -> PeerError:
+    """The fault with what can be answered: the lines without control characters, none of which may go back."""
+    lines = lines[: MAX_HEADER_LINES + 1]
+    clean = [line for line in lines if not _CONTROL(line)]
+    if lines[:1] == clean[:1]:
+        names, kept, _ = _join_folded(clean[1:])
+        error.message, _ = _start(clean[0], Headers.received(names, kept))
+        name = next(line for line in lines if _CONTROL(line)).partition(":")[0]
+        error.header = None if _CONTROL(name) else name[:40]
+    return error
 
 
 def _join_folded(lines: list[str]) -> tuple[list[str], list[str], PeerError | None]:
