@@ -262,6 +262,11 @@ def test_a_maddr_of_ours_has_done_its_work(dan: Phone, bob: Phone) -> None:
     bob << "MESSAGE"
 
 
+@pytest.mark.parametrize("maddr", ["[::zz]", ":", "%5b", "a:b"])
+def test_a_maddr_that_is_no_address_is_somebody_elses(dan: Phone, maddr: str) -> None:
+    dan >> dan.ask("MESSAGE", f"sip:bob@example.org;maddr={maddr}") << 407
+
+
 @pytest.mark.rfc("3261", "16.4")
 def test_a_maddr_of_another_port_of_ours_is_sent_there(network: Network, alice: Phone, bob: Phone) -> None:
     (

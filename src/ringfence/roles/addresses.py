@@ -63,7 +63,10 @@ class Addresses:
 
     def _is_own_ipv6(self, host: str) -> bool:
         """Addresses of IPv6 have many spellings (RFC 5954 section 4.2)."""
-        return ":" in host and str(ip_address(host)) in self._hosts
+        try:
+            return ":" in host and str(ip_address(host)) in self._hosts
+        except ValueError:  # a maddr may be any text
+            return False
 
     def sent_by(self, flow: Flow) -> str:
         """``host:port`` for a Via or Record-Route on this flow: a port that we listen on, not an ephemeral one."""

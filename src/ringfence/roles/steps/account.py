@@ -17,8 +17,7 @@ def account(call: Call) -> Verdict | Awaitable[Verdict]:
     if charging is None:
         return CONTINUE
     method = call.request.method
-    if (
-        call.findings.in_dialog or call.request.to.tag is not None
-    ):  # whoever has moved is in its call all the same
+    within = call.findings.in_dialog or call.request.to.tag is not None  # who has moved is still in its call
+    if within:
         return charging.follow(call) if method in IN_DIALOG else CONTINUE
     return charging.begin(call) if method == "INVITE" else CONTINUE
