@@ -1,7 +1,7 @@
 """``/healthz`` for whoever restarts the node or sends it traffic, ``/metrics`` for Prometheus.
 
 Health is a question with few words as its answer: each part that the node can't do without gives None when it
-is well, or a sentence. 200 when all are well, 503 when one is not or the node is draining.
+is well, or a sentence. 200 when all are well, 503 when one is not.
 """
 
 from __future__ import annotations

@@ -48,10 +48,6 @@ PURGE_SECONDS = 30.0
 OPINIONS_SECONDS = 3600.0
 """The same for what users have said of callers, which holds for months."""
 
-DRAIN_SECONDS = 2.0
-"""What transactions in progress get to finish when the node stops."""
-
-
 
 class Node:
     """A node that is open. Made by ``running``."""
@@ -62,13 +58,12 @@ class Node:
         self.trace = Trace(parts.driver.watch)
         self.metrics = parts.metrics
         read_parts(self.metrics, parts)
-        self.draining = False
         self.stopping = asyncio.Event()
         self.web: list[WebServer] = []
         self._background: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
-        """Open the ports, the control socket and the HTTP port. Raises LocalError or OSError with the reason."""
+        """Open the SIP ports, and begin what is done now and then. Raises LocalError or OSError with the reason."""
         config = self.parts.config
         for each in config.listeners:
             for host in each.hosts:
@@ -112,7 +107,7 @@ class Node:
         }
 
     async def close(self) -> None:
-        """Let transactions finish for a moment, then close every port."""
+        """Close every port; connections get a moment to send what waits. Calls that are set up go on without us."""
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
@@ -157,6 +152,8 @@ async def _every(seconds: float, work: Any) -> None:
             await work()
         except StoreError as error:
             log.error("storage", reason=str(error))
+        except Exception:  # one failure must not end it for good
+            log.exception("work in the background failed")
 
 
 @contextlib.asynccontextmanager
