@@ -86,6 +86,13 @@ def test_a_trace_is_a_ladder(node: Shell) -> None:
     assert "│◀" in rows[2]
 
 
+def test_a_trace_says_who_could_read(node: Shell) -> None:
+    rows = node.type("trace", "--count", "1", "--who").out
+    assert "could read all of it: the servers on the way and whoever listens beyond this hop" in " ".join(
+        rows.split()
+    )
+
+
 def test_a_trace_is_filtered_by_the_node(node: Shell) -> None:
     result = node.type("trace", "--count", "1", "--filter", "status=4xx", "--json")
     assert result.json["start"] == "486 Busy Here"

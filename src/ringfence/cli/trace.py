@@ -25,6 +25,10 @@ def trace(
         ),
     ] = None,
     text: Annotated[bool, typer.Option("--text", help="Show whole messages, without credentials.")] = False,
+    who: Annotated[
+        bool,
+        typer.Option("--who", help="Say of each INVITE and MESSAGE who could read it and who change it."),
+    ] = False,
     count: Annotated[int | None, typer.Option(min=1, help="End after that many messages.")] = None,
     config: ConfigOption = None,
     json: JsonOption = False,
@@ -41,7 +45,7 @@ def trace(
                 print_json(event, lines=True)
             else:
                 screen.print(ladder.rows(arrow_of(event, loaded.domain.name)))
-                _show_rest(event)
+                _show_rest(event, who=who)
             if shown == count:
                 return
     except KeyboardInterrupt:
@@ -60,10 +64,10 @@ def arrow_of(event: dict[str, Any], node: str) -> Arrow:
     return Arrow(event["time"], source, target, event["start"], event["secure"], event["status"], note)
 
 
-def _show_rest(event: dict[str, Any]) -> None:
+def _show_rest(event: dict[str, Any], *, who: bool) -> None:
     if lost := event.get("lost"):
         remark(f"{lost} messages were not shown: they came faster than this terminal reads")
-    if event["direction"] == "in" and event["method"] in TOLD and (exposure := event.get("exposure")):
+    if who and event["method"] in TOLD and (exposure := event.get("exposure")):
         console().print(Text(f"  {exposure}", "dim"))
     if text := event.get("text"):
         safe = "".join(each if each.isprintable() or each == "\n" else "" for each in text)
