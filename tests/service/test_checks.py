@@ -176,6 +176,19 @@ def test_a_peer_that_is_believed_by_its_address_alone(domain: Domain) -> None:
     assert domain.findings(peer + 'transport = "tls"\n') == []
 
 
+def test_a_peer_that_claims_our_domain(domain: Domain) -> None:
+    peer = '[[peer]]\nname = "x"\ndomain = "{}"\n'
+    assert "is a domain of this node" in only(domain.findings(peer.format("example.org")))
+    assert domain.findings(peer.format("example.net")) == []
+
+
+def test_methods_that_are_not_challenged(domain: Domain) -> None:
+    section = '[security]\nunauthenticated_methods = ["OPTIONS", "{}"]\n'
+    assert "anybody may send INVITE to our users" in only(domain.findings(section.format("INVITE")))
+    assert "a REGISTER is challenged in any case" in only(domain.findings(section.format("REGISTER")))
+    assert domain.findings('[security]\nunauthenticated_methods = ["OPTIONS"]\n') == []
+
+
 def test_data_that_is_open_to_others(domain: Domain) -> None:
     (domain.directory / "data").chmod(0o755)
     assert f"run chmod 700 {domain.directory}/data" in only(domain.findings())

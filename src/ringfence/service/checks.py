@@ -168,6 +168,25 @@ def peers_are_few(config: Config) -> Iterator[Finding]:
             yield warning(config, key, reason, fix)
 
 
+def peers_are_others(config: Config) -> Iterator[Finding]:
+    """A peer is another domain: ours is served here."""
+    for place, peer in enumerate(config.peer):
+        if peer.domain in config.domains:
+            reason = f"{peer.name}: {peer.domain} is a domain of this node, whose users are found here"
+            yield error(config, ("peer", place, "domain"), reason, "name the peer's own domain, or none")
+
+
+def methods_are_challenged(config: Config) -> Iterator[Finding]:
+    """What reaches our users is sent by somebody who has proved to be one, or who does not claim to be one."""
+    for place, method in enumerate(config.security.unauthenticated_methods):
+        key: KeyPath = ("security", "unauthenticated_methods", place)
+        if method == "REGISTER":
+            yield error(config, key, "a REGISTER is challenged in any case", "remove it")
+        elif method != "OPTIONS":
+            reason = f"anybody may send {method} to our users in the name of our users"
+            yield error(config, key, reason, 'remove it, or write unauthenticated_methods = ["OPTIONS"]')
+
+
 def nobody_else_steers(config: Config) -> Iterator[Finding]:
     """The control socket, the data and the configuration belong to the node's user alone."""
     private: dict[Path, KeyPath] = {
@@ -267,6 +286,8 @@ RULES: tuple[Rule, ...] = (
     calls_are_encrypted,
     servers_are_known,
     peers_are_few,
+    peers_are_others,
+    methods_are_challenged,
     identity_holds,
     identity_is_in_use,
     fetching_is_bounded,
