@@ -283,3 +283,13 @@ def test_a_stranger_cannot_offer_a_connection(peers: Network, alice: Phone, dan:
     alice >> alice.ask("MESSAGE", "sip:dan@example.net") << 407 >> alice.authorized()
     dan << "MESSAGE"
     network_is_quiet(eve)
+
+
+def test_a_peer_that_comes_by_tls_is_not_known_by_the_address_of_a_datagram(
+    peers: Network, carrier: Phone
+) -> None:
+    networks = (ip_network("203.0.113.64/28"),)
+    peers.policy.peers = Peers((Peer("carrier", networks=networks, transport="TLS", trusted=True),))
+    carrier >> carrier.ask("MESSAGE", "sip:x@203.0.113.50") << 407
+    secure = Phone(peers, "gateway", "203.0.113.66", "TLS", domain="carrier.example")
+    secure >> secure.ask("MESSAGE", "sip:x@example.org") << 480

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
+from ringfence.engine.places import SECURE
 from ringfence.security.trust import Neighbour, TrustDomain, judge_neighbour
 from ringfence.transport.flow import Flow
 from ringfence.transport.tls import proves
@@ -28,7 +29,7 @@ class Peer:
 
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
     transport: str = ""
-    """``TLS``, ``TCP`` ...: how it is reached; empty: as DNS says."""
+    """``TLS``, ``TCP`` ...: how it is reached; empty: as DNS says. With TLS it comes by TLS, too."""
 
     trusted: bool = False
     """Whether its word on who is calling is believed (RFC 3325)."""
@@ -59,7 +60,13 @@ class Peers:
         if certificate is not None and certificate.verified:
             proven = frozenset(name for name in self._names if proves(certificate, name))
         neighbour = Neighbour(flow.remote.host, flow.secure, proven)
-        found = [peer for peer in self._peers if judge_neighbour(peer.domain_of_trust, neighbour).inside]
+        found = [
+            peer
+            for peer in self._peers
+            if judge_neighbour(peer.domain_of_trust, neighbour).inside
+            # Anybody can write its address into a datagram.
+            and (flow.secure or peer.transport not in SECURE)
+        ]
         return max(found, key=lambda peer: peer.trusted, default=None)
 
     def at(self, host: str) -> Peer | None:
