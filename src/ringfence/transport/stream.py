@@ -42,12 +42,30 @@ class Streams:
         self.census = Census(limits)
         self.refused = 0
         """Connections that were closed at the door since there were too many."""
+        self.joining = False
+        self.unsent: list[ByteStream] = []
+        """Streams that have something to send when the present ``pass_up`` is over."""
         self._live: set[ByteStream] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._empty: asyncio.Event | None = None
 
     def __len__(self) -> int:
         return len(self._live)
+
+    def pass_up(self, above: Above, data: bytes) -> None:
+        """Give received bytes to what rides on a stream, and then send what that wrote to any stream, joined.
+
+        One read often brings several messages on a busy connection, and a system call for each answer would cost more
+        than the answer does.
+        """
+        self.joining = True
+        try:
+            above.stream_received(data)
+        finally:
+            self.joining = False
+            unsent, self.unsent = self.unsent, []
+            for stream in unsent:
+                stream.flush()
 
     def enter(self, stream: ByteStream) -> None:
         """A connection has come to be."""
@@ -96,6 +114,7 @@ class ByteStream(asyncio.Protocol):
         "_deadline",
         "_expected",
         "_idle_since",
+        "_joined",
         "_reason",
         "_settled",
         "_streams",
@@ -114,6 +133,7 @@ class ByteStream(asyncio.Protocol):
         self._settled = False  # handshakes are done
         self._active = True  # something moved since the last sweep
         self._idle_since = 0.0
+        self._joined: list[bytes] = []  # written, to be sent with what else is written in this turn
         self._deadline = NEVER
         self._expected = ""
         self.local = self.remote = Endpoint("", 0)
@@ -155,7 +175,7 @@ class ByteStream(asyncio.Protocol):
         """Bytes from the loop."""
         self._active = True
         if self._above is not None and self._reason is None:
-            self._above.stream_received(data)
+            self._streams.pass_up(self._above, data)
 
     def pause_writing(self) -> None:
         """The write buffer has passed its limit."""
@@ -176,11 +196,23 @@ class ByteStream(asyncio.Protocol):
     # -- from above ------------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        """Send bytes after those before; the loop joins what is written in one turn."""
+        """Send bytes after those before; see ``Streams.pass_up`` for when."""
         transport = self._transport
-        if transport is not None and self._reason is None:
-            self._active = True
+        if transport is None or self._reason is not None:
+            return
+        self._active = True
+        if not self._streams.joining:
             transport.write(data)
+            return
+        if not self._joined:
+            self._streams.unsent.append(self)
+        self._joined.append(data)
+
+    def flush(self) -> None:
+        """Send what waits to be sent."""
+        joined, self._joined = self._joined, []
+        if joined and self._transport is not None:
+            self._transport.write(joined[0] if len(joined) == 1 else b"".join(joined))
 
     def settle(self) -> None:
         """All handshakes are done, and the first message may be waited for."""
@@ -211,6 +243,7 @@ class ByteStream(asyncio.Protocol):
         if self._reason is None:
             self._reason = reason
             if self._transport is not None:
+                self.flush()
                 self._deadline = asyncio.get_running_loop().time() + self._streams.limits.close_time
                 self._transport.close()
 

@@ -79,13 +79,13 @@ class TlsStream(ByteStream):
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
-            self._flush()
+            self.flush()
             return False
         except ssl.SSLError as error:
-            self._flush()  # the alert
+            self.flush()  # the alert
             super().close(f"TLS: {_explain(error)}")
             return False
-        self._flush()
+        self.flush()
         self._established = True
         flaw = self._examine_peer()
         if flaw is not None:
@@ -102,43 +102,47 @@ class TlsStream(ByteStream):
                 if not data:
                     self.close("the peer closed it")
                     break
-                self._above.stream_received(data)
+                self._streams.pass_up(self._above, data)
                 if not incoming.pending:
                     break
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:
-            self._flush()
+            self.flush()
             super().close(f"TLS: {_explain(error)}")
         if self._outgoing.pending:
-            self._flush()  # OpenSSL answered by itself, such as to a key update
-
-    def _flush(self) -> None:
-        data = self._outgoing.read()
-        if data and self._transport is not None:
-            self._transport.write(data)
+            self.flush()  # OpenSSL answered by itself, such as to a key update
 
     # -- from above ------------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
         """Encrypt and send."""
-        transport = self._transport
-        if transport is None or self._reason is not None:
+        if self._transport is None or self._reason is not None:
             return
         self._active = True
+        waiting = self._outgoing.pending
         try:
             self._tls.write(data)
         except ssl.SSLError as error:
             self.abort(f"TLS: {_explain(error)}")
             return
-        transport.write(self._outgoing.read())
+        if not self._streams.joining:
+            self.flush()
+        elif not waiting:
+            self._streams.unsent.append(self)
+
+    def flush(self) -> None:
+        """Send the records that wait."""
+        data = self._outgoing.read()
+        if data and self._transport is not None:
+            self._transport.write(data)
 
     def close(self, reason: str) -> None:
         """Say goodbye (RFC 8446 section 6.1), then close."""
         if self._established and self._reason is None:
             with contextlib.suppress(ssl.SSLError):  # the peer's goodbye is not waited for
                 self._tls.unwrap()
-            self._flush()
+            self.flush()
         super().close(reason)
 
     @property
