@@ -254,6 +254,25 @@ def test_whom_our_user_has_called_may_send_to_that_user_only(
     network_is_quiet(victim)
 
 
+@pytest.mark.parametrize("transport", ["UDP", "TLS"])
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+def test_a_number_that_may_not_be_called_may_not_be_called_inside_a_dialog(
+    network: Network, dan: Phone, victim: Phone, method: str, transport: str
+) -> None:
+    network.account("alice")
+    alice = Phone(network, "alice", "198.51.100.10", transport)
+    alice >> alice.invite("sip:dan@example.net") << 407 >> alice.ack() >> alice.authorized() << 100
+    dan << "INVITE" >> dan.answer(200)
+    alice << 200
+    request = alice.begin().within(method)
+    request.uri = "sip:+1900555@203.0.113.10"
+    alice >> request
+    if transport == "UDP":
+        alice << 407 >> alice.authorized(alice.sent)
+    alice << 403
+    network_is_quiet(victim, dan)
+
+
 def test_a_user_who_has_moved_proves_who_it_is(network: Network, alice: Phone, dan: Phone) -> None:
     alice >> alice.invite("sip:dan@example.net") << 407 >> alice.ack() >> alice.authorized() << 100
     dan << "INVITE" >> dan.answer(200)

@@ -8,9 +8,13 @@ from ringfence.roles.call import Call
 from ringfence.roles.nexthop import place_of
 from ringfence.roles.outgoing import CALLEE_PARAM, DIALOG_PARAM, Sender
 from ringfence.roles.policy import Policy
-from ringfence.security.tokens import check_dialog_token, check_way_token, open_flow_token
+from ringfence.security.canonical import telephone_number
+from ringfence.security.tokens import TO_ONE_PLACE, check_dialog_token, check_way_token, open_flow_token
 
 _MARK = f";lr;{DIALOG_PARAM}="
+
+MAY_COST = frozenset({"INVITE", "MESSAGE"})
+"""Methods that a carrier charges for."""
 
 
 def strip_own_routes(call: Call, policy: Policy) -> tuple[bool, str]:
@@ -82,14 +86,17 @@ def _on_its_way(call: Call, policy: Policy, sender: Sender, proof: str, token: s
     """Whether a request inside a dialog comes from where its sender is, or goes to whom it talks to.
 
     ``token`` names the flow that it will take, if any. Our own Routes are off the request. Whoever has proved an
-    account on this connection may have moved: its requests come from somewhere else now.
+    account on this connection may have moved: its requests come from somewhere else now. To a telephone number, which
+    may be another one than was called, a user of ours needs the right to call it, inside a dialog as well.
     """
     dialog, _, ways = proof.partition(".")
     forth, _, back = ways.partition(".")
     target = token or _next_place(call)
     way = forth if sender is Sender.CALLER else back
-    source = call.flow.remote.host
-    return call.flow.user is not None or check_way_token(policy.secret, dialog, sender, source, target, way)
+    proven = check_way_token(policy.secret, dialog, sender, call.flow.remote.host, target, way)
+    if not token and call.request.method in MAY_COST and telephone_number(call.uri) is not None:
+        return proven and way[:1] in TO_ONE_PLACE
+    return proven or call.flow.user is not None
 
 
 def _next_place(call: Call) -> str:

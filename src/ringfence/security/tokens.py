@@ -17,6 +17,9 @@ from hashlib import blake2b
 _MAC_OCTETS = 9
 """72 bits, 12 characters: a guess costs an attacker a request each, so 2**72 requests."""
 
+TO_ONE_PLACE = frozenset({"2", "3"})
+"""How a way token begins that names the target."""
+
 
 def dialog_token(key: bytes, call_id: str, tag: str) -> str:
     """The proof that a dialog was set up through the holder of ``key`` (at most 64 bytes).
@@ -48,7 +51,7 @@ def check_way_token(key: bytes, proof: str, sender: str, source: str, target: st
     """Whether the token allows this way."""
     bound = token[:1]
     expected = way_token(
-        key, proof, sender, source if bound in {"1", "3"} else "", target if bound in {"2", "3"} else ""
+        key, proof, sender, source if bound in {"1", "3"} else "", target if bound in TO_ONE_PLACE else ""
     )
     return token.isascii() and hmac.compare_digest(expected, token)
 
