@@ -41,7 +41,17 @@ COMPILED = (
 """The way of one message through the node, from its bytes to the bytes that leave."""
 
 LEFT_OUT = frozenset(
-    {"sdp", "sdp_attributes", "sdp_lines", "offer", "negotiation", "relocate", "multipart", "validate", "__init__"}
+    {
+        "sdp",
+        "sdp_attributes",
+        "sdp_lines",
+        "offer",
+        "negotiation",
+        "relocate",
+        "multipart",
+        "validate",
+        "__init__",
+    }
 )
 """Modules beside them that a proxied call does not pass."""
 
@@ -72,7 +82,9 @@ class CompileHook(BuildHookInterface):  # type: ignore[type-arg]
     def _try(self, what: str, compile_it: Any) -> bool:
         try:
             compile_it()
-        except BaseException as error:  # distutils ends with SystemExit; whatever it is, pure Python works too
+        except (
+            BaseException
+        ) as error:  # distutils ends with SystemExit; whatever it is, pure Python works too
             self.app.display_warning(f"{what} was not compiled ({error}); going on without it")
             return False
         return True

@@ -27,7 +27,12 @@ def _python_collects_again() -> Iterator[None]:
 
 @pytest.mark.parametrize(
     ("elapsed", "busy", "freed"),
-    [(1.0, 0, False), (EVERY + 1, QUIET - 1, True), (EVERY + 1, QUIET, False), (AT_LEAST_EVERY + 1, QUIET, True)],
+    [
+        (1.0, 0, False),
+        (EVERY + 1, QUIET - 1, True),
+        (EVERY + 1, QUIET, False),
+        (AT_LEAST_EVERY + 1, QUIET, True),
+    ],
 )
 async def test_collects_when_quiet_or_long_overdue(elapsed: float, busy: int, *, freed: bool) -> None:
     now = [0.0]

@@ -164,6 +164,7 @@ def export(
     until: Until = "",
     reveal: Reveal = False,
     config: ConfigOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Write the call records for billing: csv, json (an object a line) or parquet."""
     from ringfence.ledger import export as writers
@@ -173,7 +174,7 @@ def export(
         Format.CSV: writers.write_csv,
         Format.JSON: writers.write_json,
         Format.PARQUET: writers.write_parquet,
-    }[format]
+    }[Format.JSON if json else format]
     with _reading(loaded) as reader:
         records = _records(reader, loaded, reveal, since, until)
         if output is None:

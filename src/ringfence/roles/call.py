@@ -110,7 +110,17 @@ class Findings:
 class Call:
     """The context of one request. Steps read the request, add findings and targets, and give a verdict."""
 
-    __slots__ = ("charge", "findings", "flow", "received_uri", "request", "services", "targets", "transaction", "uri")
+    __slots__ = (
+        "charge",
+        "findings",
+        "flow",
+        "received_uri",
+        "request",
+        "services",
+        "targets",
+        "transaction",
+        "uri",
+    )
 
     def __init__(
         self,
