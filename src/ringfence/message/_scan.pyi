@@ -1,5 +1,7 @@
 from collections.abc import Callable
 
+VERSION: int
+
 def prepare(
     canonical: dict[str, str], canonical_name: Callable[[str], str], max_lines: int, max_head: int
 ) -> None: ...

@@ -18,6 +18,9 @@ cdef extern from "Python.h":
     void *PyUnicode_1BYTE_DATA(object)
     Py_ssize_t PyUnicode_GET_LENGTH(object)
 
+VERSION = 3
+"""Raised with every change of what ``parser`` relies on, so that it leaves a stale compiled file alone."""
+
 cdef unsigned char ALLOWED[256]
 cdef int octet
 for octet in range(256):

@@ -35,12 +35,18 @@ _ALLOWED: Final = bytes([9, *range(32, 127), *range(128, 256)])
 _QUOTED_PAIR: Final = re.compile(rb"\\[\x00-\x09\x0b\x0c\x0e-\x7f]")
 _STATUS: Final = re.compile(r"SIP/([0-9]+\.[0-9]+) ([0-9]+)(?: (.*))?", re.IGNORECASE | re.DOTALL).fullmatch
 _VERSION: Final = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE).fullmatch
+SCANNER: Final = 3
+"""The ``VERSION`` of the compiled scanner that fits this file."""
+
 Scanned = tuple[str, list[str], list[str], int, int, int, str]
 """What the scanner gives: start line, names, lines, where the body starts, Content-Length or -1, CSeq."""
 
 scan: Callable[[bytes], Scanned | None] | None
 try:
     from ringfence.message import _scan
+
+    if getattr(_scan, "VERSION", None) != SCANNER:
+        raise ImportError("compiled from another version of the source")
 except ImportError:  # not compiled: everything is read the long way, with the same outcome
     scan = None
 else:
