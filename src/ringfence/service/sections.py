@@ -29,7 +29,7 @@ from ringfence.service.values import (
 )
 from ringfence.transport.limits import Limits as TransportLimits
 
-Role = Literal["edge", "core", "registrar", "redirect"]
+Role = Literal["edge", "redirect"]
 Algorithm = Literal["SHA-512-256", "SHA-256", "MD5"]
 TransportName = Literal["udp", "tcp", "tls", "ws", "wss"]
 Mechanism = Literal["tls", "digest", "ipsec-ike", "ipsec-man", "ipsec-3gpp"]
@@ -58,8 +58,9 @@ class Domain(Section):
 class NodeSection(Section):
     """This process."""
 
-    roles: Annotated[Many[Role], Field(min_length=1)] = ("edge", "core", "registrar", "redirect")
-    """What the node does."""
+    roles: Annotated[Many[Role], Field(min_length=1)] = ("edge",)
+    """edge: registrar and proxy, where phones and other domains are met. redirect alone: registrar and redirect
+    server (RFC 3261 section 8.3), which forwards nothing."""
     name: Host = "localhost"
     """The host name of this machine, for logs and bindings."""
     data_dir: FilePath = Path("data")

@@ -260,10 +260,10 @@ def _advertised(config: Config, own: str | None, host: str) -> str:
 def steps_of(config: Config) -> tuple[Step, ...]:
     """The role's list, with the owner's own steps before what is last: choosing targets and forwarding.
 
-    A node that only redirects, with or without the registrar, forwards nothing.
+    A node that only redirects forwards nothing.
     """
     own = tuple(load_step(config, place, name) for place, name in enumerate(config.policy.steps))
-    role = edge.STEPS if {"edge", "core"} & set(config.node.roles) else redirect.STEPS
+    role = edge.STEPS if "edge" in config.node.roles else redirect.STEPS
     place = role.index(locate_user)
     return (*role[:place], *own, *role[place:])
 
