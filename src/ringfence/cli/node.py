@@ -19,7 +19,7 @@ def status(config: ConfigOption = None, json: JsonOption = False) -> None:
 
 
 def reload(config: ConfigOption = None, json: JsonOption = False) -> None:
-    """Have the running node read certificates, revocation lists and its configuration again."""
+    """Have the running node read certificates and revocation lists again. A changed ringfence.toml needs a restart."""
     facts = ask(load_config(config).control_socket, "reload")
     if json:
         print_json(facts)
