@@ -1,7 +1,9 @@
 """What one proxied call costs without sockets: eight messages through the driver, the engine and the edge's steps.
 
-    python bench/call.py            microseconds of CPU a call, plain and with digest
-    python bench/call.py --profile  where they go
+    python bench/call.py                microseconds a call, and of each of its messages
+    python bench/call.py --pause 150    the same with a pause of so many microseconds before each message, in which the
+                                        processor's caches go cold, as they do in a node that is not full
+    python bench/call.py --profile      where they go
 
 Messages are those of SIPp's scenario: INVITE, 100, 180, 200, ACK, BYE, 200, with a record-routing proxy between.
 """
@@ -12,7 +14,9 @@ import argparse
 import asyncio
 import cProfile
 import pstats
+import statistics
 import time
+from collections import defaultdict
 from types import SimpleNamespace
 from typing import Any
 
@@ -112,14 +116,24 @@ def node(loop: asyncio.AbstractEventLoop, caller: Wire, callee: Wire) -> Driver:
 SPENT = [0]
 """Nanoseconds inside the node; what the bench itself does between messages does not count."""
 
+EACH: defaultdict[str, list[int]] = defaultdict(list)
+"""The same by kind of message: a method or a status code."""
+
+PAUSE = [0]
+"""Microseconds before each message."""
+
 
 def call(driver: Driver, caller: Wire, callee: Wire, number: int, invite: bytes | None = None) -> None:
     """Eight messages; the first may be given."""
 
     def receive(data: bytes, wire: Wire) -> None:
+        if PAUSE[0]:
+            time.sleep(PAUSE[0] / 1e6)
         started = time.perf_counter_ns()
         driver.received(data, wire)
-        SPENT[0] += time.perf_counter_ns() - started
+        spent = time.perf_counter_ns() - started
+        SPENT[0] += spent
+        EACH[data.split(b" ", 2)[1 if data.startswith(b"SIP/") else 0].decode()].append(spent)
 
     receive(invite or request("INVITE", "sip:callee@bench.test", number, "1", body=SDP), caller)
     assert callee.sent, caller.sent[-1]
@@ -144,7 +158,9 @@ def main() -> None:
     )
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--calls", type=int, default=3000)
+    parser.add_argument("--pause", type=int, default=0, metavar="US")
     arguments = parser.parse_args()
+    PAUSE[0] = arguments.pause
     loop = asyncio.new_event_loop()
     caller, callee = Wire(Endpoint("127.0.0.1", 7001)), Wire(Endpoint("127.0.0.1", 7002))
     driver = node(loop, caller, callee)
@@ -160,6 +176,8 @@ def main() -> None:
             call(driver, caller, callee, number)
         rounds.append(SPENT[0] / 500 / 1000)
     profile.disable()
+    for kind, spent in EACH.items():
+        print(f"  {kind:7} {statistics.median(spent) / 1000:6.1f} us")
     print(f"{min(rounds):.0f} us a call at best, {sorted(rounds)[len(rounds) // 2]:.0f} in the middle")
     if arguments.profile:
         pstats.Stats(profile).sort_stats("tottime").print_stats(45)
