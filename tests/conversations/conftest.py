@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import pytest
+import structlog
 
 from tests.conversations.network import Network
 from tests.conversations.phones import Phone
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_come() -> None:
+    """A command that ran in this process before may have left logging at another level."""
+    structlog.reset_defaults()
 
 
 @pytest.fixture
