@@ -57,7 +57,8 @@ def register(
             await agent.open()
         watching = asyncio.create_task(watch())
         try:
-            await asyncio.wait_for(asyncio.Event().wait(), duration)
+            async with asyncio.timeout(duration):
+                await asyncio.Event().wait()
         except TimeoutError:
             pass  # the duration is over
         finally:

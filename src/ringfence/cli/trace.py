@@ -7,11 +7,13 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from ringfence.cli.failure import Exit, Failure
 from ringfence.cli.ladder import Arrow, Ladder
 from ringfence.cli.options import ConfigOption, JsonOption, load_config
 from ringfence.cli.output import console, print_json, remark
+from ringfence.service.control import CommandError
 from ringfence.service.control_client import stream
-from ringfence.service.trace import FILTER_KEYS
+from ringfence.service.trace import FILTER_KEYS, Filter
 
 
 def trace(
@@ -34,6 +36,7 @@ def trace(
     json: JsonOption = False,
 ) -> None:
     """Watch the messages that pass the running node. Ctrl-C ends it."""
+    _check(only or [])
     loaded = load_config(config)
     screen = console()
     ladder = Ladder(width=screen.width)
@@ -50,6 +53,13 @@ def trace(
                 return
     except KeyboardInterrupt:
         return  # it is how a trace ends
+
+
+def _check(filters: list[str]) -> None:
+    try:
+        Filter.parse(filters)
+    except CommandError as error:
+        raise Failure(Exit.USAGE, error.reason, error.fix) from None
 
 
 TOLD = frozenset({"INVITE", "MESSAGE"})

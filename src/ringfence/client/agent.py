@@ -37,6 +37,7 @@ from ringfence.engine.timers import Timers
 from ringfence.message import LocalError, Response, SipUri
 from ringfence.security.digest import STRONG, Algorithm
 from ringfence.transport.flow import Flow
+from ringfence.transport.quiet import quiet_unless_configured
 
 GOODBYE_TIME = 4.0
 """Seconds that calls get to end when the agent is closed."""
@@ -85,6 +86,7 @@ class UserAgent:
         Raises:
             LocalError: for settings that make no sense.
         """
+        quiet_unless_configured()
         if isinstance(address, Account):
             self.account = address
         else:

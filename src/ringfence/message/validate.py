@@ -145,7 +145,7 @@ def _contacts(message: Message) -> Iterator[PeerError]:
                 yield PeerError(400, "* stands with other addresses or without Expires: 0", header="Contact")
             return
         try:
-            thousandths(contact.params)
+            thousandths(contact.params, "Contact")
             instance(contact)
             reg_id(contact)
         except PeerError as error:

@@ -36,6 +36,7 @@ from ringfence.store.database import Database
 from ringfence.store.errors import StoreError
 from ringfence.store.migrate import upgrade
 from ringfence.store.ports import REFRESH_SECONDS, Store
+from ringfence.transport.quiet import quiet_unless_configured
 
 log = structlog.get_logger("ringfence.node")
 
@@ -163,6 +164,7 @@ async def running(config: Config, store: Store | None = None) -> AsyncIterator[N
     Raises:
         ConfigError, StoreError, LocalError, OSError: what prevents it, before anything is open.
     """
+    quiet_unless_configured()
     async with contextlib.AsyncExitStack() as stack:
         opened = store
         if opened is None:

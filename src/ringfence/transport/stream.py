@@ -93,8 +93,10 @@ class Streams:
         """Wait until no stream is left, or this time is over."""
         if self._live:
             self._empty = asyncio.Event()
+            # Not wait_for: until Python 3.12 it can swallow a cancellation.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._empty.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._empty.wait()
 
     def stop(self) -> None:
         """End the sweep and every stream that is left."""

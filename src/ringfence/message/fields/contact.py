@@ -24,8 +24,8 @@ BASE_TAGS: Final = frozenset(
 )  # fmt: skip
 
 
-def thousandths(params: Params) -> int:
-    """The ``q`` parameter in thousandths; 1000 when there is none.
+def thousandths(params: Params, header: str | None = None) -> int:
+    """The ``q`` parameter of a value of that header, in thousandths; 1000 when there is none.
 
     Raises:
         PeerError: 400 when it is no qvalue.
@@ -35,7 +35,7 @@ def thousandths(params: Params) -> int:
         return 1000
     match = _qvalue(text)
     if match is None:
-        raise PeerError(400, f"q={text[:20]} is no value from 0 to 1 with three decimals")
+        raise PeerError(400, f"q={text[:20]} is no value from 0 to 1 with three decimals", header=header)
     return 1000 if text[0] == "1" else int((match[1] or "").ljust(3, "0"))
 
 

@@ -94,7 +94,7 @@ def _binding(
         call_id=request.call_id,
         cseq=request.cseq.number,
         updated=now,
-        q=thousandths(contact.params) / 1000,
+        q=thousandths(contact.params, "Contact") / 1000,
         params=str(contact.params.without(*KEPT_ELSEWHERE)),
         path=path,
         instance=f"<{urn}>" if urn is not None else "",
