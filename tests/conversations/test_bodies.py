@@ -12,9 +12,10 @@ from ringfence.message import Request
 from ringfence.roles.bodies import Body, Exposure, Rule, body_kind
 from ringfence.security.cms import AES256_CBC
 from ringfence.security.cms_signed import Signatory
-from ringfence.security.smime import encrypted_body, entity_of, opaque_body, put_body, signed_body
+from ringfence.security.smime import encrypted_body, entity_of, put_body, signed_body
 from tests.conversations.network import WALL, Network
 from tests.conversations.phones import Phone
+from tests.security.bodies import opaque_body
 from tests.security.pki import issue
 
 BOB = "sip:bob@example.org"

@@ -161,7 +161,7 @@ def test_what_is_joined_is_split_again(boundary: str) -> None:
     whole = join(parts, boundary, "related")
     assert [part.raw for part in whole.parts()] == [part.raw for part in parts]
     assert whole.media_type.params.get("boundary") == boundary
-    assert whole.parts()[1].content_id == "a@b"
+    assert whole.parts()[1].headers.get("Content-ID") == "<a@b>"
     assert split_entity(whole.raw).parts()[0].raw == parts[0].raw
 
 

@@ -28,7 +28,6 @@ from ringfence.security.smime import (
     encrypted_body,
     entity_of,
     is_secured,
-    opaque_body,
     open_body,
     put_body,
     signed_body,
@@ -43,6 +42,7 @@ from ringfence.security.smime_signer import (
     speaks_for,
 )
 from tests.security import openssl, published
+from tests.security.bodies import opaque_body
 from tests.security.pki import NOW, Pair, crl, issue
 
 ROOT = issue("Test root", ca=True)

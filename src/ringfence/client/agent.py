@@ -27,7 +27,7 @@ from ringfence.client.incoming import IncomingCall
 from ringfence.client.introduction import introduce
 from ringfence.client.line import Hop, Line
 from ringfence.client.outgoing import OutgoingCall
-from ringfence.client.protection import NOTHING, Wish
+from ringfence.client.protection import Wish
 from ringfence.client.reception import Reception
 from ringfence.client.registration import Registration, RegistrationState
 from ringfence.client.session import SILENCE, Encryption, Media, Session
@@ -247,7 +247,7 @@ class UserAgent:
         return await self._call(uri, media, [("Subject", subject)] if subject else (), wish)
 
     async def _call(
-        self, uri: SipUri, media: Media, headers: Iterable[tuple[str, str]], wish: Wish = NOTHING
+        self, uri: SipUri, media: Media, headers: Iterable[tuple[str, str]], wish: Wish
     ) -> OutgoingCall:
         session = Session(media, self.desk.token, self.desk.encryption, sips=uri.secure)
         call = OutgoingCall(self.desk, session, uri, headers, wish)

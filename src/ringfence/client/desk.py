@@ -10,6 +10,7 @@ from ringfence.client.certificates import Certificates
 from ringfence.client.exchange import Exchange, Heard, Prepare
 from ringfence.client.keyring import Keyring
 from ringfence.client.line import Hop, Line
+from ringfence.client.protection import Wish
 from ringfence.client.registration import Registration, RegistrationState
 from ringfence.client.secure import Secure
 from ringfence.engine.dialog import Dialog, DialogId
@@ -57,7 +58,7 @@ class Place(Protocol):
     """Begins a call."""
 
     async def __call__(
-        self, uri: SipUri, media: Media, headers: Iterable[tuple[str, str]], /
+        self, uri: SipUri, media: Media, headers: Iterable[tuple[str, str]], wish: Wish, /
     ) -> OutgoingCall: ...
 
 

@@ -18,11 +18,11 @@ from cryptography import x509
 from ringfence.client.certificates import Certificates
 from ringfence.client.peer import Evidence, Peer, plain
 from ringfence.client.protection import Protection, Wish
-from ringfence.message import LocalError, NameAddr, PeerError, Request, Response, SipUri, Uri
+from ringfence.message import LocalError, Message, NameAddr, PeerError, Request, Response, SipUri, Uri
 from ringfence.message.fields import FROM, TO
 from ringfence.message.fields.date import format_date
 from ringfence.message.multipart import Entity, join, make_entity
-from ringfence.message.sipfrag import Fragment
+from ringfence.message.sipfrag import Fragment, StatusLine
 from ringfence.security import agreement
 from ringfence.security.aib import DISPOSITION as AIB
 from ringfence.security.aib import (
@@ -182,6 +182,8 @@ class Secure:
         comparison, sender = None, message.from_ if isinstance(message, Request) else message.to
         opened = message.copy()
         tunnel = read_tunnelled(entity) if entity is not None and secured.layers else None
+        if tunnel is not None and not tunnel[1] and _reports(message, tunnel[0]):
+            tunnel = None
         if tunnel is not None:
             fragment, whole = tunnel
             comparison = compare(fragment, message, encrypted=secured.encrypted, whole=whole)
@@ -273,6 +275,13 @@ class Secure:
                 raise LocalError(changed_warning(address, certificate, vouched=False))
             new = new or (met is not None and met.pinned is not Pinned.SAME)
         return new
+
+
+def _reports(message: Message, fragment: Fragment) -> bool:
+    """Whether a fragment is what a NOTIFY tells of another message (RFC 3515 section 2.4.5), and no copy of its own."""
+    return (
+        isinstance(message, Request) and message.method == "NOTIFY" and isinstance(fragment.start, StatusLine)
+    )
 
 
 def _without_secured_parts(entity: Entity) -> Entity | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ringfence.client.errors import CallError, RequestFailed
+from ringfence.client.introduction import introduce
 from ringfence.engine.machine import ServerTransaction
 from ringfence.message import LocalError, Message, PeerError, Request, SipUri, sip_uri
 from ringfence.message.fields import EVENT, REFER_SUB, REFER_TO, REFERRED_BY, SUBSCRIPTION_STATE
@@ -169,13 +170,16 @@ async def _follow(call: Call, target: SipUri, referrer: str | None, number: int 
     uri = target.replace(headers="", params=target.params.without("method"))
     await tell(StatusLine(100, "Trying"))
     try:
-        successor = await call.desk.place(uri, call.session.media.again(), headers)
+        # Never less protected than the call that it comes from: better no call than one that its users think private.
+        wish = await introduce(call.desk, call.wish, uri)
+        successor = await call.desk.place(uri, call.session.media.again(), headers, wish)
         call.successor = successor
         call.tell("transferred", to=str(uri))
         await successor.answered
-    except CallError as error:
+    except RequestFailed as error:
         await tell(StatusLine(error.status, error.reason))
     except LocalError as error:
+        call.tell("warning", reason=f"{uri} is not called: {error}")
         await tell(StatusLine(400, str(error)))
     else:
         await tell(StatusLine(200, "OK"))

@@ -38,7 +38,6 @@ _ALLOWED = bytes([9, *range(32, 127), *range(128, 256)])
 # transport-padding := *LWSP-char, at the end of a delimiter line
 _PADDING = re.compile(rb"[ \t]*(?:\r\n|\Z)")
 
-CONTENT_ID = canonical_name("Content-ID")
 TEXT = MediaType("text", "plain")
 
 
@@ -81,12 +80,6 @@ class Entity:
         if text is not None:
             return parse_disposition(text)
         return Disposition("session" if self.media_type.essence == "application/sdp" else "render")
-
-    @property
-    def content_id(self) -> str | None:
-        """The identifier that a ``cid:`` URL names (RFC 2392), without its angle brackets."""
-        text = self.headers.get(CONTENT_ID)
-        return text.strip("<>") if text else None
 
     def content(self) -> bytes:
         """The body with its transfer encoding undone (RFC 2045 section 6).

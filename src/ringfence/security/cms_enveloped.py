@@ -32,18 +32,31 @@ from ringfence.security import cms as syntax
 from ringfence.security.cms import AES256_GCM, CIPHERS, DIGESTS, SHA256, ContentCipher
 
 _OAEP = "1.2.840.113549.1.1.7"
-# dhSinglePass-stdDH with the X9.63 key derivation (RFC 5753 section 7.1.4). SHA-1 stays here, as key
-# derivation does not need collision resistance and openssl still sends it.
+# dhSinglePass-stdDH, and below it dhSinglePass-cofactorDH, with the X9.63 key derivation (RFC 5753 section 7.1.4).
+# SHA-1 stays here, as key derivation does not need collision resistance and openssl still sends it. The curves that
+# are accepted have the cofactor 1, so both give the same secret.
 _AGREEMENTS: dict[str, hashes.HashAlgorithm] = {
     "1.3.133.16.840.63.0.2": hashes.SHA1(),  # noqa: S303
     "1.3.132.1.11.0": hashes.SHA224(),
     "1.3.132.1.11.1": hashes.SHA256(),
     "1.3.132.1.11.2": hashes.SHA384(),
     "1.3.132.1.11.3": hashes.SHA512(),
+    "1.3.133.16.840.63.0.3": hashes.SHA1(),  # noqa: S303
+    "1.3.132.1.14.0": hashes.SHA224(),
+    "1.3.132.1.14.1": hashes.SHA256(),
+    "1.3.132.1.14.2": hashes.SHA384(),
+    "1.3.132.1.14.3": hashes.SHA512(),
 }
 _AGREEMENT_SHA256 = "1.3.132.1.11.1"
 _KEY_WRAPS = {"2.16.840.1.101.3.4.1.5": 128, "2.16.840.1.101.3.4.1.25": 192, "2.16.840.1.101.3.4.1.45": 256}
 _WRAP_FOR = {bits: oid for oid, bits in _KEY_WRAPS.items()}
+
+_OLD_CIPHERS = {
+    "1.2.840.113549.3.7": "des-ede3-cbc",
+    "1.2.840.113549.3.2": "rc2-cbc",
+    "1.3.14.3.2.7": "des-cbc",
+}
+"""Those of S/MIME version 2 and 3.1, to be refused by their names (RFC 8551 appendix B)."""
 
 _NONCE_OCTETS = 12  # RFC 5084 section 3.2 recommends twelve
 _TAG_OCTETS = 16
@@ -186,8 +199,8 @@ def _transported(public: rsa.RSAPublicKey, rid: Any, key: bytes) -> Any:
     )
 
 
-def _oaep(digest: hashes.HashAlgorithm, mask: hashes.HashAlgorithm) -> padding.OAEP:
-    return padding.OAEP(padding.MGF1(mask), digest, None)
+def _oaep(digest: hashes.HashAlgorithm, mask: hashes.HashAlgorithm, label: bytes = b"") -> padding.OAEP:
+    return padding.OAEP(padding.MGF1(mask), digest, label or None)
 
 
 def _agreed(public: ec.EllipticCurvePublicKey, rid: Any, key: bytes) -> Any:
@@ -235,13 +248,14 @@ def decrypt(data: bytes, keyrings: Sequence[Keyring]) -> Opened:
         infos = list(value["recipient_infos"])
         authenticated = content_type == syntax.AUTH_ENVELOPED_DATA
         inner = value["auth_encrypted_content_info" if authenticated else "encrypted_content_info"]
-        cipher = CIPHERS.get(inner["content_encryption_algorithm"]["algorithm"].dotted)
+        oid = inner["content_encryption_algorithm"]["algorithm"].dotted
+        cipher = CIPHERS.get(oid)
         sealed = inner["encrypted_content"].native or b""
         kind = inner["content_type"].dotted
     if len(infos) > syntax.MAX_RECIPIENTS:
         raise PeerError(413, f"more than {syntax.MAX_RECIPIENTS} recipients")
     if cipher is None or cipher.authenticated != authenticated:
-        raise _undecipherable("its cipher is not supported")
+        raise _undecipherable(f"its cipher {_OLD_CIPHERS.get(oid, oid)} is not supported")
     with syntax.malformed():
         found = [(info, ring) for ring in keyrings for info in infos if _is_for(info, ring.certificate)]
     if not found:
@@ -302,7 +316,8 @@ def _content_key(info: Any, ring: Keyring) -> bytes | None:
 def _oaep_of(parameters: Any) -> padding.OAEP:
     digest = DIGESTS[parameters["hash_algorithm"]["algorithm"].dotted].algorithm
     mask = DIGESTS[parameters["mask_gen_algorithm"]["parameters"]["algorithm"].dotted].algorithm
-    return _oaep(digest, mask)
+    label = parameters["p_source_algorithm"]["parameters"].native  # RFC 4055 section 4.1; nearly always empty
+    return _oaep(digest, mask, label or b"")
 
 
 def _sender_key(originator: Any, key: ec.EllipticCurvePrivateKey) -> ec.EllipticCurvePublicKey | None:

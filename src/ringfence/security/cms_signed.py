@@ -343,10 +343,11 @@ def _check(key: object, algorithm: Any, signature: bytes, data: bytes, digest: D
         key.verify(signature, data, padding.PKCS1v15(), digest.algorithm)
     elif isinstance(key, rsa.RSAPublicKey) and oid == syntax.RSA_PSS:
         parameters = algorithm["parameters"]
-        masked = parameters["mask_gen_algorithm"]["parameters"]["algorithm"].dotted
-        if {parameters["hash_algorithm"]["algorithm"].dotted, masked} != {digest.oid}:
+        mask = DIGESTS.get(parameters["mask_gen_algorithm"]["parameters"]["algorithm"].dotted)
+        if parameters["hash_algorithm"]["algorithm"].dotted != digest.oid or mask is None:
             return False
-        pss = padding.PSS(padding.MGF1(digest.algorithm), parameters["salt_length"].native)
+        # The mask needs no resistance against collisions: SHA-1, its default (RFC 4055 section 2.2), is good there.
+        pss = padding.PSS(padding.MGF1(mask.algorithm), parameters["salt_length"].native)
         key.verify(signature, data, pss, digest.algorithm)
     elif isinstance(key, ec.EllipticCurvePublicKey) and ECDSA_WITH.get(oid) is digest:
         key.verify(signature, data, ec.ECDSA(digest.algorithm))

@@ -212,12 +212,6 @@ def signed_body(entity: Entity, signatories: Sequence[Signatory], now: float, bo
     return join([entity, part], boundary, "signed", params)
 
 
-def opaque_body(entity: Entity, signatories: Sequence[Signatory], now: float) -> Entity:
-    """An application/pkcs7-mime with the body inside the signature: smaller (RFC 8591 section 4.1)."""
-    data = sign(entity.raw, signatories, now, detached=False, capabilities=CAPABILITIES)
-    return _pkcs7("signed-data", data)
-
-
 def encrypted_body(
     entity: Entity, recipients: Sequence[x509.Certificate], cipher: ContentCipher = AES256_GCM
 ) -> Entity:
