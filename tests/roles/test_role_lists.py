@@ -8,6 +8,7 @@ import pkgutil
 import pytest
 
 import ringfence.roles
+from ringfence.roles import edge
 from ringfence.roles.pipeline import Step
 
 LISTS: dict[str, tuple[Step, ...]] = {
@@ -25,13 +26,20 @@ DISCLOSES = ("register", "locate_user", "forward", "redirect")
 
 
 def test_the_roles_are_found() -> None:
-    assert {"edge", "redirect"} <= ROLES.keys()
+    assert {"edge", "core", "outbound", "redirect"} <= ROLES.keys()
+
+
+INSIDE = {
+    "core": ("know_peer", "from_network", "follow_routes"),
+    "outbound": ("know_peer", "follow_routes", "from_network_or_dialog"),
+}
+"""Roles behind edges: they ask only whether a node of the network has sent it, which has asked all the rest."""
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_every_role_judges_first(role: str) -> None:
     steps = ROLES[role]
-    places = [steps.index(name) for name in JUDGES]
+    places = [steps.index(name) for name in INSIDE.get(role, JUDGES)]
     assert places == sorted(places)
     for name in set(DISCLOSES) & set(steps):
         assert steps.index(name) > places[-1], f"{name} comes before the request has been judged"
@@ -41,7 +49,18 @@ def test_every_role_judges_first(role: str) -> None:
 def test_trust_is_decided_before_an_asserted_identity_is_read(role: str) -> None:
     steps = ROLES[role]
     assert steps.index("know_peer") < steps.index("take_identity")
-    assert steps.index("authenticate") < steps.index("take_identity")
+    assert steps.index(INSIDE[role][-1] if role in INSIDE else "authenticate") < steps.index("take_identity")
+
+
+@pytest.mark.parametrize("role", INSIDE)
+def test_a_role_behind_edges_authenticates_no_phones(role: str) -> None:
+    assert not {"authenticate", "open_agreement", "honest_from", "permitted"} & set(ROLES[role])
+
+
+def test_an_edge_before_a_core_judges_as_one_that_is_alone() -> None:
+    alone, before = edge.STEPS, edge.STEPS_BEFORE_CORE
+    changed = [(old.__name__, new.__name__) for old, new in zip(alone, before, strict=True) if old != new]
+    assert changed == [("register", "admit_registration"), ("locate_user", "to_core")]
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -58,7 +77,8 @@ def test_what_forwards_has_bounds(role: str) -> None:
     for name in ("within_hops", "not_looping", "within_breadth"):
         assert steps.index(name) < steps.index("forward")
     # A flood of looping requests is not worth a digest.
-    assert steps.index("not_looping") < steps.index("authenticate")
+    if role not in INSIDE:
+        assert steps.index("not_looping") < steps.index("authenticate")
 
 
 @pytest.mark.rfc("3261", "10.3")

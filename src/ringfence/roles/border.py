@@ -32,7 +32,7 @@ def tell_verdict(request: Request, findings: Findings, target: Target) -> None:
     caller = findings.caller
     if caller is None or findings.user is not None or not findings.marked:
         return
-    if target.registered or (findings.in_dialog and target.flow):
+    if target.registered or target.inside or (findings.in_dialog and target.flow):
         mark(request, caller)
 
 

@@ -63,6 +63,9 @@ class Target:
     fields: tuple[tuple[str, str], ...] = ()
     """Header fields for this target alone, such as a ``div`` (RFC 8946)."""
 
+    inside: bool = False
+    """The next hop is the core of our own network, which believes what we say of the caller."""
+
     others: tuple[Target, ...] = ()
     """Further flows to the same phone, each to be tried when the one before is dead (RFC 5626 section 7)."""
 
@@ -74,6 +77,9 @@ class Findings:
     peer: Trust = Trust.STRANGER
     peer_name: str = ""
     """The name that the configuration has for the peer; empty for a stranger."""
+
+    role: str = ""
+    """What the peer is in our own network: ``edge``, ``core`` or ``outbound``; empty for everybody else."""
 
     user: Authenticated | None = None
     in_dialog: bool = False
@@ -143,6 +149,11 @@ class Call:
         self.targets: tuple[Target, ...] = ()
         self.charge: Charge | None = None
         """Whom to tell what becomes of the request, where a bill depends on it."""
+
+    @property
+    def call_id(self) -> str:
+        """The Call-ID by which we know the call."""
+        return self.findings.call_id or self.request.call_id
 
     def retarget(self, uri: SipUri) -> None:
         """Change the Request-URI."""

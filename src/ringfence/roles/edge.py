@@ -1,4 +1,8 @@
-"""The edge: where phones and other domains meet ours. Everything that enters is judged here, in this order."""
+"""The edge: where phones and other domains meet ours. Everything that enters is judged here, in this order.
+
+Alone it is the whole network. In front of a core (``[proxy] core``) it judges all the same, and leaves to the core
+where users are: two steps of the list are others then.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,8 @@ from ringfence.roles.steps.claims import honest_from, permitted, strip_own_crede
 from ringfence.roles.steps.domain import answer_for_domain
 from ringfence.roles.steps.hops import not_looping, within_breadth, within_hops
 from ringfence.roles.steps.locate import locate_user
+from ringfence.roles.steps.network import admit_registration, by_border, to_core
+from ringfence.roles.steps.reveal import reveal
 from ringfence.roles.steps.routes import follow_routes
 from ringfence.roles.steps.sane import sane
 from ringfence.roles.steps.send import forward
@@ -22,6 +28,7 @@ from ringfence.roles.steps.verify import strip_marks, verify_identity
 
 STEPS: tuple[Step, ...] = (
     sane,
+    reveal,
     follow_routes,
     within_hops,
     not_looping,
@@ -40,8 +47,14 @@ STEPS: tuple[Step, ...] = (
     verify_identity,
     known_caller,
     locate_user,
+    by_border,
     within_breadth,
     sign_identity,
     account,
     forward,
 )
+
+AT_CORE: dict[Step, Step] = {register: admit_registration, locate_user: to_core}
+"""What a core does for its edges, and what an edge does in its place."""
+
+STEPS_BEFORE_CORE: tuple[Step, ...] = tuple(AT_CORE.get(step, step) for step in STEPS)

@@ -20,7 +20,7 @@ from ringfence.message import PeerError, Response, reason_phrase
 from ringfence.roles.border import filter_identity, tell_identity, tell_verdict
 from ringfence.roles.call import Call, Target
 from ringfence.roles.nexthop import known_places, look_up, must_be_tls, next_hop, usable_flow
-from ringfence.roles.outgoing import branch_request, loop_value
+from ringfence.roles.outgoing import branch_request, loop_value, record_routes_of_sender
 from ringfence.roles.policy import Fork
 from ringfence.roles.reports import note_answer
 from ringfence.roles.steps.trust import CLAIMS
@@ -251,7 +251,7 @@ class Forwarding:
     # -- outcomes --------------------------------------------------------------------------------------
 
     def _perform(self, outcomes: tuple[Outcome[ProxyBranch], ...]) -> None:
-        driver = self._call.services.driver
+        driver, policy = self._call.services.driver, self._call.services.policy
         for outcome in outcomes:
             if isinstance(outcome, Upstream):
                 charge = self._call.charge

@@ -73,10 +73,9 @@ def branch_request(call: Call, target: Target, flow: Flow, token: str, loop: str
         headers.prepend("Route", entry)
     if "Route" in headers.names:
         _strict_next_hop(request)
-    if request.method == "REGISTER" and _wants_path(call):
-        headers.prepend(
-            "Path", _entry(flow.transport, sent_by, flow_token(policy.secret, call.flow.key), ";ob")
-        )
+    if request.method == "REGISTER":
+        for entry in _paths(call, target, flow, sent_by):
+            headers.prepend("Path", entry)
     for name, value in target.fields:
         headers.add(name, value)
     if "Content-Length" not in headers.names:
@@ -229,6 +228,26 @@ def is_first_hop(call: Call) -> bool:
     if names.count("Via") > 1:
         return False
     return "," not in headers.lines[names.index("Via")] or len(headers.every(VIA)) == 1
+
+
+def _paths(call: Call, target: Target, flow: Flow, sent_by: str) -> list[str]:
+    """What a registrar reaches the phone by (RFC 3327), the outermost last: the phone's flow stands in the user part.
+
+    At an edge in front of a core it has both of our sides, so that the registrar can make a Service-Route of it
+    (RFC 3608 section 6.2), and every phone is reached by it.
+    """
+    policy = call.services.policy
+    if not target.inside and not _wants_path(call):
+        return []
+    token = flow_token(policy.secret, call.flow.key)
+    secure = call.uri.secure
+    leaves = (flow.transport, sent_by)
+    if not target.inside:
+        return [_entry(*leaves, token, ";ob", secure=secure)]
+    arrived = (call.flow.transport, policy.addresses.sent_by(call.flow))
+    if arrived == leaves:
+        return [_entry(*leaves, token, ";ob", secure=secure)]
+    return [_entry(*arrived, token, ";ob", secure=secure), _entry(*leaves, "", "", secure=secure)]
 
 
 def _wants_path(call: Call) -> bool:

@@ -1,4 +1,4 @@
-"""The other domains and carriers that the configuration names, and how each is known again.
+"""The other domains, carriers and nodes of our own that the configuration names, and how each is known again.
 
 A peer is known by a verified certificate for one of its names (RFC 5922), or by an address of a network that the
 owner has declared to be its own. Whoever is neither is a stranger, whatever it says of itself.
@@ -8,12 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 
 from ringfence.engine.places import SECURE
 from ringfence.security.trust import Neighbour, TrustDomain, judge_neighbour
 from ringfence.transport.flow import Flow
 from ringfence.transport.tls import proves
+
+
+class PeerRole(StrEnum):
+    """What a peer is to us."""
+
+    DOMAIN = "domain"
+    """Another domain, or a carrier."""
+    EDGE = "edge"
+    """A node of our own network that has judged what it sends."""
+    CORE = "core"
+    """The node of our own network that has the registrar."""
+    OUTBOUND = "outbound"
+    """The node of our own network that what leaves goes through."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -34,6 +48,8 @@ class Peer:
     trusted: bool = False
     """Whether its word on who is calling is believed (RFC 3325)."""
 
+    role: PeerRole = PeerRole.DOMAIN
+
     domain_of_trust: TrustDomain = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -43,12 +59,15 @@ class Peer:
 class Peers:
     """All of them. False when there are none, so that a node without peers spends nothing on them."""
 
-    __slots__ = ("_by_domain", "_names", "_peers")
+    __slots__ = ("_by_domain", "_names", "_nodes", "_peers")
 
     def __init__(self, peers: Iterable[Peer] = ()) -> None:
         self._peers = tuple(peers)
         self._names = frozenset(name for peer in self._peers for name in peer.names)
         self._by_domain = {peer.domain: peer for peer in self._peers if peer.domain}
+        self._nodes = {
+            name: peer for peer in self._peers if peer.role is not PeerRole.DOMAIN for name in peer.names
+        }
 
     def __bool__(self) -> bool:
         return bool(self._peers)
@@ -79,7 +98,7 @@ class Peers:
         ``server_name`` is the domain that was dialled. Over TLS the connection carries nothing before the peer has
         proved it.
         """
-        peer = self._by_domain.get(server_name)
+        peer = self._by_domain.get(server_name) or self._nodes.get(server_name)
         if peer is not None and peer.trusted and flow.secure:
             return True
         known = self.recognise(flow)

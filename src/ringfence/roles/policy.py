@@ -182,6 +182,9 @@ class Services:
     strangers: Strangers | None = None
     """How callers from outside are received; None: all alike."""
 
+    remote: Remote | None = None
+    """Who knows the passwords, where that is not our own store."""
+
     charging: Charging | None = None
     """How calls are recorded and limited; None: they are not."""
 

@@ -38,7 +38,7 @@ def strip_own_routes(call: Call, policy: Policy) -> tuple[bool, str]:
         if not policy.addresses.means_us(uri) and not policy.addresses.is_here(uri, call.flow):
             break
         proofs.append(uri.params.get(DIALOG_PARAM) or "")
-        sender = sender or _sender(call, policy, proofs[-1])
+        sender = sender or sender_of(call, policy, proofs[-1])
         last = uri
         headers.remove_top("Route")
     if last is None:
@@ -63,7 +63,7 @@ def _usual(call: Call, policy: Policy) -> tuple[bool, str] | None:
     ):
         return None
     proof, _, callee = rest[:-1].partition(f";{CALLEE_PARAM}=")
-    sender = _sender(call, policy, proof)
+    sender = sender_of(call, policy, proof)
     if sender is None or "," in rest or ";" in callee:
         return None
     token = callee if sender is Sender.CALLER else hop[5:].rpartition("@")[0]
@@ -72,7 +72,7 @@ def _usual(call: Call, policy: Policy) -> tuple[bool, str] | None:
     return _on_its_way(call, policy, sender, proof, token), flow
 
 
-def _sender(call: Call, policy: Policy, proof: str) -> Sender | None:
+def sender_of(call: Call, policy: Policy, proof: str) -> Sender | None:
     """Who sends the request, when the proof is that of the dialog; None for any other."""
     request = call.request
     dialog = proof.partition(".")[0]
@@ -96,7 +96,7 @@ def _on_its_way(call: Call, policy: Policy, sender: Sender, proof: str, token: s
     proven = check_way_token(policy.secret, dialog, sender, call.flow.remote.host, target, way)
     if not token and call.request.method in MAY_COST and telephone_number(call.uri) is not None:
         return proven and way[:1] in TO_ONE_PLACE
-    return proven or call.flow.user is not None
+    return proven or call.flow.user is not None or bool(call.findings.role)
 
 
 def _next_place(call: Call) -> str:

@@ -11,7 +11,7 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from ringfence.service.addresses import Address, all_addresses, parse_address
@@ -26,10 +26,11 @@ from ringfence.service.values import (
     Port,
     Seconds,
     Step,
+    node_uri,
 )
 from ringfence.transport.limits import Limits as TransportLimits
 
-Role = Literal["edge", "redirect"]
+Role = Literal["edge", "core", "outbound", "redirect"]
 Algorithm = Literal["SHA-512-256", "SHA-256", "MD5"]
 TransportName = Literal["udp", "tcp", "tls", "ws", "wss"]
 Mechanism = Literal["tls", "digest", "ipsec-ike", "ipsec-man", "ipsec-3gpp"]
@@ -58,9 +59,10 @@ class Domain(Section):
 class NodeSection(Section):
     """This process."""
 
-    roles: Annotated[Many[Role], Field(min_length=1)] = ("edge",)
-    """edge: registrar and proxy, where phones and other domains are met. redirect alone: registrar and redirect
-    server (RFC 3261 section 8.3), which forwards nothing."""
+    roles: Annotated[Many[Role], Field(min_length=1, max_length=1)] = ("edge",)
+    """One of: edge: where phones and other domains are met, with the registrar unless `proxy.core` names one. core: the
+    registrar behind edges, which serves only them. outbound: what leaves the domain goes through it. redirect:
+    registrar and redirect server (RFC 3261 section 8.3), which forwards nothing."""
     name: Host = "localhost"
     """The host name of this machine, for logs and bindings."""
     data_dir: FilePath = Path("data")
@@ -211,6 +213,11 @@ class Proxy(Section):
     """For a request that has no Max-Breadth of its own (RFC 5393 section 5.3)."""
     fork: Literal["parallel", "sequential"] = "parallel"
     """parallel: all contacts ring. sequential: those of the highest q first."""
+    core: Annotated[str, AfterValidator(node_uri), Field(examples=["sip:core.example.org:5061"])] = ""
+    """The core behind this edge: its registrar, and the way of every call. Always over TLS. Empty: this node is the
+    registrar itself."""
+    outbound: Annotated[str, AfterValidator(node_uri), Field(examples=["sip:border.example.org:5061"])] = ""
+    """The proxy that everything leaves the domain through, always over TLS. Empty: it goes where DNS says."""
 
 
 class Timers(Section):
@@ -343,7 +350,8 @@ class BodyRule(Section):
 
 
 class Peer(Section):
-    """Another domain or a carrier that is known. Like a stranger it may call our users."""
+    """Another domain or a carrier that is known: like a stranger it may call our users. Or, with a role, another node
+    of our own network."""
 
     name: Annotated[str, Field(min_length=1, examples=["carrier"])]
     domain: Annotated[Host | None, Field(examples=["example.net"])] = None
@@ -357,6 +365,23 @@ class Peer(Section):
     trusted: bool = False
     """Whether its word on who is calling is believed (RFC 3325), and it is never challenged: it may send
     requests through us to others, too."""
+    role: Literal["domain", "edge", "core", "outbound"] = "domain"
+    """edge, core, outbound: a node of our own network, known by its name in `certificate_names` over TLS and by nothing
+    else, and trusted in what it has found out of a caller."""
+
+    @model_validator(mode="after")
+    def _node_by_certificate(self) -> Self:
+        if self.role != "domain" and (
+            self.domain or self.addresses or not self.certificate_names or self.transport not in (None, "tls")
+        ):
+            raise PydanticCustomError(
+                "peer_node",
+                "a node of our own network is known by certificate_names over TLS, and by nothing else",
+                {
+                    "fix": 'write certificate_names = ["edge1.example.org"], and no domain, addresses or transport'
+                },
+            )
+        return self
 
     @model_validator(mode="after")
     def _known_by_something(self) -> Self:

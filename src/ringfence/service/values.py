@@ -10,6 +10,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
+from ringfence.message import PeerError, sip_uri
+from ringfence.security.certificates import is_dns_name
 from ringfence.service.addresses import parse_address
 
 T = TypeVar("T")
@@ -54,6 +56,23 @@ def _optional_address(text: str) -> str:
 def _step(text: str) -> str:
     if not _STEP.fullmatch(text):
         raise PydanticCustomError("step", 'expected "package.module:function"')
+    return text
+
+
+def node_uri(text: str) -> str:
+    """A node of our own network by its name: a SIP URI that is reached over TLS, or nothing."""
+    if not text:
+        return text
+    try:
+        uri = sip_uri(text)
+    except PeerError:
+        raise PydanticCustomError(
+            "node_uri", "expected a SIP URI such as sip:core.example.org:5061"
+        ) from None
+    if uri.transport not in (None, "TLS") or uri.user or uri.headers or not is_dns_name(uri.host):
+        raise PydanticCustomError(
+            "node_uri", "expected the name of a node, over TLS: sip:core.example.org:5061"
+        )
     return text
 
 

@@ -19,11 +19,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ringfence.engine.places import Preferences
 from ringfence.engine.timers import Timers
 from ringfence.engine.transactions import Transactions
+from ringfence.message import sip_uri
 from ringfence.message.fields.security_agreement import Mechanism
-from ringfence.roles import edge, redirect
+from ringfence.roles import core, edge, outbound, redirect
 from ringfence.roles.addresses import Addresses, Listener
 from ringfence.roles.bodies import Body, Rule
-from ringfence.roles.peers import Peer, Peers
+from ringfence.roles.peers import Peer, PeerRole, Peers
 from ringfence.roles.pipeline import Step
 from ringfence.roles.policy import (
     AgreementMode,
@@ -36,6 +37,7 @@ from ringfence.roles.policy import (
 )
 from ringfence.roles.server import Server
 from ringfence.roles.steps.locate import locate_user
+from ringfence.roles.steps.network import to_core, to_destination
 from ringfence.security.agreement import digest_mechanism, make_list, tls_mechanism
 from ringfence.security.digest import Algorithm, UriCheck
 from ringfence.security.nonces import NcWindow, Nonces
@@ -141,6 +143,8 @@ def make_policy(config: Config, secret: bytes) -> Policy:
         unauthenticated_methods=frozenset(security.unauthenticated_methods),
         user_authorities=own_authority(config),
         peers=make_peers(config),
+        core=route_to(proxy.core),
+        border=route_to(proxy.outbound),
         require_tls=security.require_tls,
         record_route=proxy.record_route,
         fork=Fork(proxy.fork),
@@ -187,11 +191,21 @@ def make_peers(config: Config) -> Peers:
             each.domain or "",
             frozenset({*each.certificate_names, *([each.domain] if each.domain else [])}),
             tuple(ip_network(network) for network in each.addresses),
-            (each.transport or "").upper(),
-            each.trusted,
+            (each.transport or ("" if each.role == "domain" else "tls")).upper(),
+            each.trusted or each.role != "domain",
+            PeerRole(each.role),
         )
         for each in config.peer
     )
+
+
+def route_to(uri: str) -> str:
+    """The Route to a node of our own network: by TLS, whatever DNS would say of it."""
+    if not uri:
+        return ""
+    node = sip_uri(uri)
+    params = node.params if node.secure else node.params.with_("transport", "tls")
+    return f"<{node.replace(params=params if 'lr' in params else params.with_('lr', None))}>"
 
 
 def make_resolver(config: Config) -> Resolver:
@@ -258,14 +272,26 @@ def _advertised(config: Config, own: str | None, host: str) -> str:
 
 
 def steps_of(config: Config) -> tuple[Step, ...]:
-    """The role's list, with the owner's own steps before what is last: choosing targets and forwarding.
-
-    A node that only redirects forwards nothing.
-    """
+    """The role's list, with the owner's own steps before what is last: choosing targets and forwarding."""
     own = tuple(load_step(config, place, name) for place, name in enumerate(config.policy.steps))
-    role = edge.STEPS if "edge" in config.node.roles else redirect.STEPS
-    place = role.index(locate_user)
+    role = role_of(config)
+    place = next(place for place, step in enumerate(role) if step in CHOOSES)
     return (*role[:place], *own, *role[place:])
+
+
+CHOOSES: tuple[Step, ...] = (locate_user, to_core, to_destination)
+"""The steps that choose where a request goes."""
+
+
+def role_of(config: Config) -> tuple[Step, ...]:
+    """The steps of the role that the node has."""
+    lists = {
+        "edge": edge.STEPS_BEFORE_CORE if config.proxy.core else edge.STEPS,
+        "core": core.STEPS,
+        "outbound": outbound.STEPS,
+        "redirect": redirect.STEPS,
+    }
+    return lists[config.node.roles[0]]
 
 
 def load_step(config: Config, place: int, name: str) -> Step:

@@ -56,13 +56,14 @@ def strip_own_credentials(call: Call) -> Verdict:
         if headers.names.count("Proxy-Authorization") == 1 and call.findings.credentials is not None:
             headers.remove("Proxy-Authorization")
         else:
-            _strip(call, "Proxy-Authorization")
+            strip_realm(call, "Proxy-Authorization")
     if "Authorization" in headers.names and call.request.method != "REGISTER":
-        _strip(call, "Authorization")
+        strip_realm(call, "Authorization")
     return CONTINUE
 
 
-def _strip(call: Call, name: str) -> None:
+def strip_realm(call: Call, name: str) -> None:
+    """Take the credentials for our realm out of the header fields of this name."""
     headers = call.request.headers
     for value in headers.all(name):
         if _realm_of(value) == call.services.policy.realm:

@@ -54,7 +54,7 @@ def sign_identity(call: Call) -> Verdict:
 
 def _leaves(target: Target) -> bool:
     """Whether a target is no phone of ours."""
-    return not target.registered and not target.flow
+    return not target.registered and not target.flow and not target.inside
 
 
 # -- who calls -----------------------------------------------------------------------------------------
@@ -68,10 +68,22 @@ def _sign(call: Call, signing: Signing) -> None:
         if is_anonymous(request.from_.uri):
             return  # a signature would name who does not want to be named
         _add(call, _signature(call, signing, request.from_.uri, user.account.aor, "A"))
+    elif findings.role:
+        _sign_for_edge(call, signing)
     elif findings.peer is Trust.TRUSTED and findings.asserted and "Identity" not in request.headers.names:
         # RFC 8588 section 4: a gateway that can't vouch for the caller attests C.
         asserted = findings.asserted[0].uri
         _add(call, _signature(call, signing, asserted, findings.peer_name, "C", asserted=asserted))
+
+
+def _sign_for_edge(call: Call, signing: Signing) -> None:
+    """At the border of our network: an edge has authenticated the caller, and compared its From with the account."""
+    asserted, source = call.findings.asserted, call.request.from_.uri
+    if not asserted or "Identity" in call.request.headers.names or is_anonymous(source):
+        return
+    policy = call.services.policy
+    if isinstance(asserted[0].uri, SipUri) and policy.is_ours(asserted[0].uri):
+        _add(call, _signature(call, signing, source, policy.address_of(asserted[0].uri), "A"))
 
 
 def _user_in_dialog(call: Call) -> Authenticated | None:

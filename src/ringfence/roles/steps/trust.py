@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ringfence.message import NameAddr, parse_uri
 from ringfence.roles.call import Call, Trust
+from ringfence.roles.peers import PeerRole
 from ringfence.roles.pipeline import CONTINUE, Verdict
 from ringfence.security.asserted import enter
 from ringfence.store.records import Account
@@ -17,6 +18,8 @@ def know_peer(call: Call) -> Verdict:
     if peers and (peer := peers.recognise(call.flow)) is not None:
         call.findings.peer = Trust.TRUSTED if peer.trusted else Trust.PEER
         call.findings.peer_name = peer.name
+        if peer.role is not PeerRole.DOMAIN:
+            call.findings.role = peer.role
     return CONTINUE
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from email.utils import formatdate
 from urllib.parse import quote as escape
 
-from ringfence.message.fields import CONTACT, SUPPORTED, Star
+from ringfence.message import SipUri
+from ringfence.message.fields import CONTACT, PATH, SUPPORTED, Star
 from ringfence.message.grammar import quote
 from ringfence.roles.call import Call
+from ringfence.roles.peers import PeerRole
 from ringfence.roles.pipeline import Answer
 from ringfence.security.digest import algorithm_of, authentication_info
 from ringfence.security.gruu import make_temporary_gruu
@@ -22,14 +24,31 @@ def told(call: Call, bindings: tuple[Binding, ...], now: float) -> Answer:
     supported = call.request.headers.every(SUPPORTED)
     gruu = "gruu" in supported
     headers: list[tuple[str, str]] = [("Contact", _contact(call, each, now, gruu=gruu)) for each in bindings]
-    headers += (("Path", value) for value in call.request.headers.all("Path"))  # RFC 3327 section 5.3
-    headers += (("Service-Route", f"<{uri}>") for uri in call.services.policy.registrar.service_route)
+    if "path" in supported:
+        headers += (("Path", value) for value in call.request.headers.all("Path"))  # RFC 3327 section 5.3
+    headers += (("Service-Route", f"<{uri}>") for uri in _service_route(call))
     if _is_outbound(call, bindings):
         headers += (("Supported", "path, outbound"), ("Require", "outbound"))  # RFC 5626 section 6
     headers.append(("Date", formatdate(now, usegmt=True)))
     if (info := _authentication_info(call, now)) is not None:
         headers.append(("Authentication-Info", info))
     return Answer(200, headers=tuple(headers))
+
+
+def _service_route(call: Call) -> tuple[str, ...]:
+    """The way that a phone's requests should take (RFC 3608): what the owner wrote, else back through its edge.
+
+    The Path turned round: an edge of ours has put each of its two sides there (RFC 3608 section 6.2). The flow that
+    it names, in the user part, is the phone's own, which it has no need to be told.
+    """
+    configured = call.services.policy.registrar.service_route
+    if configured or call.findings.role != PeerRole.EDGE:
+        return configured
+    return tuple(
+        str(SipUri(entry.uri.scheme, None, entry.uri.host, entry.uri.port, entry.uri.params.without("ob")))
+        for entry in reversed(call.request.headers.every(PATH))
+        if isinstance(entry.uri, SipUri)
+    )
 
 
 def _is_outbound(call: Call, bindings: tuple[Binding, ...]) -> bool:
