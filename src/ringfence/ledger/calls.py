@@ -32,6 +32,8 @@ class Side:
     routes: tuple[str, ...]
     """Routes on the way from us to it."""
     flow: Flow
+    call_id: str
+    """The one by which it knows the call: topology hiding may have given it another."""
     cseq: int = 0
     """The highest CSeq in its requests."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ringfence.engine.machine import ServerTransaction
 from ringfence.message import NameAddr, Request, SipUri
 from ringfence.roles.callers import Caller
+from ringfence.roles.view import View
 from ringfence.security.credentials import Credentials
 from ringfence.security.verification import Verdict
 from ringfence.store.records import Account
@@ -108,6 +109,12 @@ class Findings:
 
     flow: str = ""
     """Key of the flow that a Route of ours named (RFC 5626 section 5.3.1)."""
+
+    view: View | None = None
+    """Who is outside in the dialog of the request, where anybody is (``roles.hiding``)."""
+
+    call_id: str = ""
+    """The Call-ID behind us, where the sender knows the call by another."""
 
     breadth: int = 0
     """How many branches may exist at a time, here and further down (RFC 5393); 0 before that is known."""

@@ -88,7 +88,7 @@ class Charging:
         live = LiveCall(
             key,
             account,
-            request.call_id,
+            call.call_id,
             request.from_.tag or "",
             now,
             {call.flow.remote.host},
@@ -139,7 +139,7 @@ class Charging:
             "account": account,
             "caller": policy.address_of(from_)[:MAX_FACT],
             "callee": policy.address_of(call.uri)[:MAX_FACT],
-            "call_id": request.call_id[:MAX_FACT],
+            "call_id": call.call_id[:MAX_FACT],
             "evidence": _evidence(call),
             "transport": call.flow.transport,
             "source": f"{call.flow.remote.host} {call.flow.remote.port}",
@@ -157,7 +157,7 @@ class Charging:
     def follow(self, call: Call) -> Verdict | Awaitable[Verdict]:
         """A request inside a dialog that was set up through us."""
         request = call.request
-        found = self.calls.find(request.call_id, request.from_.tag, request.to.tag)
+        found = self.calls.find(call.call_id, request.from_.tag, request.to.tag)
         if found is None:
             return self.begin(call) if request.method == "INVITE" else CONTINUE
         live, dialog, by_caller = found

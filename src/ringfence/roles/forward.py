@@ -24,6 +24,7 @@ from ringfence.roles.outgoing import branch_request, loop_value, record_routes_o
 from ringfence.roles.policy import Fork
 from ringfence.roles.reports import note_answer
 from ringfence.roles.steps.trust import CLAIMS
+from ringfence.roles.view import View
 from ringfence.roles.warnings import sips_not_allowed, sips_required
 from ringfence.transport.driver import Work, explain
 from ringfence.transport.flow import Flow
@@ -35,7 +36,7 @@ DEAD_FLOW = frozenset({408, 430})
 class ProxyBranch(Branch):
     """A branch with where it may still go."""
 
-    __slots__ = ("breadth", "destinations", "target", "transaction", "trusted")
+    __slots__ = ("breadth", "destinations", "target", "transaction", "trusted", "view")
 
     def __init__(self, target: Target, breadth: int) -> None:
         super().__init__()
@@ -44,12 +45,13 @@ class ProxyBranch(Branch):
         self.destinations: list[Destination] = []
         self.transaction: ClientTransaction | None = None
         self.trusted = False  # the other side is a trusted peer
+        self.view: View | None = None  # from whom what is behind us is hidden
 
 
 class Forwarding:
     """One request on its way through us, with all its branches."""
 
-    __slots__ = ("_call", "_context", "_groups", "_loop", "_server")
+    __slots__ = ("_call", "_context", "_groups", "_loop", "_server", "_view")
 
     def __init__(self, call: Call, targets: tuple[Target, ...]) -> None:
         assert call.transaction is not None
@@ -57,6 +59,7 @@ class Forwarding:
         self._server = call.transaction
         self._context: ResponseContext[ProxyBranch] = ResponseContext(call.request)
         self._loop = loop_value(call)
+        self._view: View | None = None  # of the last branch; who asked is the same for all
         chosen = targets[:MAX_BRANCHES]
         if call.services.policy.fork is Fork.PARALLEL:
             self._groups = [list(chosen)]
@@ -94,7 +97,10 @@ class Forwarding:
         if status == 430 and branch.target.registered:
             # RFC 5626 section 11.5: "Endpoints should never receive a 430", and we know of no other flow.
             response.status, response.reason = 480, reason_phrase(480)
-        response.headers.remove_top("Via")
+        if branch.view is None:
+            response.headers.remove_top("Via")
+        else:
+            self._restore(response, branch, transaction.flow)  # type: ignore[arg-type]  # an Outlet of ours
         names = response.headers.names
         if "Via" not in names:
             return  # it was for us alone (16.7 step 3)
@@ -187,11 +193,18 @@ class Forwarding:
     def _send(self, branch: ProxyBranch, flow: Flow, server_name: str) -> None:
         call = self._call
         driver = call.services.driver
-        request = branch_request(call, branch.target, flow, driver.token(), self._loop, branch.breadth)
-        peers = call.services.policy.peers
-        if peers or call.findings.asserted or (branch.target.registered and call.findings.user is not None):
-            branch.trusted = peers.trusted_at(flow, server_name)
-            tell_identity(request, call.findings, trusted=branch.trusted, registered=branch.target.registered)
+        policy, findings = call.services.policy, call.findings
+        if policy.peers:
+            branch.trusted = policy.peers.trusted_at(flow, server_name)
+        if policy.hiding is not None:
+            self._view = branch.view = policy.hiding.view(call, branch.target, trusted=branch.trusted)
+        request = branch_request(
+            call, branch.target, flow, driver.token(), self._loop, branch.breadth, branch.view
+        )
+        registered = branch.target.registered
+        if policy.peers or findings.asserted or (registered and findings.user is not None):
+            ours = registered or bool(branch.target.flow and findings.role)
+            tell_identity(request, findings, trusted=branch.trusted, registered=ours)
         tell_verdict(request, call.findings, branch.target)
         if call.charge is not None:
             call.charge.sent(flow)
@@ -199,6 +212,15 @@ class Forwarding:
         if request.method == "INVITE":
             timer_c = call.services.policy.timer_c
             driver.transactions.arm(self, Timer.C, timer_c, driver.time())
+
+    def _restore(self, response: Response, branch: ProxyBranch, flow: Flow) -> None:
+        """What the request lost where it left (16.7 step 3, and what is hidden from those outside)."""
+        hiding, view = self._call.services.policy.hiding, branch.view
+        if hiding is None or view is None or not view.to_outside:
+            response.headers.remove_top("Via")
+            return
+        ours = record_routes_of_sender(self._call, branch.target, flow) if view.masked else []
+        hiding.restore(self._call, view, response, ours)
 
     def _other_flow(self, branch: ProxyBranch, status: int) -> bool:
         """Try another flow of the phone, if this one was dead and there is another (RFC 5626 section 7)."""
@@ -257,6 +279,8 @@ class Forwarding:
                 charge = self._call.charge
                 if charge is not None and outcome.response.status >= 200:
                     charge.told(outcome.response)
+                if self._view is not None and policy.hiding is not None:
+                    policy.hiding.show(self._call, self._view, outcome.response)
                 driver.respond(self._server, outcome.response)
             elif isinstance(outcome, Cancel):
                 self._cancel(outcome)
@@ -304,4 +328,5 @@ def _send_to_first(call: Call, target: Target, found: list[Destination]) -> None
 def _send_ack(call: Call, target: Target, flow: Flow) -> None:
     driver = call.services.driver
     breadth = call.findings.breadth or call.services.policy.max_breadth
-    driver.send(branch_request(call, target, flow, driver.token(), loop_value(call), breadth), flow)
+    view = call.findings.view
+    driver.send(branch_request(call, target, flow, driver.token(), loop_value(call), breadth, view), flow)

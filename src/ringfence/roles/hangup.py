@@ -35,6 +35,7 @@ def sides(call: Call, response: Response, live: LiveCall) -> tuple[Side, Side]:
         callers.get("Contact") or "",
         tuple(callers.all("Record-Route")),
         call.flow,
+        request.call_id,
         request.cseq.number,
     )
     callee = Side(
@@ -42,6 +43,7 @@ def sides(call: Call, response: Response, live: LiveCall) -> tuple[Side, Side]:
         callees.get("Contact") or "",
         tuple(callees.all("Record-Route")),
         live.callee_flow or call.flow,
+        response.call_id,
     )
     return caller, callee
 
@@ -94,7 +96,7 @@ def _bye(services: Services, live: LiveCall, side: Side, other: Side, reason: st
             *(("Route", route) for route in _routes(side)),
             ("From", other.address),
             ("To", side.address),
-            ("Call-ID", live.call_id),
+            ("Call-ID", side.call_id),
             ("CSeq", f"{other.cseq} BYE"),
             ("Reason", f'SIP;cause=408;text="{reason}"'),  # RFC 3326
             ("Content-Length", "0"),

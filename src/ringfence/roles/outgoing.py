@@ -22,7 +22,9 @@ from ringfence.message.fields import (
     Star,
 )
 from ringfence.roles.call import Call, Target
+from ringfence.roles.hiding import own_contact
 from ringfence.roles.nexthop import next_hop, place_of
+from ringfence.roles.view import View
 from ringfence.security.tokens import dialog_token, flow_token, loop_hash, way_token
 from ringfence.transport.flow import Flow
 
@@ -49,10 +51,12 @@ _Way = tuple[Sender, str, str]
 """Who sends, from where, and to where; empty: any place."""
 
 
-def branch_request(call: Call, target: Target, flow: Flow, token: str, loop: str, breadth: int) -> Request:
+def branch_request(
+    call: Call, target: Target, flow: Flow, token: str, loop: str, breadth: int, view: View | None = None
+) -> Request:
     """Make the copy for one target that leaves on ``flow``; ``token`` and ``loop`` make its branch.
 
-    ``breadth`` is the share of Max-Breadth that the branch gets.
+    ``breadth`` is the share of Max-Breadth that the branch gets; ``view`` says from whom what is behind us is hidden.
     """
     policy = call.services.policy
     request = call.request.copy()
@@ -66,8 +70,10 @@ def branch_request(call: Call, target: Target, flow: Flow, token: str, loop: str
     else:
         headers.add("Max-Breadth", breadth)
     sent_by = policy.addresses.sent_by(flow)
+    if view is not None and policy.hiding is not None:
+        policy.hiding.hide(call, view, request, own_contact(sent_by, flow.transport, call.uri.secure))
     if policy.record_route and _records_route(call):
-        for entry in _record_routes(call, target, flow, sent_by):
+        for entry in _record_routes(call, target, flow, sent_by, view):
             headers.prepend("Record-Route", entry)
     for entry in reversed(target.route):
         headers.prepend("Route", entry)
@@ -125,7 +131,12 @@ def _records_route(call: Call) -> bool:
     return (method in DIALOG_METHODS and not call.findings.in_dialog) or method == "NOTIFY"
 
 
-def _record_routes(call: Call, target: Target, flow: Flow, sent_by: str) -> list[str]:
+def record_routes_of_sender(call: Call, target: Target, flow: Flow) -> list[str]:
+    """Our entries, the top one first, as a sender is to have them whose receiver knows another Call-ID."""
+    return _record_routes(call, target, flow, call.services.policy.addresses.sent_by(flow), None)[::-1]
+
+
+def _record_routes(call: Call, target: Target, flow: Flow, sent_by: str, view: View | None) -> list[str]:
     """One entry, or two where the sides differ in transport or address (RFC 5658), the callee's on top.
 
     It names the flow of a phone that can't be reached by its Contact (RFC 5626 section 5.3).
@@ -136,17 +147,20 @@ def _record_routes(call: Call, target: Target, flow: Flow, sent_by: str) -> list
     named = flow_token(secret, flow.key) if target.flow else ""
     callee = f";{CALLEE_PARAM}={named}" if named else ""
     ways = _ways(call, target, flow, caller, named)
-    dialog = dialog_token(secret, request.call_id, request.from_.tag or "")
+    hiding = policy.hiding if view is not None else None
+    call_id = request.call_id if hiding is None else hiding.call_id_of(view, call)
+    dialog = dialog_token(secret, call_id, request.from_.tag or "")
     tokens = [dialog, *(way_token(secret, dialog, *way) for way in ways)]
     proof = f";{DIALOG_PARAM}={'.'.join(tokens)}"
+    hidden = "" if hiding is None or view is None else hiding.parameter(call, view, dialog)
     arrived = (call.flow.transport, policy.addresses.sent_by(call.flow))
     leaves = (flow.transport, sent_by)
     secure = call.uri.secure or _first_route_is_sips(call, target)
     if arrived == leaves:
-        return [_entry(*arrived, caller, proof + callee, secure=secure)]
+        return [_entry(*arrived, caller, proof + callee + hidden, secure=secure)]
     return [
-        _entry(*arrived, caller, proof, secure=secure),
-        _entry(*leaves, "", proof + callee, secure=secure),
+        _entry(*arrived, caller, proof + hidden, secure=secure),
+        _entry(*leaves, "", proof + callee + hidden, secure=secure),
     ]
 
 

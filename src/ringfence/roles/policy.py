@@ -11,8 +11,10 @@ from ringfence.message.fields.security_agreement import Mechanism
 from ringfence.roles.addresses import Addresses
 from ringfence.roles.bodies import Rule
 from ringfence.roles.charging import Charging
+from ringfence.roles.hiding import Hiding
 from ringfence.roles.identity import Signing, Strangers, Verification
 from ringfence.roles.peers import NO_PEERS, Peers
+from ringfence.roles.remote import Remote
 from ringfence.security.digest import STRONG, Algorithm, UriCheck
 from ringfence.security.nonces import NcWindow, Nonces
 from ringfence.store.ports import Accounts, Bindings
@@ -112,7 +114,16 @@ class Policy:
     bodies: tuple[Rule, ...] = ()
     """Destinations that want what is sent to them signed or encrypted end to end."""
 
+    hiding: Hiding | None = None
+    """What is not shown to those outside; None: everything is shown."""
+
     peers: Peers = NO_PEERS
+    core: str = ""
+    """The Route of the core behind this edge; empty: this node is the registrar itself."""
+
+    border: str = ""
+    """The Route of the proxy that what leaves the domain goes through; empty: it goes where DNS says."""
+
     require_tls: bool = False
     record_route: bool = True
     fork: Fork = Fork.PARALLEL

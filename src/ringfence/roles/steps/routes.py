@@ -18,7 +18,7 @@ def follow_routes(call: Call) -> Verdict:
     findings = call.findings
     if "Route" in headers.names:
         if DIALOG_PARAM in call.uri.params and policy.addresses.means_us(call.uri):
-            _undo_strict_routing(call)
+            undo_strict_routing(call)
         proven, findings.flow = strip_own_routes(call, policy)
         findings.in_dialog = proven and call.request.to.tag is not None
         if "Route" in headers.names:
@@ -33,7 +33,7 @@ def follow_routes(call: Call) -> Verdict:
     return CONTINUE
 
 
-def _undo_strict_routing(call: Call) -> None:
+def undo_strict_routing(call: Call) -> None:
     """16.4: a strict router put our Record-Route into the Request-URI; the real one is the last Route."""
     routes = call.request.headers.every(ROUTE)
     target = routes[-1].uri
