@@ -31,9 +31,9 @@ def cost(work: Callable[[], object], number: int = 20_000) -> float:
 
 async def relayed() -> float:
     """One RTP packet through the relay, both sockets included, the sender of the test left out."""
-    relay.MAX_PACKETS = BURST * ROUNDS + 1
-    ports = relay.Relay("127.0.0.1", range(45_000, 45_100))
-    session = await ports.open()
+    limit = BURST * ROUNDS + 1
+    ports = relay.Relay("127.0.0.1", range(45_000, 45_100), make_leg=lambda udp: relay.Leg(udp, limit))
+    session = ports.open()
     with socket.socket(type=socket.SOCK_DGRAM) as alice, socket.socket(type=socket.SOCK_DGRAM) as bob:
         alice.bind(("127.0.0.1", 0))
         bob.bind(("127.0.0.1", 0))
@@ -44,7 +44,7 @@ async def relayed() -> float:
             for _ in range(BURST):
                 alice.sendto(data, (session.a.host, session.a.port))
             began = time.process_time()
-            while session.a.counts.packets < number * BURST:
+            while session.a.rtp.packets < number * BURST:
                 await asyncio.sleep(0)
             spent += time.process_time() - began
     ports.close()

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import NamedTuple
+from ipaddress import ip_address, ip_network
+from typing import Final, NamedTuple
 
 from ringfence.engine.records import Kind
 from ringfence.message.fields.via import Via
+
+# RFC 1918, RFC 6598, link-local; RFC 4193, link-local, site-local. The networks for documentation (RFC 5737, RFC 3849)
+# are not among them: examples and laboratories use those as public ones.
+_PRIVATE: Final = {
+    4: tuple(
+        map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16"))
+    ),
+    6: tuple(map(ip_network, ("fc00::/7", "fe80::/10", "fec0::/10"))),
+}
 
 _IPV4 = re.compile(r"[0-9.]+").fullmatch
 
@@ -70,3 +80,12 @@ def is_numeric(host: str) -> bool:
 def bare_host(host: str) -> str:
     """In lower case, without the brackets of IPv6 and the dot of the root."""
     return host.strip("[]").removesuffix(".").lower()
+
+
+def is_private(host: str) -> bool:
+    """Whether an address means something in one network only; False for a name."""
+    try:
+        ip = ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return any(ip in network for network in _PRIVATE[ip.version])

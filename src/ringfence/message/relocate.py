@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ringfence.message.errors import LocalError
-from ringfence.message.sdp import Connection, Session
+from ringfence.message.sdp import Attribute, Connection, Session
 
 __all__ = ["relocate"]
 
@@ -44,11 +44,17 @@ def relocate(
             # On hold by address (RFC 3264 section 8.4) stays on hold.
             media.connections = [connection if connection.unspecified else Connection.to(host)]
         media.port_count = None
-        media.remove("rtcp", "remote-candidates", *ICE)
+        media.remove("rtcp", "remote-candidates", "bundle-only", *ICE)
     moved.remove(*ICE)
+    # Each stream has a place of its own now (RFC 8843 section 7.2 has them share one).
+    moved.attributes = [each for each in moved.attributes if not _is_bundle(each)]
     if all(media.rejected or media.connections for media in moved.media):
         _connect(moved, origin)
     return moved
+
+
+def _is_bundle(attribute: Attribute) -> bool:
+    return attribute.name == "group" and (attribute.value or "").split(" ")[0] == "BUNDLE"
 
 
 def _connect(session: Session, origin: str | None) -> None:

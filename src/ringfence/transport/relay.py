@@ -7,7 +7,8 @@ messages come from. The first packet from there decides the source (latching), w
 until it has been silent for a while. So nobody who has not been signalled gets a packet in, and nothing is
 sent anywhere but to a signalled host.
 
-A packet costs one comparison of addresses, a budget, and one send; time is looked at once a second, for all.
+What happens to a packet is in ``_legs.pyx``, on a thread of its own that needs nothing of Python, and in its slow twin
+``legs.py``. Time is looked at once a second, for all.
 """
 
 from __future__ import annotations
@@ -18,99 +19,28 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from ipaddress import ip_address
 from socket import socket
-from typing import cast
+from typing import TYPE_CHECKING
 
 from ringfence.message import LocalError, PeerError
+from ringfence.transport.legs import Address, Screen
 from ringfence.transport.ports import bind_pair
 
-__all__ = ["Counts", "Relay", "RelaySession", "Side"]
+if TYPE_CHECKING:
+    from ringfence.transport.legs import Leg
+else:
+    try:
+        from ringfence.transport._legs import Leg
+    except ImportError:  # no C compiler when it was installed
+        from ringfence.transport.legs import Leg
+
+__all__ = ["Address", "Relay", "RelaySession", "Screen", "Side"]
 
 SWEEP = 1.0
 """Seconds between looks at all sessions: what is counted in seconds below is exact to this."""
 SILENCE = 60.0
 """Seconds without a packet of either party until a session counts as dead. RTCP alone comes each 5 s or so."""
-QUIET_SWEEPS = 2
-"""Sweeps without a packet until another port of the party may take over: its NAT has changed the mapping."""
-MAX_PACKETS = 2000
-"""Packets a second of one port. Video of 10 Mbit/s has half of that; more is a flood, or a loop of relays."""
 ATTEMPTS = 32
 """Ports to try, when other programs use some of the range."""
-
-# First octets of STUN, DTLS, RTP and RTCP (RFC 7983 section 7). Anything else is nobody's media.
-_FIRST = frozenset(bytes([octet]) for octet in (*range(4), *range(20, 64), *range(128, 192)))
-
-Address = tuple[str, int]
-
-
-class Counts:
-    """What one port has seen."""
-
-    __slots__ = ("dropped", "octets", "packets")
-
-    def __init__(self) -> None:
-        self.packets = 0
-        self.octets = 0
-        self.dropped = 0  # from elsewhere, no media, or over the limit
-
-
-class _Leg(asyncio.DatagramProtocol):
-    """One port. ``peer`` is the leg whose party gets what comes in here."""
-
-    __slots__ = ("budget", "counts", "hosts", "peer", "quiet", "seen", "source", "target", "transport")
-
-    def __init__(self) -> None:
-        self.peer = self
-        self.transport: asyncio.DatagramTransport | None = None
-        self.hosts: frozenset[str] = frozenset()  # that may send here
-        self.target: Address | None = None  # where the party said that it receives
-        self.source: Address | None = None  # where its packets come from
-        self.budget = MAX_PACKETS
-        self.counts = Counts()
-        self.seen = 0  # packets at the last sweep
-        self.quiet = 0  # sweeps without a packet
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.DatagramTransport, transport)
-
-    def datagram_received(self, data: bytes, addr: Address) -> None:
-        counts, peer = self.counts, self.peer
-        self.budget -= 1
-        if self.budget < 0 or data[:1] not in _FIRST or (addr != self.source and not self._latch(addr)):
-            counts.dropped += 1
-            return
-        counts.packets += 1
-        counts.octets += len(data)
-        to = peer.source or peer.target
-        if to is not None and peer.transport is not None:
-            peer.transport.sendto(data, to)
-
-    def _latch(self, addr: Address) -> bool:
-        if addr[0] not in self.hosts or (self.source is not None and self.quiet < QUIET_SWEEPS):
-            return False
-        self.source = addr
-        self.quiet = 0
-        return True
-
-    def expect(self, target: Address | None, hosts: frozenset[str]) -> None:
-        if (target, hosts) != (self.target, self.hosts):
-            self.target, self.hosts, self.source = target, hosts, None
-
-    def sweep(self) -> bool:
-        """Whether there were packets since the last sweep."""
-        self.budget = MAX_PACKETS
-        heard = self.counts.packets != self.seen
-        self.seen = self.counts.packets
-        self.quiet = 0 if heard else self.quiet + 1
-        return heard
-
-    def close(self) -> None:
-        if self.transport is not None:
-            self.transport.close()
-            self.transport = None
-
-
-async def _attach(leg: _Leg, udp: socket) -> None:
-    await asyncio.get_running_loop().create_datagram_endpoint(lambda: leg, sock=udp)
 
 
 class Side:
@@ -119,35 +49,48 @@ class Side:
     ``host``, ``port`` and ``rtcp_port`` belong in the description that this party is given.
     """
 
-    __slots__ = ("_rtcp", "_rtp", "_session", "host", "local", "port", "rtcp_port")
+    __slots__ = ("_ports", "_rtcp", "_rtp", "_session", "host", "local", "port", "rtcp_port")
 
-    def __init__(self, session: RelaySession, relay: Relay, port: int, rtp: _Leg, rtcp: _Leg) -> None:
+    def __init__(self, session: RelaySession, relay: Relay, port: int, rtp: Leg, rtcp: Leg) -> None:
         self._session = session
         self._rtp, self._rtcp = rtp, rtcp
         self.host, self.local = relay.advertised, relay.host
+        self._ports = relay.ports
         self.port, self.rtcp_port = port, port + 1
 
-    def expect(self, target: Address | None, rtcp: Address | None = None, also: Iterable[str] = ()) -> None:
+    def screen(self, screen: Screen, cname: bytes = b"") -> None:
+        """Which packets of the party may pass; ``cname`` is what its RTCP says instead, for CLEAR."""
+        self._rtp.screen(screen, cname)
+        self._rtcp.screen(screen, cname)
+
+    def expect(
+        self,
+        target: Address | None,
+        rtcp: Address | None = None,
+        also: Iterable[str] = (),
+        *,
+        here: bool = False,
+    ) -> None:
         """Take the party's packets, and send it the other's, from now on.
 
         ``target`` is the address in the party's description (None on hold), ``rtcp`` that for RTCP, or the
         next port. ``also`` are hosts that its packets may come from as well: where its SIP messages come
         from, which behind NAT is not what the description says. What has been learned stays while this does
-        not change.
+        not change. ``here``: the party is known to be on this machine.
 
         Raises:
             PeerError: 488, the address is none that media may go to.
         """
-        target = self._checked(target)
+        target = self._checked(target, here)
         if rtcp is None and target is not None and target[1] < 65_535:
             rtcp = (target[0], target[1] + 1)
-        rtcp = self._checked(rtcp)
+        rtcp = self._checked(rtcp, here)
         hosts = {str(ip_address(host)) for host in also}
         hosts.update(address[0] for address in (target, rtcp) if address is not None)
         self._rtp.expect(target, frozenset(hosts))
         self._rtcp.expect(rtcp, frozenset(hosts))
 
-    def _checked(self, address: Address | None) -> Address | None:
+    def _checked(self, address: Address | None, here: bool) -> Address | None:
         if address is None:
             return None
         host, port = address
@@ -160,7 +103,10 @@ class Side:
         if ip.is_multicast or str(ip) == "255.255.255.255":
             raise PeerError(488, "media must not go to a group")
         # A stranger must not make us send to services that listen on this machine alone.
-        if ip.is_loopback and not ip_address(self.local).is_loopback:
+        if ip.is_loopback and not (here or ip_address(self.local).is_loopback):
+            raise PeerError(488, "media must not go to this machine")
+        # To a port of ours it may: a call that passes here twice.
+        if str(ip) in (self.host, self.local) and not here and not ip.is_loopback and port not in self._ports:
             raise PeerError(488, "media must not go to this machine")
         if self._session.owns(str(ip), port):
             raise PeerError(488, "media must not go in a circle")
@@ -169,17 +115,17 @@ class Side:
     @property
     def source(self) -> Address | None:
         """Where the party's RTP has been seen to come from."""
-        return self._rtp.source and (self._rtp.source[0], self._rtp.source[1])
+        return self._rtp.source
 
     @property
-    def counts(self) -> Counts:
-        """The party's RTP."""
-        return self._rtp.counts
+    def rtp(self) -> Leg:
+        """The port for RTP, with its counts."""
+        return self._rtp
 
     @property
-    def rtcp_counts(self) -> Counts:
-        """The party's RTCP."""
-        return self._rtcp.counts
+    def rtcp(self) -> Leg:
+        """The port for RTCP, with its counts."""
+        return self._rtcp
 
 
 class RelaySession:
@@ -187,10 +133,13 @@ class RelaySession:
 
     __slots__ = ("_legs", "_owners", "a", "b", "closed", "idle")
 
-    def __init__(self, near: Relay, near_port: int, far: Relay, far_port: int) -> None:
-        legs = [_Leg() for _ in range(4)]
+    def __init__(
+        self, near: Relay, near_port: int, far: Relay, far_port: int, sockets: Sequence[socket]
+    ) -> None:
+        """``sockets``: RTP and RTCP of side a, then of side b; they are the session's from now on."""
+        legs = [relay.make_leg(udp) for relay, udp in zip((near, near, far, far), sockets, strict=True)]
         for leg, peer in ((0, 2), (2, 0), (1, 3), (3, 1)):
-            legs[leg].peer = legs[peer]
+            legs[leg].join(legs[peer])
         self._legs = legs
         self._owners = ((near, near_port), (far, far_port))
         self.a = Side(self, near, near_port, legs[0], legs[1])
@@ -198,15 +147,20 @@ class RelaySession:
         self.idle = 0.0  # seconds since a packet of either party
         self.closed = False
 
-    async def attach(self, sockets: Sequence[socket]) -> None:
-        """Take over the sockets: RTP and RTCP of side a, then of side b."""
-        for leg, udp in zip(self._legs, sockets, strict=True):
-            await _attach(leg, udp)
-
     def owns(self, host: str, port: int) -> bool:
         """The address is one of this session's own ports."""
         sides = (self.a, self.b)
         return any(host in (side.host, side.local) and port in (side.port, side.rtcp_port) for side in sides)
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Packets and octets relayed, packets dropped, of both parties."""
+        legs = self._legs
+        return (
+            sum(leg.packets for leg in legs),
+            sum(leg.octets for leg in legs),
+            sum(leg.dropped for leg in legs),
+        )
 
     def sweep(self) -> None:
         """Count a second of silence, or start anew."""
@@ -235,15 +189,18 @@ class Relay:
         advertised: str | None = None,
         silence: float = SILENCE,
         on_silence: Callable[[RelaySession], None] | None = None,
+        make_leg: Callable[[socket], Leg] = Leg,
     ) -> None:
         """Use the even ports of the range, each with the next one.
 
         ``host`` is the local address, ``advertised`` the one that parties are told, where NAT is before us.
         ``on_silence`` is called once for a session without a packet of either party for ``silence`` seconds.
+        ``make_leg`` takes over each socket.
         """
         self.host = host
         self.advertised = advertised or host
         self.ports = ports
+        self.make_leg = make_leg
         self.sessions: set[RelaySession] = set()
         # In random order, since ports that can be guessed make injection easier; those given back go to the
         # end, so that late packets of an old call do not meet a new one.
@@ -254,7 +211,7 @@ class Relay:
         self._silence, self._on_silence = silence, on_silence
         self._timer: asyncio.TimerHandle | None = None
 
-    async def open(self, far: Relay | None = None) -> RelaySession:
+    def open(self, far: Relay | None = None) -> RelaySession:
         """Ports for one stream; side ``b`` at the address of ``far``, where parties are of two networks.
 
         Raises:
@@ -269,8 +226,7 @@ class Relay:
             for taken in near_sockets:
                 taken.close()
             raise
-        session = RelaySession(self, near_port, far, far_port)
-        await session.attach((*near_sockets, *far_sockets))
+        session = RelaySession(self, near_port, far, far_port, (*near_sockets, *far_sockets))
         self.sessions.add(session)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(SWEEP, self._sweep)

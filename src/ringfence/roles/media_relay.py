@@ -1,0 +1,435 @@
+"""The media plane in this process: descriptions are led through the ports of ``transport.relay``.
+
+A session has a relay for each stream, with a side for each party. An offer may move its party only when it has been
+answered: a refused re-INVITE leaves the session as it was (RFC 3264 section 8). Where a party is behind NAT, the
+address in its description leads nowhere, or worse, to somebody else in our own network: then nothing is sent before a
+packet has come from where its signalling comes from (RFC 7362).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+import structlog
+
+from ringfence.engine.places import is_private
+from ringfence.message import LocalError, Message, PeerError, Response, sdp
+from ringfence.message.anonymous import anonymize
+from ringfence.message.relocate import relocate
+from ringfence.message.sdp_attributes import Direction
+from ringfence.roles.media import Outcome, Party, Rewritten, Silent
+from ringfence.roles.media_body import Description, find
+from ringfence.transport.flow import Endpoint
+from ringfence.transport.relay import Address, Relay, RelaySession, Screen, Side
+
+log = structlog.get_logger("ringfence.media")
+
+MAX_STREAMS = 8
+"""Of one call: each takes four ports. Audio, video, slides and text are four."""
+
+
+@dataclass(slots=True)
+class Timeouts:
+    """Seconds without a packet of either party until a session is over."""
+
+    silent: float = 60.0
+    held: float = 3600.0
+    """While a party is on hold: phones need not send anything then."""
+    look: float = 1.0
+    """Between looks for sessions that have fallen silent."""
+
+
+@dataclass(slots=True)
+class Totals:
+    """What the plane has done, for the metrics; sessions that live are counted when they end."""
+
+    sessions: int = 0
+    silent: int = 0
+    refused: int = 0
+    packets: int = 0
+    octets: int = 0
+    dropped: int = 0
+
+
+@dataclass(slots=True)
+class _Stream:
+    relay: RelaySession
+    versions: tuple[int, int]
+    """IP versions of the caller's and the callee's side."""
+
+    def side(self, party: Party) -> Side:
+        return self.relay.a if party is Party.CALLER else self.relay.b
+
+
+@dataclass(slots=True)
+class _Member:
+    """What a session knows of one party."""
+
+    place: str = ""
+    """The host that its messages come from, or go to."""
+    anonymous: bool = False
+    cname: str = ""
+    identity: int = 0
+    version: int = 0
+    text: str = ""
+    """The anonymous description that the other party was last given; it has ``version``."""
+
+
+@dataclass(slots=True)
+class _Session:
+    silent: Silent | None
+    streams: list[_Stream | None] = field(default_factory=list)
+    members: dict[Party, _Member] = field(default_factory=lambda: {party: _Member() for party in Party})
+    offerer: Party = Party.CALLER
+    offer: sdp.Session | None = None
+    answered: bool = False
+    confirmed: bool = False
+    """The call is up: from now on silence ends it."""
+    held: bool = False
+
+
+class EmbeddedMedia:
+    """See ``roles.media.MediaPlane``. It answers at once."""
+
+    def __init__(
+        self, relays: Mapping[int, Relay], token: Callable[[], str], timeouts: Timeouts | None = None
+    ) -> None:
+        """``relays`` by IP version; ``token`` gives random text that is fit for a CNAME."""
+        self.relays = relays
+        self.totals = Totals()
+        self._token = token
+        self._timeouts = timeouts or Timeouts()
+        self._sessions: dict[str, _Session] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def offer(
+        self,
+        key: str,
+        party: Party,
+        message: Message,
+        *,
+        seen: Endpoint,
+        toward: Endpoint | None = None,
+        anonymous: bool = False,
+        silent: Silent | None = None,
+    ) -> Rewritten:
+        """See ``MediaPlane.offer``."""
+        found = self._readable(message)
+        if isinstance(found, Rewritten):
+            return found
+        session = self._sessions.get(key)
+        if session is None:
+            session = _Session(silent)
+        self._meet(session, party, seen, toward, anonymous)
+        try:
+            self._open_streams(session, party, found.session)
+            if not session.answered:
+                self._expect(session, party, found.session, None)
+        except PeerError:
+            self.totals.refused += 1
+            if key not in self._sessions:
+                self._close(session)
+            raise
+        if key not in self._sessions:
+            self._sessions[key] = session
+            self.totals.sessions += 1
+            self._watch()
+        session.offerer, session.offer = party, found.session
+        return self._written(session, party, found)
+
+    def answer(
+        self,
+        key: str,
+        party: Party,
+        message: Message,
+        *,
+        seen: Endpoint,
+        toward: Endpoint | None = None,
+        anonymous: bool = False,
+    ) -> Rewritten:
+        """See ``MediaPlane.answer``."""
+        session = self._sessions.get(key)
+        found = self._readable(message)
+        if session is not None and _settles(message) and not session.confirmed:
+            session.confirmed = True
+            for each in session.streams:
+                if each is not None:
+                    each.relay.idle = 0.0
+        if isinstance(found, Rewritten):
+            return found
+        if session is None or session.offer is None or session.offerer is party:
+            return Rewritten(message.body, Outcome.UNREADABLE, "it answers no offer")
+        if len(found.session.media) != len(session.offer.media):
+            return Rewritten(message.body, Outcome.UNREADABLE, "it has not as many streams as the offer")
+        self._meet(session, party, seen, toward, anonymous)
+        try:
+            self._expect(session, party, found.session, session.offer)
+            self._expect(session, party.other, session.offer, found.session)
+        except PeerError:
+            self.totals.refused += 1
+            raise
+        session.answered = True
+        session.held = _on_hold(session.offer) or _on_hold(found.session)
+        for place, media in enumerate(found.session.media):
+            if media.rejected:
+                self._close_stream(session, place)
+        return self._written(session, party, found)
+
+    def end(self, key: str) -> None:
+        """See ``MediaPlane.end``."""
+        session = self._sessions.pop(key, None)
+        if session is not None:
+            self._close(session)
+
+    def close(self) -> None:
+        """End all."""
+        for key in tuple(self._sessions):
+            self.end(key)
+        for relay in self.relays.values():
+            relay.close()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # -- parties and streams ---------------------------------------------------------------------------
+
+    def _readable(self, message: Message) -> Description | Rewritten:
+        found = find(message)
+        if isinstance(found, Description) and _needs_ice(found.session):
+            return Rewritten(
+                message.body,
+                Outcome.NEEDS_ICE,
+                "a browser made it: it takes media by ICE and in no other way",
+            )
+        return found
+
+    def _meet(
+        self, session: _Session, party: Party, seen: Endpoint, toward: Endpoint | None, anonymous: bool
+    ) -> None:
+        member = session.members[party]
+        member.place = seen.host
+        if anonymous and not member.anonymous:
+            member.anonymous = True
+            member.cname = self._token()
+            member.identity = int.from_bytes(self._token().encode()[:7], "big")
+        if toward is not None:
+            session.members[party.other].place = toward.host
+
+    def _open_streams(self, session: _Session, party: Party, offered: sdp.Session) -> None:
+        """A relay for each stream of an offer that has none yet, or of the wrong IP version.
+
+        Raises:
+            PeerError: 488 for too many, or an IP version that we have no address of; 503 when no port is free.
+        """
+        if len(offered.media) > MAX_STREAMS:
+            raise PeerError(488, f"a call may have {MAX_STREAMS} streams")
+        session.streams += [None] * (len(offered.media) - len(session.streams))
+        for place, media in enumerate(offered.media):
+            if media.rejected or not _relayable(media):
+                continue
+            own = _version(offered, media) or _version_of(session.members[party].place)
+            other = _version_of(session.members[party.other].place) or own
+            versions = (own, other) if party is Party.CALLER else (other, own)
+            stream = session.streams[place]
+            if stream is None or stream.versions != versions:
+                fresh = _Stream(self._open(versions), versions)
+                self._close_stream(session, place)
+                session.streams[place] = fresh
+
+    def _open(self, versions: tuple[int, int]) -> RelaySession:
+        near, far = (self.relays.get(version) for version in versions)
+        if near is None or far is None:
+            missing = versions[0] if near is None else versions[1]
+            raise PeerError(488, f"this node relays no media over IPv{missing}")
+        try:
+            return near.open(far)
+        except LocalError as error:
+            log.error("no port for media", reason=str(error))
+            raise PeerError(503, "no media port is free") from None
+
+    def _expect(
+        self, session: _Session, party: Party, described: sdp.Session, other: sdp.Session | None
+    ) -> None:
+        """Have every stream take and send media as this party describes; ``other`` is the other party's half."""
+        member = session.members[party]
+        here = _is_here(member.place, self.relays)
+        for place, media in enumerate(described.media):
+            stream = session.streams[place] if place < len(session.streams) else None
+            if stream is None or media.rejected:
+                continue
+            target = _reachable(described.address_of(media), member.place)
+            rtcp = _reachable(described.rtcp_address_of(media), member.place)
+            side = stream.side(party)
+            side.expect(target, rtcp, (member.place,), here=here)
+            partner = other.media[place] if other is not None else None
+            side.screen(_screen(member.anonymous, media, partner), member.cname.encode())
+
+    def _close_stream(self, session: _Session, place: int) -> None:
+        stream, session.streams[place] = session.streams[place], None
+        if stream is not None:
+            packets, octets, dropped = stream.relay.counts
+            self.totals.packets += packets
+            self.totals.octets += octets
+            self.totals.dropped += dropped
+            stream.relay.close()
+
+    def _close(self, session: _Session) -> None:
+        for place in range(len(session.streams)):
+            self._close_stream(session, place)
+
+    # -- descriptions ----------------------------------------------------------------------------------
+
+    def _written(self, session: _Session, party: Party, found: Description) -> Rewritten:
+        member, other = session.members[party], session.members[party.other]
+        described = found.session.copy()
+        places: list[Address | None] = []
+        host = None
+        for place, media in enumerate(described.media):
+            stream = session.streams[place]
+            if member.anonymous and not media.rejected and not _relayable(media):
+                media.port = 0  # a stream over TCP would lead to the party
+            if stream is None or media.rejected:
+                places.append(None)
+                continue
+            side = stream.side(party.other)
+            host = self._told(side, other.place)
+            places.append((host, side.port))
+        if not member.anonymous:
+            return Rewritten(found.replaced(relocate(described, places).to_bytes()), Outcome.REWRITTEN)
+        host = host or self._nowhere(other.place)
+        moved = relocate(described, places, host)
+        text = self._anonymous(member, moved, host)
+        return Rewritten(found.replaced(text), Outcome.REWRITTEN)
+
+    def _anonymous(self, member: _Member, moved: sdp.Session, host: str) -> bytes:
+        origin = sdp.Origin("-", member.identity, member.version, host, "IP6" if ":" in host else "IP4")
+        hidden = anonymize(moved, origin, member.cname)
+        text = str(hidden)
+        if text != member.text:  # RFC 3264 section 8: "the version in the origin field MUST increment by one"
+            member.version += 1
+            hidden.origin.version = member.version
+            member.text = str(hidden)
+        return hidden.to_bytes()
+
+    def _told(self, side: Side, place: str) -> str:
+        """Our address as a party at this place has to write it."""
+        if place and ip_address(place).is_loopback and ip_address(side.local).is_unspecified:
+            return "::1" if ":" in side.local else "127.0.0.1"
+        return side.host
+
+    def _nowhere(self, place: str) -> str:
+        relay = self.relays.get(_version_of(place)) or next(iter(self.relays.values()))
+        return relay.advertised
+
+    # -- time ------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._timeouts.look, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        for key, session in tuple(self._sessions.items()):
+            bound = self._timeouts.held if session.held else self._timeouts.silent
+            streams = [stream.relay.idle for stream in session.streams if stream is not None]
+            if session.confirmed and streams and min(streams) >= bound:
+                self.totals.silent += 1
+                log.info("media have ended", key=key, seconds=bound)
+                self.end(key)
+                if session.silent is not None:
+                    session.silent(key)
+        if self._sessions:
+            self._watch()
+
+
+def _settles(message: Message) -> bool:
+    """Whether a call is up with this message: the 2xx to an INVITE, or its ACK."""
+    if isinstance(message, Response):
+        return 200 <= message.status < 300 and message.cseq.method == "INVITE"
+    return message.cseq.method == "ACK"
+
+
+def _relayable(media: sdp.Media) -> bool:
+    """Whether the stream goes over UDP."""
+    return "TCP" not in media.protocol.upper().split("/")
+
+
+def _needs_ice(session: sdp.Session) -> bool:
+    """Whether whoever made this does nothing without ICE: it has no address but candidates, or is a browser.
+
+    RFC 8829 section 5.1.1 has browsers use ICE, DTLS and feedback in every description, and refuse one without.
+    """
+    for media in session.media:
+        ice = media.has("ice-ufrag") or session.has("ice-ufrag")
+        if not ice or media.rejected:
+            continue
+        address = session.address_of(media)
+        if media.protocol.upper() == "UDP/TLS/RTP/SAVPF" or address is None or address[1] == 9:
+            return True
+    return False
+
+
+def _on_hold(session: sdp.Session) -> bool:
+    """Whether a party does not take media, or send it, on any stream."""
+    wanted = [media for media in session.media if not media.rejected]
+    return not any(
+        session.direction_of(media) is Direction.SENDRECV and session.address_of(media) is not None
+        for media in wanted
+    )
+
+
+def _screen(anonymous: bool, media: sdp.Media, partner: sdp.Media | None) -> Screen:
+    if not media.protocol.upper().split("/TLS/")[-1].startswith("RTP/"):
+        return Screen.ANY
+    if not anonymous:
+        return Screen.MEDIA
+    keyed = partner is not None and bool(
+        (media.cryptos and partner.cryptos) or (media.fingerprints and partner.fingerprints)
+    )
+    return Screen.HIDDEN if media.secure or keyed else Screen.CLEAR
+
+
+def _version_of(host: str) -> int:
+    try:
+        return ip_address(host.partition("%")[0]).version
+    except ValueError:
+        return 0
+
+
+def _version(session: sdp.Session, media: sdp.Media) -> int:
+    connection = session.connection_of(media)
+    if connection is None or connection.unspecified:
+        return 0
+    return _version_of(connection.host)
+
+
+def _is_here(place: str, relays: Mapping[int, Relay]) -> bool:
+    """Whether a party's messages come from this machine."""
+    try:
+        ip = ip_address(place)
+    except ValueError:
+        return False
+    return ip.is_loopback or any(place in (relay.host, relay.advertised) for relay in relays.values())
+
+
+def _reachable(address: Address | None, place: str) -> Address | None:
+    """The address that media can be sent to before any has come: not a name, nor one in another private network.
+
+    A party with a private address whose messages come from elsewhere is behind NAT. Its address may be in use in our
+    own network too, by somebody who must not get its media.
+    """
+    if address is None:
+        return None
+    try:
+        ip, signalled = ip_address(address[0]), ip_address(place.partition("%")[0])
+    except ValueError:
+        return None
+    if ip.is_loopback and not signalled.is_loopback:
+        return address  # for the relay to refuse
+    return None if is_private(str(ip)) and not is_private(str(signalled)) else address
