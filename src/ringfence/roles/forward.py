@@ -16,7 +16,7 @@ from ringfence.engine.forking import MAX_BRANCHES, Branch, Cancel, Outcome, Resp
 from ringfence.engine.machine import ClientTransaction
 from ringfence.engine.places import SECURE, Destination
 from ringfence.engine.timers import Timer
-from ringfence.message import PeerError, Response, reason_phrase
+from ringfence.message import PeerError, Request, Response, reason_phrase
 from ringfence.roles.border import filter_identity, tell_identity, tell_verdict
 from ringfence.roles.call import Call, Target
 from ringfence.roles.nexthop import known_places, look_up, must_be_tls, next_hop, usable_flow
@@ -102,7 +102,7 @@ class Forwarding:
         else:
             self._restore(response, branch, transaction.flow)  # type: ignore[arg-type]  # an Outlet of ours
         names = response.headers.names
-        if "Via" not in names:
+        if not self._goes_on(response):
             return  # it was for us alone (16.7 step 3)
         if CLAIMS[0] in names or CLAIMS[1] in names:
             filter_identity(response, self._call.findings, believed=branch.trusted)
@@ -206,6 +206,16 @@ class Forwarding:
             ours = registered or bool(branch.target.flow and findings.role)
             tell_identity(request, findings, trusted=branch.trusted, registered=ours)
         tell_verdict(request, call.findings, branch.target)
+        self._leave(branch, request, flow)
+
+    def _goes_on(self, response: Response) -> bool:
+        """Whether a response, without our Via, is for somebody before us."""
+        return "Via" in response.headers.names
+
+    def _leave(self, branch: ProxyBranch, request: Request, flow: Flow) -> None:
+        """Send the request of a branch, which is complete."""
+        call = self._call
+        driver = call.services.driver
         if call.charge is not None:
             call.charge.sent(flow)
         branch.transaction = driver.request(request, flow, self)
@@ -273,19 +283,23 @@ class Forwarding:
     # -- outcomes --------------------------------------------------------------------------------------
 
     def _perform(self, outcomes: tuple[Outcome[ProxyBranch], ...]) -> None:
-        driver, policy = self._call.services.driver, self._call.services.policy
         for outcome in outcomes:
             if isinstance(outcome, Upstream):
-                charge = self._call.charge
-                if charge is not None and outcome.response.status >= 200:
-                    charge.told(outcome.response)
-                if self._view is not None and policy.hiding is not None:
-                    policy.hiding.show(self._call, self._view, outcome.response)
-                driver.respond(self._server, outcome.response)
+                self._upstream(outcome.response)
             elif isinstance(outcome, Cancel):
                 self._cancel(outcome)
             else:
                 self._next_group()
+
+    def _upstream(self, response: Response) -> None:
+        """Answer whoever sent the request."""
+        services = self._call.services
+        charge = self._call.charge
+        if charge is not None and response.status >= 200:
+            charge.told(response)
+        if self._view is not None and services.policy.hiding is not None:
+            services.policy.hiding.show(self._call, self._view, response)
+        services.driver.respond(self._server, response)
 
     def _cancel(self, outcome: Cancel[ProxyBranch]) -> None:
         branch = outcome.branch
