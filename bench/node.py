@@ -2,8 +2,8 @@
 
     node.py --mode noauth|auth --udp 127.0.0.1:5060 --users users.csv --dir /tmp/x [--tls host:port --cert C --key K]
 
-``--mode noauth`` turns the challenges off, which ``ringfence check`` refuses for anything but a benchmark; all else is
-as a node serves anyway. The users' file has a line ``user;password`` for each. MD5 is allowed, since SIPp 3.6 has no
+``--mode noauth`` turns the challenges off, which ``ringfence check`` refuses for anything but a benchmark, and with them
+topology hiding, for which all would be strangers; all else is as a node serves anyway. The users' file has a line ``user;password`` for each. MD5 is allowed, since SIPp 3.6 has no
 other digest, and its shortened digest ``uri`` is accepted.
 """
 
@@ -50,6 +50,8 @@ level = "warning"
 enabled = {ledger}
 [limits]
 connections_per_source = 20000
+[hiding]
+toward = "{hiding}"
 {listen}
 """
 
@@ -100,6 +102,7 @@ def text_of(arguments: argparse.Namespace, directory: Path) -> str:
         cert=arguments.cert,
         key=arguments.key,
         ledger=str(arguments.ledger).lower(),
+        hiding="nobody" if arguments.mode == "noauth" else "strangers",
         listen=listen,
     )
 

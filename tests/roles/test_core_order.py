@@ -30,6 +30,7 @@ def test_at_the_core_one_step_comes_before_another(earlier: str, later: str, bec
     ("earlier", "later", "because"),
     [
         ("know_peer", "from_network_or_dialog", "who may come is known by the certificate"),
+        ("reveal", "follow_routes", "where a request goes, and whether it may, hangs on what was hidden"),
         ("follow_routes", "from_network_or_dialog", "the other side of a call may come by its dialog token"),
         ("from_network_or_dialog", "take_identity", "an asserted identity is believed of our nodes only"),
         ("take_identity", "sign_identity", "what is signed is who an edge asserts"),

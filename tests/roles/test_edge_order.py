@@ -12,6 +12,7 @@ ORDER = [step.__name__ for step in edge.STEPS]
 @pytest.mark.parametrize(
     ("earlier", "later", "because"),
     [
+        ("reveal", "follow_routes", "where a request goes, and whether it may, hangs on what was hidden"),
         ("know_peer", "authenticate", "whether to challenge depends on who the neighbour is"),
         ("know_peer", "take_identity", "an asserted identity is believed of a trusted peer only"),
         ("know_peer", "open_agreement", "known peers need no agreement"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from ringfence.roles.pipeline import Step
 from ringfence.roles.steps.hops import not_looping, within_breadth, within_hops
 from ringfence.roles.steps.network import from_network_or_dialog, to_destination
+from ringfence.roles.steps.reveal import reveal
 from ringfence.roles.steps.routes import follow_routes
 from ringfence.roles.steps.sane import sane
 from ringfence.roles.steps.send import forward
@@ -20,6 +21,7 @@ from ringfence.roles.steps.verify import strip_marks, verify_identity
 STEPS: tuple[Step, ...] = (
     know_peer,
     sane,
+    reveal,
     follow_routes,
     from_network_or_dialog,
     within_hops,

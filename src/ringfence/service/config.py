@@ -19,8 +19,10 @@ from pydantic import Field, PrivateAttr, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from ringfence.security.pem import key_file_flaw
+from ringfence.service.aaa_sections import AccountsSection, Diameter, DiameterServer, Profile, Radius
 from ringfence.service.caller_sections import Callers, Identity
-from ringfence.service.ledger_sections import Ledger, Radius
+from ringfence.service.hiding_sections import HidingSection
+from ringfence.service.ledger_sections import Ledger
 from ringfence.service.lines import KeyPath, line_of, locate
 from ringfence.service.problems import ConfigError, Problem, translate
 from ringfence.service.sections import (
@@ -84,9 +86,14 @@ class Config(Section):
     policy: PolicySection = PolicySection()
     identity: Identity = Identity()
     callers: Callers = Callers()
+    hiding: HidingSection = HidingSection()
     peer: Many[Peer] = ()
     bodies: Many[BodyRule] = ()
+    accounts: AccountsSection = AccountsSection()
+    profile: Many[Profile] = ()
     radius: Many[Radius] = ()
+    diameter: Diameter = Diameter()
+    diameter_server: Many[DiameterServer] = ()
 
     _file: Path = PrivateAttr(default=Path(CONFIG_NAME))
     _places: dict[KeyPath, int] = PrivateAttr(default_factory=dict)

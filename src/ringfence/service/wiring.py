@@ -42,8 +42,10 @@ from ringfence.security.agreement import digest_mechanism, make_list, tls_mechan
 from ringfence.security.digest import Algorithm, UriCheck
 from ringfence.security.nonces import NcWindow, Nonces
 from ringfence.security.pem import read_chain
+from ringfence.service.aaa import make_remote
 from ringfence.service.addresses import parse_address
 from ringfence.service.config import Config
+from ringfence.service.hiding_sections import make_hiding
 from ringfence.service.identity import identify, make_fetcher, make_strangers
 from ringfence.service.ledger import make_charging, make_radius
 from ringfence.service.metrics import Metrics
@@ -93,9 +95,10 @@ def wire(
     resolver = make_resolver(config)
     pool = make_pool(config, driver)
     policy = make_policy(config, secret)
+    remote = make_remote(config, store.accounts)
     services = Services(
         policy=policy,
-        accounts=store.accounts,
+        accounts=store.accounts if remote is None else remote.accounts,
         bindings=store.bindings,
         nonces=Nonces(derive(secret, "nonces"), lifetime=config.security.nonce_lifetime_seconds),
         nonce_counts=NcWindow(),
@@ -104,6 +107,7 @@ def wire(
         resolver=resolver,
         clock=time.time,
         strangers=make_strangers(config, store),
+        remote=remote,
         charging=make_charging(config, ledger, derive(secret, "ledger")) if ledger is not None else None,
     )
     fetcher = make_fetcher(config, resolver)
@@ -139,6 +143,7 @@ def make_policy(config: Config, secret: bytes) -> Policy:
         agreement=AgreementMode(security.agreement),
         mechanisms=make_mechanisms(config),
         bodies=tuple(Rule(each.destination, Body(each.require)) for each in config.bodies),
+        hiding=make_hiding(config.hiding, derive(secret, "hiding")),
         uri_check=UriCheck(security.uri_check),
         unauthenticated_methods=frozenset(security.unauthenticated_methods),
         user_authorities=own_authority(config),
