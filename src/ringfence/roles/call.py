@@ -18,6 +18,7 @@ from ringfence.transport.flow import Flow
 if (
     TYPE_CHECKING
 ):  # no dataclass below has it, so that mypyc, which wants their types at import, can do without
+    from ringfence.roles.anchors import RequestMedia
     from ringfence.roles.charges import Charge
     from ringfence.roles.policy import Services
 
@@ -92,6 +93,9 @@ class Findings:
     credentials: Credentials | None = None
     """The credentials that proved ``user``, where it was digest."""
 
+    rspauth: str = ""
+    """The proof for the phone that its password is known, where somebody else knows it (``store.authority``)."""
+
     asserted: tuple[NameAddr, ...] = ()
     """Who calls, on the word of a trusted peer, or of the user itself about its own addresses (RFC 3325)."""
 
@@ -127,6 +131,7 @@ class Call:
         "charge",
         "findings",
         "flow",
+        "media",
         "received_uri",
         "request",
         "services",
@@ -156,6 +161,8 @@ class Call:
         self.targets: tuple[Target, ...] = ()
         self.charge: Charge | None = None
         """Whom to tell what becomes of the request, where a bill depends on it."""
+        self.media: RequestMedia | None = None
+        """What leads its media through our relay; None where they go their own way."""
 
     @property
     def call_id(self) -> str:

@@ -16,6 +16,7 @@ from ringfence.roles.steps.claims import honest_from, permitted, strip_own_crede
 from ringfence.roles.steps.domain import answer_for_domain
 from ringfence.roles.steps.hops import not_looping, within_breadth, within_hops
 from ringfence.roles.steps.locate import locate_user
+from ringfence.roles.steps.media import anchor_media
 from ringfence.roles.steps.network import admit_registration, by_border, to_core
 from ringfence.roles.steps.reveal import reveal
 from ringfence.roles.steps.routes import follow_routes
@@ -49,6 +50,7 @@ STEPS: tuple[Step, ...] = (
     locate_user,
     by_border,
     within_breadth,
+    anchor_media,
     sign_identity,
     account,
     forward,

@@ -8,6 +8,7 @@ of the next group when all of them have failed. Where a request goes is in ``nex
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import replace
 from itertools import groupby
 
@@ -17,6 +18,7 @@ from ringfence.engine.machine import ClientTransaction
 from ringfence.engine.places import SECURE, Destination
 from ringfence.engine.timers import Timer
 from ringfence.message import PeerError, Request, Response, reason_phrase
+from ringfence.roles.anchors import Anchor, RequestMedia
 from ringfence.roles.border import filter_identity, tell_identity, tell_verdict
 from ringfence.roles.call import Call, Target
 from ringfence.roles.nexthop import known_places, look_up, must_be_tls, next_hop, usable_flow
@@ -36,7 +38,7 @@ DEAD_FLOW = frozenset({408, 430})
 class ProxyBranch(Branch):
     """A branch with where it may still go."""
 
-    __slots__ = ("breadth", "destinations", "target", "transaction", "trusted", "view")
+    __slots__ = ("anchor", "breadth", "destinations", "target", "transaction", "trusted", "view")
 
     def __init__(self, target: Target, breadth: int) -> None:
         super().__init__()
@@ -45,6 +47,7 @@ class ProxyBranch(Branch):
         self.destinations: list[Destination] = []
         self.transaction: ClientTransaction | None = None
         self.trusted = False  # the other side is a trusted peer
+        self.anchor: Anchor | None = None  # of its media, where they are led through our relay
         self.view: View | None = None  # from whom what is behind us is hidden
 
 
@@ -106,6 +109,20 @@ class Forwarding:
             return  # it was for us alone (16.7 step 3)
         if CLAIMS[0] in names or CLAIMS[1] in names:
             filter_identity(response, self._call.findings, believed=branch.trusted)
+        media = self._call.media
+        if media is not None and branch.anchor is not None:
+            work = media.returns(branch.anchor, response, transaction.flow)  # type: ignore[arg-type]
+            if work is not None and self._call.services.driver.spawn(self._pass_on(work, branch, response)):
+                return
+        self._received(branch, response)
+
+    async def _pass_on(self, work: Awaitable[None], branch: ProxyBranch, response: Response) -> None:
+        await work
+        self._received(branch, response)
+
+    def _received(self, branch: ProxyBranch, response: Response) -> None:
+        if branch.anchor is not None and response.status >= 300:
+            self._unanchor(branch)
         self._perform(self._context.receive(branch, response))
 
     def failed(self, transaction: ClientTransaction, status: int, reason: str) -> None:
@@ -206,7 +223,42 @@ class Forwarding:
             ours = registered or bool(branch.target.flow and findings.role)
             tell_identity(request, findings, trusted=branch.trusted, registered=ours)
         tell_verdict(request, call.findings, branch.target)
-        self._leave(branch, request, flow)
+        if call.media is None:
+            self._leave(branch, request, flow)
+        else:
+            self._lead(branch, request, flow, call.media)
+
+    def _lead(self, branch: ProxyBranch, request: Request, flow: Flow, media: RequestMedia) -> None:
+        """Have the media of the branch led through our relay, if they need it."""
+        if branch.anchor is None or branch.anchor.over:
+            branch.anchor = media.anchor(branch.target, flow)
+        if branch.anchor is None:
+            self._leave(branch, request, flow)
+            return
+        try:
+            work = media.leaves(branch.anchor, request, flow)
+        except PeerError as error:
+            self._give_up(branch, error.status, explain(error))
+            return
+        if work is None:
+            self._leave(branch, request, flow)
+        elif not self._call.services.driver.spawn(self._lead_later(work, branch, request, flow), self._server):
+            self.cancel(None)  # too busy; the client has been told
+
+    async def _lead_later(
+        self, work: Awaitable[None], branch: ProxyBranch, request: Request, flow: Flow
+    ) -> None:
+        try:
+            await work
+        except PeerError as error:
+            self._give_up(branch, error.status, explain(error))
+            return
+        if not branch.cancelled:
+            self._leave(branch, request, flow)
+
+    def _unanchor(self, branch: ProxyBranch) -> None:
+        if branch.anchor is not None and self._call.media is not None:
+            self._call.media.over(branch.anchor)
 
     def _goes_on(self, response: Response) -> bool:
         """Whether a response, without our Via, is for somebody before us."""
@@ -237,6 +289,7 @@ class Forwarding:
         others = branch.target.others
         if not others or status not in DEAD_FLOW or branch.cancelled or self._context.answered:
             return False
+        self._unanchor(branch)
         target = replace(others[0], others=others[1:])
         fresh = ProxyBranch(target, branch.breadth)
         branches = self._context.branches
@@ -262,6 +315,7 @@ class Forwarding:
         reason: str | None = None,
         headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
+        self._unanchor(branch)
         driver = self._call.services.driver
         self._perform(self._context.fail(branch, status, reason, to_tag=driver.token(), headers=headers))
         if self._server.method == "INVITE" and not self._context.pending:
@@ -308,39 +362,3 @@ class Forwarding:
             self._call.services.driver.cancel(branch.transaction, outcome.why or None)
         else:
             self._give_up(branch, 487)
-
-
-def forward_statelessly(call: Call, targets: tuple[Target, ...]) -> Work | None:
-    """Send an ACK for a 2xx on: it belongs to no transaction (RFC 3261 section 16.11)."""
-    target = targets[0]
-    flow = usable_flow(call, target)
-    if flow is not None:
-        _send_ack(call, target, flow)
-        return None
-    if target.flow and target.only_flow:
-        return None
-    found = known_places(call, next_hop(call, target))
-    if found is None:
-        return _look_up_ack(call, target)
-    _send_to_first(call, target, found)
-    return None
-
-
-async def _look_up_ack(call: Call, target: Target) -> None:
-    _send_to_first(call, target, await look_up(call, next_hop(call, target)))
-
-
-def _send_to_first(call: Call, target: Target, found: list[Destination]) -> None:
-    secure = must_be_tls(call, target)
-    for place in found:
-        if not secure or place.transport in SECURE:
-            pool = call.services.driver.pool
-            _send_ack(call, target, pool.flow_to(place.transport, place.endpoint, place.server_name))
-            return
-
-
-def _send_ack(call: Call, target: Target, flow: Flow) -> None:
-    driver = call.services.driver
-    breadth = call.findings.breadth or call.services.policy.max_breadth
-    view = call.findings.view
-    driver.send(branch_request(call, target, flow, driver.token(), loop_value(call), breadth, view), flow)

@@ -37,7 +37,7 @@ class Timeouts:
 
     silent: float = 60.0
     held: float = 3600.0
-    """While a party is on hold: phones need not send anything then."""
+    """While a party is on hold, when phones need not send anything, and before the call is up."""
     look: float = 1.0
     """Between looks for sessions that have fallen silent."""
 
@@ -89,6 +89,8 @@ class _Session:
     confirmed: bool = False
     """The call is up: from now on silence ends it."""
     held: bool = False
+    bare: float = 0.0
+    """Seconds without any stream."""
 
 
 class EmbeddedMedia:
@@ -336,9 +338,11 @@ class EmbeddedMedia:
     def _look(self) -> None:
         self._timer = None
         for key, session in tuple(self._sessions.items()):
-            bound = self._timeouts.held if session.held else self._timeouts.silent
-            streams = [stream.relay.idle for stream in session.streams if stream is not None]
-            if session.confirmed and streams and min(streams) >= bound:
+            live = session.confirmed and not session.held
+            bound = self._timeouts.silent if live else self._timeouts.held
+            idle = [stream.relay.idle for stream in session.streams if stream is not None]
+            session.bare = 0.0 if idle else session.bare + self._timeouts.look
+            if min(idle, default=session.bare) >= bound:
                 self.totals.silent += 1
                 log.info("media have ended", key=key, seconds=bound)
                 self.end(key)

@@ -9,6 +9,7 @@ from enum import StrEnum
 from ringfence.message import SipUri, TelUri, Uri
 from ringfence.message.fields.security_agreement import Mechanism
 from ringfence.roles.addresses import Addresses
+from ringfence.roles.anchors import Anchors
 from ringfence.roles.bodies import Rule
 from ringfence.roles.charging import Charging
 from ringfence.roles.hiding import Hiding
@@ -198,6 +199,9 @@ class Services:
 
     charging: Charging | None = None
     """How calls are recorded and limited; None: they are not."""
+
+    anchors: Anchors | None = None
+    """Which calls have their media led through our relay; None: none."""
 
     def new_nonce(self, flow: Flow) -> str:
         """A nonce for the peer at the other end of a flow."""

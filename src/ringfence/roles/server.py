@@ -10,9 +10,10 @@ import structlog
 from ringfence.engine.machine import ServerTransaction
 from ringfence.message import Params, PeerError, Request, Response, SipUri, TelUri, Uri, response_to
 from ringfence.roles.call import Call
-from ringfence.roles.forward import Forwarding, forward_statelessly
+from ringfence.roles.forward import Forwarding
 from ringfence.roles.pipeline import ONCE_TAG, Answer, Drop, Forward, Step, Verdict, run
 from ringfence.roles.policy import Services
+from ringfence.roles.stateless import forward_statelessly
 from ringfence.store.ports import Reading
 from ringfence.store.records import Binding
 from ringfence.transport.driver import Work
