@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
-import socket
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import pytest
@@ -21,31 +17,17 @@ from ringfence.ledger.keys import Privacy
 from ringfence.ledger.radius import NoServer, RadiusAccounting, RadiusServer
 from ringfence.store.connect import sqlite_url
 from ringfence.store.migrate import upgrade
+from tests.interop.freeradius import FREERADIUS, free_port
+from tests.interop.freeradius import freeradius as serve
 
-FREERADIUS = shutil.which("freeradius") or shutil.which("radiusd")
 pytestmark = [
     pytest.mark.interop("freeradius"),
     pytest.mark.skipif(FREERADIUS is None, reason="FreeRADIUS is not installed"),
 ]
 
-CONFIG = """
-logdir = "{dir}"
-raddbdir = "{dir}"
-run_dir = "{dir}"
-libdir = /usr/lib/freeradius
-pidfile = "{dir}/radiusd.pid"
-max_request_time = 5
-log {{ destination = stdout }}
-security {{ status_server = no }}
-client phone_node {{ ipaddr = 127.0.0.1
-    secret = testing123 }}
+SECTIONS = """
 modules {{ detail {{ filename = "{dir}/detail"
     permissions = 0600 }} }}
-thread pool {{ start_servers = 1
-    max_servers = 4
-    min_spare_servers = 1
-    max_spare_servers = 3
-    max_requests_per_server = 0 }}
 server default {{
     listen {{ type = acct
         ipaddr = 127.0.0.1
@@ -59,32 +41,8 @@ server default {{
 PRIVACY = Privacy(b"p" * 32)
 
 
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def freeradius(directory: Path, port: int) -> Iterator[None]:
-    directory.mkdir(exist_ok=True)
-    (directory / "radiusd.conf").write_text(CONFIG.format(dir=directory, port=port))
-    with (directory / "out").open("wb") as out:
-        server = subprocess.Popen(
-            [str(FREERADIUS), "-f", "-d", str(directory), "-D", "/usr/share/freeradius", "-l", "stdout"],
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        deadline = time.monotonic() + 20
-        while b"Ready to process requests" not in (directory / "out").read_bytes():
-            assert server.poll() is None, (directory / "out").read_text()
-            assert time.monotonic() < deadline, (directory / "out").read_text()
-            time.sleep(0.05)
-        yield
-    finally:
-        server.terminate()
-        server.wait(10)
+def freeradius(directory: Path, port: int) -> AbstractContextManager[None]:
+    return serve(directory, SECTIONS.format(dir=directory, port=port))
 
 
 def written(directory: Path) -> list[dict[str, str]]:

@@ -60,6 +60,8 @@ class RadiusServer:
     secret: bytes = field(repr=False)
     timeout: float = 2.0
     tries: int = 2
+    sterman: bool = False
+    """Digests are put as draft-sterman-aaa-sip-00 had them, before RFC 5090: so does rlm_digest of FreeRADIUS 3."""
 
 
 @dataclass(slots=True)

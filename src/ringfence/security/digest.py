@@ -205,6 +205,23 @@ def verify(
     `ha1` belongs to `algorithm_of(credentials).plain`; None where the user is unknown or has none for it.
     `freshness` is what `Nonces.check` said. Without `window` the caller itself sees to replays after an OK.
     """
+    if (flaw := unfit(credentials, request_uri, algorithms, uri_check)) is not None:
+        return flaw
+    plain = _PLAIN[algorithm_of(credentials)]  # type: ignore[index]  # `unfit` has looked
+    expected = request_digest(credentials, _DECOY[plain] if ha1 is None else ha1, method, body)
+    right = hmac.compare_digest(expected.encode(), octets(credentials.response))
+    if ha1 is None:
+        return Outcome.UNKNOWN_USER
+    return used(credentials, freshness, window) if right else Outcome.WRONG
+
+
+def unfit(
+    credentials: Credentials,
+    request_uri: str,
+    algorithms: Collection[Algorithm] = STRONG,
+    uri_check: UriCheck = UriCheck.EXACT,
+) -> Outcome | None:
+    """What is wrong with credentials whatever the password is; None when nothing is."""
     if not credentials.response:
         return Outcome.UNANSWERED
     algorithm = algorithm_of(credentials)
@@ -212,14 +229,11 @@ def verify(
         return Outcome.BAD_ALGORITHM
     if credentials.qop is None or credentials.qop.lower() not in QOPS:
         return Outcome.NO_QOP
-    if not same_resource(credentials.uri, request_uri, uri_check):
-        return Outcome.URI_MISMATCH
-    expected = request_digest(credentials, _DECOY[_PLAIN[algorithm]] if ha1 is None else ha1, method, body)
-    right = hmac.compare_digest(expected.encode(), octets(credentials.response))
-    if ha1 is None:
-        return Outcome.UNKNOWN_USER
-    if not right:
-        return Outcome.WRONG
+    return None if same_resource(credentials.uri, request_uri, uri_check) else Outcome.URI_MISMATCH
+
+
+def used(credentials: Credentials, freshness: Freshness, window: NcWindow | None) -> Outcome:
+    """What the nonce says of credentials whose response is right; it is used up by that."""
     # A nonce that is not ours may come from before a restart or a rotation of keys; with the right password
     # over it, it is no worse than an old one.
     if freshness is not Freshness.FRESH:
@@ -227,6 +241,18 @@ def verify(
     if window is None:
         return Outcome.OK
     return _OF_COUNT[window.accept(credentials.nonce, credentials.count)]
+
+
+def body_hash(credentials: Credentials, body: bytes) -> str:
+    """H(entity-body) by the algorithm of the credentials: what a server that has not the body needs for auth-int.
+
+    Raises:
+        LocalError: when the algorithm is unknown.
+    """
+    algorithm = algorithm_of(credentials)
+    if algorithm is None:
+        raise LocalError(f"unknown digest algorithm {credentials.algorithm}")
+    return _NEW[algorithm.plain](body).hexdigest()
 
 
 def authentication_info(

@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ringfence.ledger.book import Sealing, SqlLedger
 from ringfence.ledger.chain import key_name
 from ringfence.ledger.keys import Privacy, private_pem, public_pem, read_signing_key
-from ringfence.ledger.radius import RadiusAccounting, RadiusServer
+from ringfence.ledger.radius import RadiusAccounting
 from ringfence.message import LocalError
 from ringfence.roles.charging import Charging, Limits
-from ringfence.service.addresses import parse_address
+from ringfence.service.aaa import radius_server
 from ringfence.service.config import Config
 from ringfence.store.migrate import upgrade
 
@@ -80,14 +80,9 @@ def make_radius(config: Config, privacy: bytes) -> RadiusAccounting | None:
     """What tells RADIUS servers of the calls; None where there is none. Raises LocalError."""
     if not config.radius or not config.ledger.enabled:
         return None
-    servers = []
-    for each in config.radius:
-        address = parse_address(each.server)
-        try:
-            secret = each.secret.read_bytes().strip()
-        except OSError as error:
-            raise LocalError(f"{each.secret}: {error.strerror}") from None
-        servers.append(RadiusServer(address.host, address.port, secret, each.timeout_seconds, each.tries))
+    servers = [radius_server(each, each.server) for each in config.radius if each.server]
+    if not servers:
+        return None
     place = config.node.data_dir / "radius.place"
     return RadiusAccounting(config.ledger_url, config.node.name, servers, place, Privacy(privacy))
 

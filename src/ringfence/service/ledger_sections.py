@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
 from ringfence.service.sections import Section
-from ringfence.service.values import Count, FilePath, HostPort, Seconds
+from ringfence.service.values import Count, FilePath, Seconds
 
 
 class Ledger(Section):
@@ -36,17 +35,3 @@ class Ledger(Section):
     """Calls at a time. One more is answered 503. How many an account may make is said with the account."""
     max_call_seconds: Seconds = 14_400.0
     """A call that lasts longer is ended by the node, with a BYE to each side."""
-
-
-class Radius(Section):
-    """A RADIUS server that is told of calls (RFC 2866). The first that answers is used; the others are for when it
-    does not."""
-
-    server: Annotated[HostPort, Field(examples=["192.0.2.53:1813"])]
-    """Its accounting port, "address:port"."""
-    secret: Annotated[FilePath, Field(examples=[Path("radius.secret")])]
-    """A file with the secret that is shared with it, readable by nobody else."""
-    timeout_seconds: Annotated[float, Field(gt=0, le=30)] = 2.0
-    """For one answer."""
-    tries: Annotated[int, Field(ge=1, le=10)] = 2
-    """How often it is asked before the next server is."""

@@ -116,6 +116,8 @@ class Node:
         await self.parts.resolver.close()
         await self.parts.driver.close()
         await self.parts.fetcher.close()
+        if self.parts.services.remote is not None:
+            await self.parts.services.remote.authority.close()
         if self.parts.services.charging is not None:
             self.parts.services.charging.close(time.time())
 

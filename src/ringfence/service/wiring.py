@@ -264,7 +264,9 @@ def make_addresses(config: Config) -> Addresses:
         for each in config.listeners
         for host in each.hosts
     ]
-    return Addresses(listeners, frozenset({*config.node.advertise, config.node.name, *config.domains}))
+    names = frozenset({*config.node.advertise, config.node.name, *config.domains})
+    # The other nodes of a network know this one by the name in its certificate, and by nothing else.
+    return Addresses(listeners, names, by_name=any(peer.role != "domain" for peer in config.peer))
 
 
 def _advertised(config: Config, own: str | None, host: str) -> str:

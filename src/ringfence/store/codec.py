@@ -13,7 +13,7 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from ringfence.store.errors import StoreError
-from ringfence.store.records import Binding, Rights
+from ringfence.store.records import DEFAULT_MAX_SECONDS, Binding, Rights
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -51,15 +51,18 @@ def _binding(aor: str, document: dict[str, Any]) -> Binding:
 
 def encode_rights(rights: Rights) -> str:
     """The document that keeps rights. Methods are sorted, so that equal rights are equal text."""
-    return _encode(
-        {
-            "methods": sorted(rights.methods),
-            "allow": rights.allow,
-            "deny": rights.deny,
-            "max_calls": rights.max_calls,
-            "max_registrations": rights.max_registrations,
-        }
-    )
+    document: dict[str, object] = {
+        "methods": sorted(rights.methods),
+        "allow": rights.allow,
+        "deny": rights.deny,
+        "max_calls": rights.max_calls,
+        "max_registrations": rights.max_registrations,
+    }
+    if rights.max_seconds != DEFAULT_MAX_SECONDS:
+        document["max_seconds"] = rights.max_seconds
+    if rights.prepaid:
+        document["prepaid"] = True
+    return _encode(document)
 
 
 def decode_rights(text: str) -> Rights:

@@ -25,6 +25,9 @@ DEFAULT_METHODS = frozenset(_CALLS + _REST)
 DEFAULT_MAX_CALLS = 4
 """A person with two phones and a call on hold on each. A stolen password can't open a hundred calls."""
 
+DEFAULT_MAX_SECONDS = 14_400
+"""Of one call: four hours. A call that was never hung up costs no more than that."""
+
 DEFAULT_MAX_REGISTRATIONS = 10
 """Contacts per address-of-record: it bounds how far one INVITE forks (RFC 5393 section 5)."""
 
@@ -55,9 +58,13 @@ class Rights:
     deny: tuple[str, ...] = ()
     max_calls: int = DEFAULT_MAX_CALLS
     max_registrations: int = DEFAULT_MAX_REGISTRATIONS
+    max_seconds: int = DEFAULT_MAX_SECONDS
+    """Of one call. The node has a limit of its own, and the lower one counts."""
+    prepaid: bool = False
+    """Calls need credit: a balance of the account, or what a credit control server grants."""
 
     def __post_init__(self) -> None:
-        if self.max_calls < 0 or self.max_registrations < 0:
+        if self.max_calls < 0 or self.max_registrations < 0 or self.max_seconds < 0:
             raise ValueError("a limit can't be negative")
 
     def permits(self, destination: str) -> bool:

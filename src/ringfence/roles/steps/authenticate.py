@@ -12,7 +12,9 @@ from ringfence.roles.bound import bind, bound_user, certified_address, unbind
 from ringfence.roles.call import Authenticated, Call, Trust
 from ringfence.roles.pipeline import CONTINUE, ONCE_TAG, Answer, Drop, Verdict
 from ringfence.roles.policy import ChallengeMode, nonce_binding
+from ringfence.roles.remote import Remote
 from ringfence.roles.steps.claims import is_anonymous
+from ringfence.roles.steps.remote import ask
 from ringfence.security.credentials import Challenge, Credentials
 from ringfence.security.digest import Algorithm, Outcome, algorithm_of, credentials_for, verify
 from ringfence.store.records import Account
@@ -84,8 +86,8 @@ async def _still_valid_later(call: Call, found: Awaitable[Account | None]) -> Ve
 
 
 def _bind_anew(call: Call, account: Account | None) -> Verdict | Awaitable[Verdict]:
-    if account is None or account.disabled:
-        unbind(call.flow)
+    if account is None or account.disabled or call.services.remote is not None:
+        unbind(call.flow)  # where the passwords are elsewhere, what is stored here proves nobody
         return _by_credentials(call)
     call.findings.user = Authenticated(account, "flow")
     bind(call.flow, call.findings.user)
@@ -119,6 +121,8 @@ def _bind_certified(call: Call, account: Account | None) -> Verdict | Awaitable[
 
 def _try(call: Call, given: list[Credentials]) -> Verdict | Awaitable[Verdict]:
     """Judge each of the credentials for our realm (RFC 3261 section 22.3); the first that is right decides."""
+    if call.services.remote is not None:
+        return _ask(call, call.services.remote, given)
     verdict: Verdict = CONTINUE
     for place, credentials in enumerate(given):
         found = call.services.accounts.find(credentials.username, call.services.policy.realm)
@@ -138,6 +142,11 @@ async def _try_later(call: Call, given: list[Credentials], found: Awaitable[Acco
     return await rest if isawaitable(rest) else rest
 
 
+async def _ask(call: Call, remote: Remote, given: list[Credentials]) -> Verdict:
+    outcome, verdict = await ask(call, remote, given)
+    return _settle(call, outcome) if verdict is CONTINUE and call.findings.user is None else verdict
+
+
 def _judge(call: Call, credentials: Credentials, account: Account | None) -> Verdict:
     services = call.services
     policy = services.policy
@@ -154,17 +163,23 @@ def _judge(call: Call, credentials: Credentials, account: Account | None) -> Ver
         algorithms=policy.algorithms_for(call.flow),
         uri_check=policy.uri_check,
     )
-    services.driver.counts[f"authentication {outcome}"] += 1
     if outcome is not Outcome.OK or account is None:
-        if policy.challenge is ChallengeMode.NONE:
-            return CONTINUE
-        return challenge(call, stale=outcome.stale)
+        return _settle(call, outcome)
+    services.driver.counts["authentication ok"] += 1
     if account.disabled:
         return Answer(403, "Forbidden (the account is disabled)")
     call.findings.user = Authenticated(account, f"digest {algorithm}")
     call.findings.credentials = credentials
     bind(call.flow, call.findings.user)
     return CONTINUE
+
+
+def _settle(call: Call, outcome: Outcome) -> Verdict:
+    """Credentials that are not right: another challenge."""
+    call.services.driver.counts[f"authentication {outcome}"] += 1
+    if call.services.policy.challenge is ChallengeMode.NONE:
+        return CONTINUE
+    return challenge(call, stale=outcome.stale)
 
 
 # -- neither -------------------------------------------------------------------------------------------

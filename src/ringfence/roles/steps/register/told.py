@@ -11,6 +11,7 @@ from ringfence.message.grammar import quote
 from ringfence.roles.call import Call
 from ringfence.roles.peers import PeerRole
 from ringfence.roles.pipeline import Answer
+from ringfence.security.credentials import AuthenticationInfo, Credentials
 from ringfence.security.digest import algorithm_of, authentication_info
 from ringfence.security.gruu import make_temporary_gruu
 from ringfence.store.records import Binding
@@ -90,6 +91,16 @@ def _authentication_info(call: Call, now: float) -> str | None:
     if user is None or credentials is None or algorithm is None:
         return None
     services = call.services
-    ha1 = user.account.credentials[algorithm.plain]
     nextnonce = services.new_nonce(call.flow) if services.nonces.ageing(credentials.nonce, now) else None
+    ha1 = user.account.credentials.get(algorithm.plain) if services.remote is None else None
+    if ha1 is None:  # somebody else knows the password, who may have sent the proof (RFC 5090 section 2.1.3)
+        return _without_password(credentials, nextnonce, call.findings.rspauth)
     return str(authentication_info(credentials, ha1, nextnonce=nextnonce))
+
+
+def _without_password(credentials: Credentials, nextnonce: str | None, rspauth: str) -> str | None:
+    if rspauth:
+        return str(
+            AuthenticationInfo(nextnonce, credentials.qop, rspauth, credentials.cnonce, credentials.nc)
+        )
+    return str(AuthenticationInfo(nextnonce)) if nextnonce is not None else None
