@@ -12,10 +12,10 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
@@ -23,13 +23,17 @@ from ringfence.cli.accounts import generate_password, open_database
 from ringfence.cli.certificate_files import new_serial, prove, record, save_pair
 from ringfence.cli.failure import Exit, Failure
 from ringfence.cli.files import make_private_directory, write_private
+from ringfence.cli.join import check_node, core_of, make_known, make_node
 from ringfence.cli.options import JsonOption
 from ringfence.cli.output import console, print_facts, print_json
 from ringfence.security.authority import Authority, new_key
 from ringfence.security.certificates import dns_name, is_dns_name
 from ringfence.service.addresses import parse_address
 from ringfence.service.config import CONFIG_NAME, Config
+from ringfence.service.network_template import render_node
 from ringfence.service.template import render
+
+T = TypeVar("T")
 
 SECRET_BYTES = 64
 """Twice what the HMAC-SHA256 behind nonces and flow tokens can use."""
@@ -51,6 +55,19 @@ def init(
     ] = None,
     admin: Annotated[str, typer.Option(metavar="NAME", help="The first administrator.")] = "admin",
     require_tls: Annotated[bool, typer.Option("--require-tls", help="Open no plaintext port.")] = False,
+    role: Annotated[
+        str | None,
+        typer.Option(
+            metavar="edge|core|outbound", help="One node of several (docs/roles.md), the core first."
+        ),
+    ] = None,
+    join: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The configuration of the core that the node joins.")
+    ] = None,
+    core: Annotated[
+        str | None,
+        typer.Option(metavar="URI", help="How the core is reached. Default: by its name and port."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Make a domain: configuration, private CA, certificate, database and the first administrator."""
@@ -60,6 +77,11 @@ def init(
         fix = "nothing was changed; serve what is there, or name another directory with --dir"
         raise Failure(Exit.NO, f"{', '.join(existing)} exists already", fix)
     hosts = [_host(each) for each in host or ()]
+    check_node(role, hosts, join)
+    if role is not None:
+        ports = [_listener(each) for each in listen or ()]
+        _init_node(directory, name, Node(role, hosts, ports, join, core), admin, json)
+        return
     text = render(
         name,
         host=dns_name(socket.gethostname()) or "localhost",
@@ -71,23 +93,63 @@ def init(
     _show(directory, name, admin, password, json)
 
 
+class Node(NamedTuple):
+    """One node of several, as the options describe it."""
+
+    role: str
+    hosts: list[str]
+    ports: list[tuple[str, str, int]]
+    join: Path | None
+    core: str | None
+
+
+def _init_node(directory: Path, domain: str, node: Node, admin: str, json: bool) -> None:
+    joined = core_of(node.join, domain) if node.join is not None else None
+    if joined is not None and node.core is not None:
+        joined = joined._replace(uri=node.core)
+    text = render_node(domain, node.role, node.hosts, node.ports, joined)
+    config = directory / CONFIG_NAME
+    option = "" if directory == Path() else f" --config {config}"
+    facts: dict[str, Any] = {"domain": domain, "role": node.role, "config": str(config)}
+    if joined is None:
+        facts |= {"administrator": admin}
+        facts |= {"password": make_domain(directory, [domain, *node.hosts], text, admin)}
+        more = f"ringfence init {domain} --role edge --host edge1.{domain} --join {config} --dir edge1"
+    else:
+        _make(directory, lambda staging: make_node(staging, domain, node.hosts, text, joined))
+        port = next((port for transport, _, port in node.ports if transport == "tls"), None)
+        make_known(joined, node.role, node.hosts[0], port)
+        facts |= {"core": joined.uri, "known to": str(joined.config.file)}
+        more = "start the core again: it knows this node now"
+    if json:
+        print_json(facts)
+        return
+    print_facts(facts)
+    console().print(f"\nNext:\n  {more}\n  ringfence serve{option}", markup=False)
+
+
 def make_domain(directory: Path, names: Sequence[str], text: str, admin: str) -> str:
     """Make everything in the directory, or nothing; gives the administrator's password.
 
     ``names`` are those of the certificate, the domain first; ``text`` is the configuration.
     """
+    return _make(directory, lambda staging: _make_all(staging, names, text, admin))
+
+
+def _make(directory: Path, make: Callable[[Path], T]) -> T:
+    """Make all of it beside its place, and move it there at the end."""
     make_private_directory(directory)
     staging = Path(tempfile.mkdtemp(dir=directory, prefix=".ringfence-init-"))
     try:
-        password = _make(staging, names, text, admin)
+        made = make(staging)
         for each in MADE:
             os.rename(staging / each, directory / each)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return password
+    return made
 
 
-def _make(directory: Path, names: Sequence[str], text: str, admin: str) -> str:
+def _make_all(directory: Path, names: Sequence[str], text: str, admin: str) -> str:
     """Make everything in an empty directory; gives the administrator's password."""
     write_private(directory / CONFIG_NAME, text.encode())
     config = Config.load(directory / CONFIG_NAME)

@@ -28,8 +28,12 @@ class Listener(NamedTuple):
 class Addresses:
     """All listeners of a node. Knows which URIs mean this node, and what to write for a given flow."""
 
-    def __init__(self, listeners: list[Listener], names: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, listeners: list[Listener], names: frozenset[str] = frozenset(), *, by_name: bool = False
+    ) -> None:
+        """``by_name``: who is on this machine too is told the advertised name, as its certificate has it."""
         self.listeners = listeners
+        self._by_name = by_name
         self._hosts = {_plain(name) for name in names}
         for listener in listeners:
             self._hosts.add(_plain(listener.advertised))
@@ -85,7 +89,7 @@ class Addresses:
         if best is None or best.transport != flow.transport:
             return _bracketed(flow.local)
         host = best.advertised
-        if loopback and _is_wildcard(best.host):
+        if loopback and _is_wildcard(best.host) and not self._by_name:
             host = "[::1]" if ":" in flow.remote.host else "127.0.0.1"
         elif _is_wildcard(best.host) and is_numeric(host.strip("[]")) and not _is_wildcard(flow.local.host):
             return _bracketed(Endpoint(flow.local.host, best.port))  # of several addresses, the one in use

@@ -25,6 +25,7 @@ from ringfence.service.config import Config
 from ringfence.service.finding import Finding, Rule, Severity, error, expiry, warning
 from ringfence.service.identity_checks import fetching_is_bounded, identity_holds, identity_is_in_use
 from ringfence.service.lines import KeyPath
+from ringfence.service.role_checks import network_holds_together, the_border_signs, the_inside_is_closed
 
 LARGEST_PEER_NETWORK = 4096
 """Addresses of one peer. A carrier's whole range is smaller; a larger network has strangers in it."""
@@ -227,6 +228,10 @@ def policy_can_be_loaded(config: Config) -> Iterator[Finding]:
             continue
         if not callable(found):
             yield error(config, ("policy", "steps", place), f"{name} is not a function", "name a function")
+            continue
+        # What a program does can't be read from a configuration: a step may let in what every rule here keeps out.
+        reason = f"{name} is your own code, which check can't see into: it may answer, forward or change any request"
+        yield warning(config, ("policy", "steps", place), reason, "test it as tests/conversations tests ours")
 
 
 def database_is_ready(config: Config) -> Iterator[Finding]:
@@ -287,6 +292,9 @@ RULES: tuple[Rule, ...] = (
     servers_are_known,
     peers_are_few,
     peers_are_others,
+    network_holds_together,
+    the_inside_is_closed,
+    the_border_signs,
     methods_are_challenged,
     identity_holds,
     identity_is_in_use,
