@@ -153,6 +153,7 @@ def _record_routes(call: Call, target: Target, flow: Flow, sent_by: str, view: V
     tokens = [dialog, *(way_token(secret, dialog, *way) for way in ways)]
     proof = f";{DIALOG_PARAM}={'.'.join(tokens)}"
     hidden = "" if hiding is None or view is None else hiding.parameter(call, view, dialog)
+    hidden = policy.worker_mark + hidden
     arrived = (call.flow.transport, policy.addresses.sent_by(call.flow))
     leaves = (flow.transport, sent_by)
     secure = call.uri.secure or _first_route_is_sips(call, target)

@@ -11,9 +11,12 @@ from ringfence.message.fields.security_agreement import Mechanism
 from ringfence.roles.addresses import Addresses
 from ringfence.roles.anchors import Anchors
 from ringfence.roles.bodies import Rule
+from ringfence.roles.bridge.bridges import Bridges
 from ringfence.roles.charging import Charging
 from ringfence.roles.hiding import Hiding
+from ringfence.roles.hops import Hops
 from ringfence.roles.identity import Signing, Strangers, Verification
+from ringfence.roles.media import MediaPlane
 from ringfence.roles.peers import NO_PEERS, Peers
 from ringfence.roles.remote import Remote
 from ringfence.security.digest import STRONG, Algorithm, UriCheck
@@ -115,6 +118,9 @@ class Policy:
     bodies: tuple[Rule, ...] = ()
     """Destinations that want what is sent to them signed or encrypted end to end."""
 
+    worker_mark: str = ""
+    """URI parameter of our Record-Route that names this worker, where several share the ports."""
+
     hiding: Hiding | None = None
     """What is not shown to those outside; None: everything is shown."""
 
@@ -197,8 +203,17 @@ class Services:
     remote: Remote | None = None
     """Who knows the passwords, where that is not our own store."""
 
+    hops: Hops | None = None
+    """Phones that come under IPsec; None: no port is for them."""
+
+    bridges: Bridges | None = None
+    """The private calls; None: no privacy is given that takes a back-to-back user agent."""
+
     charging: Charging | None = None
     """How calls are recorded and limited; None: they are not."""
+
+    media: MediaPlane | None = None
+    """What relays media; None: nothing does."""
 
     anchors: Anchors | None = None
     """Which calls have their media led through our relay; None: none."""

@@ -64,7 +64,7 @@ def _usual(call: Call, policy: Policy) -> tuple[bool, str] | None:
         return None
     proof, _, callee = rest[:-1].partition(f";{CALLEE_PARAM}=")
     sender = sender_of(call, policy, proof)
-    if sender is None or "," in rest or ";" in callee:
+    if sender is None or "," in rest or ";" in callee or ";" in proof:
         return None
     token = callee if sender is Sender.CALLER else hop[5:].rpartition("@")[0]
     flow = _flow(call, policy, token, in_dialog=True) if token else ""

@@ -49,6 +49,9 @@ class OnRequest(Protocol):
 
 
 Admit = Callable[[Flow, bytes], bool]
+Elsewhere = Callable[[Message, bytes, Flow], bool]
+"""Whether a message belongs to another worker, which has been given it."""
+
 Observe = Callable[[str, Message, Flow], None]
 
 
@@ -65,6 +68,7 @@ class Driver:
         self._timer: asyncio.TimerHandle | None = None
         self._armed_at = float("inf")
         self._admit: Admit | None = None
+        self._elsewhere: Elsewhere | None = None
         self._observe: Observe | None = None
         self._on_request: OnRequest
         self._on_closed: Callable[[Flow, str], None] | None = None
@@ -76,12 +80,14 @@ class Driver:
         on_request: OnRequest,
         *,
         admit: Admit | None = None,
+        elsewhere: Elsewhere | None = None,
         on_closed: Callable[[Flow, str], None] | None = None,
     ) -> None:
         """Hand in what the driver needs from outside; called once by wiring before anything listens."""
         self.pool = pool
         self._on_request = on_request
         self._admit = admit
+        self._elsewhere = elsewhere
         self._on_closed = on_closed
 
     def watch(self, observe: Observe | None) -> None:
@@ -94,9 +100,15 @@ class Driver:
         """One whole message from a flow."""
         if self._admit is not None and not self._admit(flow, data):
             return
+        self.take(data, flow, self._elsewhere)
+
+    def take(self, data: bytes, flow: Flow, elsewhere: Elsewhere | None = None) -> None:
+        """The same for a message that has been admitted, here or by the worker that handed it over."""
         now = self.time()
         try:
             message = parse(data)
+            if elsewhere is not None and elsewhere(message, data, flow):
+                return
             way_back = _stamp(message, flow) if type(message) is Request else flow
         except PeerError as error:
             self._refuse(error, flow)

@@ -11,7 +11,7 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from ringfence.message import LocalError
 from ringfence.transport.contexts import Contexts, TlsSettings
 from ringfence.transport.flow import Endpoint, Flow, PeerCertificate, Upward
 from ringfence.transport.limits import Limits
+from ringfence.transport.mesh import key_of
 from ringfence.transport.sockets import bound_socket, connected_socket, is_address
 from ringfence.transport.stream import STOPS, ByteStream, Streams
 from ringfence.transport.tcp import StreamFlow
@@ -97,7 +98,9 @@ class Pool:
         *,
         contexts: Contexts | None = None,
         websocket: WebSocketPolicy | None = None,
+        worker: int | None = None,
     ) -> None:
+        """``worker`` is the number of this process among several that share the ports."""
         self.limits = limits or Limits()
         self.received = upward.received
         self.listeners: list[Listener] = []
@@ -106,6 +109,7 @@ class Pool:
         self._websocket = websocket or WebSocketPolicy()
         self._streams = Streams(self.limits)
         self._udp: list[UdpListener] = []
+        self._kept: dict[Endpoint, UdpListener] = {}
         self._by_key: dict[str, StreamFlow] = {}
         self._by_remote: dict[tuple[str, Endpoint], list[StreamFlow]] = {}
         self._places: dict[StreamFlow, list[tuple[str, Endpoint]]] = {}
@@ -113,6 +117,9 @@ class Pool:
         # A key of an earlier run must not name a connection of this one: flow tokens outlive both.
         self._run = secrets.token_hex(4)
         self._serial = count(1)
+        self._worker = worker
+        self.elsewhere: Callable[[str], Flow | None] | None = None
+        """Finds the connections of other workers."""
 
     # -- listeners -------------------------------------------------------------------------------------
 
@@ -137,7 +144,7 @@ class Pool:
             raise LocalError(f"no such transport: {transport}")
         listener: Listener
         if transport == "UDP":
-            udp = open_udp(host, port, self._upward, reuse_port=reuse_port)
+            udp = open_udp(host, port, self._upward, reuse_port=reuse_port or self._worker is not None)
             self._udp.append(udp)
             listener = udp
         else:
@@ -154,7 +161,8 @@ class Pool:
         def accept() -> ByteStream:
             return self._make(transport, None, contexts, accepted=True)[1]
 
-        sock = bound_socket(socket.SOCK_STREAM, host, port, reuse_port=reuse_port)
+        shared = reuse_port or self._worker is not None
+        sock = bound_socket(socket.SOCK_STREAM, host, port, reuse_port=shared)
         server = await asyncio.get_running_loop().create_server(accept, sock=sock, backlog=BACKLOG)
         return StreamListener(transport, Endpoint(*sock.getsockname()[:2]), server)
 
@@ -167,6 +175,20 @@ class Pool:
         if self._contexts is None:
             raise LocalError("TLS is not in use")
         self._contexts.load(settings)
+
+    def keep(self, remote: Endpoint, own: Endpoint, by: Endpoint, at: Endpoint) -> None:
+        """Whatever is for this peer over UDP belongs to our port ``own``: it is sent from ``by`` to ``at`` (IPsec)."""
+        ports = {listener.local: listener for listener in self._udp if not listener.closed}
+        if own not in ports or by not in ports:
+            return
+        self._kept[remote] = ports[own]
+        if by != own or at != remote:
+            ports[own].answer_by(remote, ports[by], at)
+
+    def release(self, remote: Endpoint) -> None:
+        """The end of ``keep``."""
+        if (listener := self._kept.pop(remote, None)) is not None:
+            listener.forget(remote)
 
     # -- flows -----------------------------------------------------------------------------------------
 
@@ -183,7 +205,7 @@ class Pool:
         a name that DNS gave for it (RFC 5922 section 7.3). ``local`` chooses the listener or source address.
         """
         if transport == "UDP":
-            listener = self._udp_listener(remote, local)
+            listener = self._kept.get(remote) or self._udp_listener(remote, local)
             if listener is not None:
                 return listener.flow_to(remote)
             return self._dead(transport, remote, f"no UDP socket can reach {remote}")
@@ -265,7 +287,8 @@ class Pool:
     def find(self, key: str) -> Flow | None:
         """The flow with this key (see ``Flow.key``), or None when it is gone."""
         if not key.startswith("UDP,"):
-            return self._by_key.get(key)
+            own = self._by_key.get(key)
+            return own if own is not None or self.elsewhere is None else self.elsewhere(key)
         here, _, there = key.removeprefix("UDP,").partition(",")
         for listener in self._udp:
             if str(listener.local) == here and not listener.closed:
@@ -302,9 +325,11 @@ class Pool:
 
     def opened(self, flow: StreamFlow) -> None:
         """A connection is ready."""
-        self._by_key[flow.key] = flow
         if flow.accepted:
+            if self._worker is not None:
+                flow.rename(key_of(flow.key, self._worker, flow.transport, flow.local, flow.remote))
             self._place(flow, flow.remote)
+        self._by_key[flow.key] = flow
         self._upward.opened(flow)
 
     def closed(self, flow: StreamFlow, reason: str) -> None:

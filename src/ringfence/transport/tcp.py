@@ -85,6 +85,10 @@ class StreamFlow(Flow):
         """Unique among all connections of all runs of this node."""
         return self._key
 
+    def rename(self, key: str) -> None:
+        """Give it another key, before anybody has heard of it."""
+        self._key = key
+
     @property
     def protection(self) -> str:
         """TLS version and cipher suite for logs; "" in plain text."""

@@ -15,11 +15,12 @@ _BATCH = 512
 
 
 class Tokens:
-    """Call it for a token: 20 hexadecimal digits, unique and not to be guessed."""
+    """Call it for a token: 20 hexadecimal digits, unique and not to be guessed, behind the mark of the worker if any."""
 
-    __slots__ = ("_place", "_text")
+    __slots__ = ("_mark", "_place", "_text")
 
-    def __init__(self) -> None:
+    def __init__(self, mark: str = "") -> None:
+        self._mark = mark
         self._text = ""
         self._place = 0
 
@@ -29,4 +30,5 @@ class Tokens:
             self._text = os.urandom(OCTETS * _BATCH).hex()
             place = 0
         self._place = place + 2 * OCTETS
-        return self._text[place : place + 2 * OCTETS]
+        token = self._text[place : place + 2 * OCTETS]
+        return self._mark + token if self._mark else token
