@@ -136,7 +136,7 @@ async def test_audio_both_ways_through_an_offer_and_an_answer(
     assert again == told_alice
     plane.end("k")
     assert not len(plane)
-    assert plane.totals.packets == 2
+    assert plane.figures().packets == 2
     assert not plane.relays[4].sessions
 
 

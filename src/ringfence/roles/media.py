@@ -74,6 +74,23 @@ class Rewritten:
         return self.outcome in (Outcome.REWRITTEN, Outcome.NO_MEDIA)
 
 
+@dataclass(slots=True)
+class Figures:
+    """What a plane has done since it was made. What it can't know stays 0."""
+
+    sessions: int = 0
+    """That live."""
+    opened: int = 0
+    silent: int = 0
+    """Ended since nobody sent anything."""
+    refused: int = 0
+    """Descriptions with addresses that media must not go to, or for which there was no port."""
+    packets: int = 0
+    octets: int = 0
+    dropped: int = 0
+    """Packets from elsewhere, of no media, or over a limit."""
+
+
 Silent = Callable[[str], None]
 """Told the key of a session in which no packet of either party has come for the configured time. The ports are freed
 by then; whoever listens ends the call."""
@@ -140,3 +157,9 @@ class MediaPlane(Protocol):
 
     def end(self, key: str) -> None:
         """Free the ports. Call it for a CANCEL, a failure of the branch, a BYE; unknown keys do no harm."""
+
+    def close(self) -> None:
+        """End all sessions: the node stops."""
+
+    def figures(self) -> Figures:
+        """What it has done, for the metrics."""

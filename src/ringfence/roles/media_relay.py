@@ -10,20 +10,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 
 import structlog
 
-from ringfence.engine.places import is_private
-from ringfence.message import LocalError, Message, PeerError, Response, sdp
+from ringfence.message import LocalError, Message, PeerError, sdp
 from ringfence.message.anonymous import anonymize
 from ringfence.message.relocate import relocate
-from ringfence.message.sdp_attributes import Direction
-from ringfence.roles.media import Outcome, Party, Rewritten, Silent
+from ringfence.roles.media import Figures, Outcome, Party, Rewritten, Silent
 from ringfence.roles.media_body import Description, find
+from ringfence.roles.media_streams import (
+    is_here,
+    needs_ice,
+    on_hold,
+    reachable,
+    relayable,
+    screen_for,
+    settles,
+    version,
+    version_of,
+)
 from ringfence.transport.flow import Endpoint
-from ringfence.transport.relay import Address, Relay, RelaySession, Screen, Side
+from ringfence.transport.relay import Address, Relay, RelaySession, Side
 
 log = structlog.get_logger("ringfence.media")
 
@@ -40,18 +49,6 @@ class Timeouts:
     """While a party is on hold, when phones need not send anything, and before the call is up."""
     look: float = 1.0
     """Between looks for sessions that have fallen silent."""
-
-
-@dataclass(slots=True)
-class Totals:
-    """What the plane has done, for the metrics; sessions that live are counted when they end."""
-
-    sessions: int = 0
-    silent: int = 0
-    refused: int = 0
-    packets: int = 0
-    octets: int = 0
-    dropped: int = 0
 
 
 @dataclass(slots=True)
@@ -101,7 +98,9 @@ class EmbeddedMedia:
     ) -> None:
         """``relays`` by IP version; ``token`` gives random text that is fit for a CNAME."""
         self.relays = relays
-        self.totals = Totals()
+        self.totals = Figures()
+        """Without what the live sessions have carried: ``figures`` has that too."""
+        self._own = frozenset(host for each in relays.values() for host in (each.host, each.advertised))
         self._token = token
         self._timeouts = timeouts or Timeouts()
         self._sessions: dict[str, _Session] = {}
@@ -140,7 +139,7 @@ class EmbeddedMedia:
             raise
         if key not in self._sessions:
             self._sessions[key] = session
-            self.totals.sessions += 1
+            self.totals.opened += 1
             self._watch()
         session.offerer, session.offer = party, found.session
         return self._written(session, party, found)
@@ -158,7 +157,7 @@ class EmbeddedMedia:
         """See ``MediaPlane.answer``."""
         session = self._sessions.get(key)
         found = self._readable(message)
-        if session is not None and _settles(message) and not session.confirmed:
+        if session is not None and settles(message) and not session.confirmed:
             session.confirmed = True
             for each in session.streams:
                 if each is not None:
@@ -177,7 +176,7 @@ class EmbeddedMedia:
             self.totals.refused += 1
             raise
         session.answered = True
-        session.held = _on_hold(session.offer) or _on_hold(found.session)
+        session.held = on_hold(session.offer) or on_hold(found.session)
         for place, media in enumerate(found.session.media):
             if media.rejected:
                 self._close_stream(session, place)
@@ -199,11 +198,23 @@ class EmbeddedMedia:
             self._timer.cancel()
             self._timer = None
 
+    def figures(self) -> Figures:
+        """See ``MediaPlane.figures``."""
+        now = replace(self.totals, sessions=len(self._sessions))
+        for session in self._sessions.values():
+            for stream in session.streams:
+                if stream is not None:
+                    packets, octets, dropped = stream.relay.counts
+                    now.packets += packets
+                    now.octets += octets
+                    now.dropped += dropped
+        return now
+
     # -- parties and streams ---------------------------------------------------------------------------
 
     def _readable(self, message: Message) -> Description | Rewritten:
         found = find(message)
-        if isinstance(found, Description) and _needs_ice(found.session):
+        if isinstance(found, Description) and needs_ice(found.session):
             return Rewritten(
                 message.body,
                 Outcome.NEEDS_ICE,
@@ -233,10 +244,10 @@ class EmbeddedMedia:
             raise PeerError(488, f"a call may have {MAX_STREAMS} streams")
         session.streams += [None] * (len(offered.media) - len(session.streams))
         for place, media in enumerate(offered.media):
-            if media.rejected or not _relayable(media):
+            if media.rejected or not relayable(media):
                 continue
-            own = _version(offered, media) or _version_of(session.members[party].place)
-            other = _version_of(session.members[party.other].place) or own
+            own = version(offered, media) or version_of(session.members[party].place)
+            other = version_of(session.members[party.other].place) or own
             versions = (own, other) if party is Party.CALLER else (other, own)
             stream = session.streams[place]
             if stream is None or stream.versions != versions:
@@ -260,17 +271,17 @@ class EmbeddedMedia:
     ) -> None:
         """Have every stream take and send media as this party describes; ``other`` is the other party's half."""
         member = session.members[party]
-        here = _is_here(member.place, self.relays)
+        here = is_here(member.place, self._own)
         for place, media in enumerate(described.media):
             stream = session.streams[place] if place < len(session.streams) else None
             if stream is None or media.rejected:
                 continue
-            target = _reachable(described.address_of(media), member.place)
-            rtcp = _reachable(described.rtcp_address_of(media), member.place)
+            target = reachable(described.address_of(media), member.place)
+            rtcp = reachable(described.rtcp_address_of(media), member.place)
             side = stream.side(party)
             side.expect(target, rtcp, (member.place,), here=here)
             partner = other.media[place] if other is not None else None
-            side.screen(_screen(member.anonymous, media, partner), member.cname.encode())
+            side.screen(screen_for(member.anonymous, media, partner), member.cname.encode())
 
     def _close_stream(self, session: _Session, place: int) -> None:
         stream, session.streams[place] = session.streams[place], None
@@ -294,7 +305,7 @@ class EmbeddedMedia:
         host = None
         for place, media in enumerate(described.media):
             stream = session.streams[place]
-            if member.anonymous and not media.rejected and not _relayable(media):
+            if member.anonymous and not media.rejected and not relayable(media):
                 media.port = 0  # a stream over TCP would lead to the party
             if stream is None or media.rejected:
                 places.append(None)
@@ -326,7 +337,7 @@ class EmbeddedMedia:
         return side.host
 
     def _nowhere(self, place: str) -> str:
-        relay = self.relays.get(_version_of(place)) or next(iter(self.relays.values()))
+        relay = self.relays.get(version_of(place)) or next(iter(self.relays.values()))
         return relay.advertised
 
     # -- time ------------------------------------------------------------------------------------------
@@ -350,90 +361,3 @@ class EmbeddedMedia:
                     session.silent(key)
         if self._sessions:
             self._watch()
-
-
-def _settles(message: Message) -> bool:
-    """Whether a call is up with this message: the 2xx to an INVITE, or its ACK."""
-    if isinstance(message, Response):
-        return 200 <= message.status < 300 and message.cseq.method == "INVITE"
-    return message.cseq.method == "ACK"
-
-
-def _relayable(media: sdp.Media) -> bool:
-    """Whether the stream goes over UDP."""
-    return "TCP" not in media.protocol.upper().split("/")
-
-
-def _needs_ice(session: sdp.Session) -> bool:
-    """Whether whoever made this does nothing without ICE: it has no address but candidates, or is a browser.
-
-    RFC 8829 section 5.1.1 has browsers use ICE, DTLS and feedback in every description, and refuse one without.
-    """
-    for media in session.media:
-        ice = media.has("ice-ufrag") or session.has("ice-ufrag")
-        if not ice or media.rejected:
-            continue
-        address = session.address_of(media)
-        if media.protocol.upper() == "UDP/TLS/RTP/SAVPF" or address is None or address[1] == 9:
-            return True
-    return False
-
-
-def _on_hold(session: sdp.Session) -> bool:
-    """Whether a party does not take media, or send it, on any stream."""
-    wanted = [media for media in session.media if not media.rejected]
-    return not any(
-        session.direction_of(media) is Direction.SENDRECV and session.address_of(media) is not None
-        for media in wanted
-    )
-
-
-def _screen(anonymous: bool, media: sdp.Media, partner: sdp.Media | None) -> Screen:
-    if not media.protocol.upper().split("/TLS/")[-1].startswith("RTP/"):
-        return Screen.ANY
-    if not anonymous:
-        return Screen.MEDIA
-    keyed = partner is not None and bool(
-        (media.cryptos and partner.cryptos) or (media.fingerprints and partner.fingerprints)
-    )
-    return Screen.HIDDEN if media.secure or keyed else Screen.CLEAR
-
-
-def _version_of(host: str) -> int:
-    try:
-        return ip_address(host.partition("%")[0]).version
-    except ValueError:
-        return 0
-
-
-def _version(session: sdp.Session, media: sdp.Media) -> int:
-    connection = session.connection_of(media)
-    if connection is None or connection.unspecified:
-        return 0
-    return _version_of(connection.host)
-
-
-def _is_here(place: str, relays: Mapping[int, Relay]) -> bool:
-    """Whether a party's messages come from this machine."""
-    try:
-        ip = ip_address(place)
-    except ValueError:
-        return False
-    return ip.is_loopback or any(place in (relay.host, relay.advertised) for relay in relays.values())
-
-
-def _reachable(address: Address | None, place: str) -> Address | None:
-    """The address that media can be sent to before any has come: not a name, nor one in another private network.
-
-    A party with a private address whose messages come from elsewhere is behind NAT. Its address may be in use in our
-    own network too, by somebody who must not get its media.
-    """
-    if address is None:
-        return None
-    try:
-        ip, signalled = ip_address(address[0]), ip_address(place.partition("%")[0])
-    except ValueError:
-        return None
-    if ip.is_loopback and not signalled.is_loopback:
-        return address  # for the relay to refuse
-    return None if is_private(str(ip)) and not is_private(str(signalled)) else address

@@ -22,8 +22,10 @@ from ringfence.security.pem import key_file_flaw
 from ringfence.service.aaa_sections import AccountsSection, Diameter, DiameterServer, Profile, Radius
 from ringfence.service.caller_sections import Callers, Identity
 from ringfence.service.hiding_sections import HidingSection
+from ringfence.service.ipsec_sections import Ipsec
 from ringfence.service.ledger_sections import Ledger
 from ringfence.service.lines import KeyPath, line_of, locate
+from ringfence.service.media_sections import Media, Nat
 from ringfence.service.problems import ConfigError, Problem, translate
 from ringfence.service.sections import (
     BodyRule,
@@ -79,6 +81,7 @@ class Config(Section):
     dns: Dns = Dns()
     websocket: Websocket = Websocket()
     database: Database = Database()
+    ipsec: Ipsec = Ipsec()
     ledger: Ledger = Ledger()
     log: Log = Log()
     metrics: MetricsSection = MetricsSection()
@@ -87,6 +90,8 @@ class Config(Section):
     identity: Identity = Identity()
     callers: Callers = Callers()
     hiding: HidingSection = HidingSection()
+    media: Media = Media()
+    nat: Nat = Nat()
     peer: Many[Peer] = ()
     bodies: Many[BodyRule] = ()
     accounts: AccountsSection = AccountsSection()
@@ -142,12 +147,8 @@ class Config(Section):
                 {"fix": 'add [[listen]] transport = "tls" port = 5061'},
             )
         security = self.security
-        if ipsec := next((name for name in security.mechanisms if name.startswith("ipsec")), None):
-            raise PydanticCustomError(
-                "agreement_ipsec",
-                "{name} is not supported: a program can't tell which packets the keys of IPsec have protected",
-                {"name": ipsec, "fix": 'write mechanisms = ["tls", "digest"] under [security]'},
-            )
+        if lacking := self.ipsec.lacks(security.mechanisms):
+            raise PydanticCustomError("agreement_ipsec", "{reason}", lacking)
         if security.agreement != "off" and "tls" in security.mechanisms and self.agreement_port is None:
             raise PydanticCustomError(
                 "agreement_tls",
@@ -267,6 +268,8 @@ class Config(Section):
         yield ("identity", "key"), self.identity.key
         yield ("security", "secret"), self.secret_file
         yield ("ledger", "key"), self.ledger_key
+        for place, phone in enumerate(self.ipsec.phone):
+            yield ("ipsec", "phone", place, "keys"), phone.keys
         for place, server in enumerate(self.radius):
             yield ("radius", place, "secret"), server.secret
         if "@" in self.database.url:

@@ -23,6 +23,7 @@ from ringfence.service.config import Config
 from ringfence.service.control import Arguments, CommandError, ControlServer, Json
 from ringfence.service.health import health_app
 from ringfence.service.identity import identify
+from ringfence.service.ipsec import FirstHops
 from ringfence.service.ledger import open_ledger
 from ringfence.service.logs import configure
 from ringfence.service.problems import ConfigError
@@ -62,6 +63,7 @@ class Node:
         self.stopping = asyncio.Event()
         self.web: list[WebServer] = []
         self._background: list[asyncio.Task[None]] = []
+        self._first_hops = FirstHops(parts)
 
     async def open(self) -> None:
         """Open the SIP ports, and begin what is done now and then. Raises LocalError or OSError with the reason."""
@@ -69,6 +71,7 @@ class Node:
         for each in config.listeners:
             for host in each.hosts:
                 await self.parts.pool.listen(each.transport.upper(), host, each.port)
+        await self._first_hops.open()
         self.repeat(REFRESH_SECONDS, self.parts.store.refresh)
         self.repeat(PURGE_SECONDS, self._purge)
         self.repeat(OPINIONS_SECONDS, self._purge_opinions)
@@ -90,6 +93,8 @@ class Node:
         services = self.parts.services
         if services.charging is not None:
             services.charging.sweep(services)
+        if services.hops is not None:
+            services.hops.sweep()
 
     def reload(self) -> None:
         """Read the certificates again; connections that are open keep theirs. Raises LocalError."""
@@ -113,6 +118,9 @@ class Node:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self.parts.pool.close()
+        await self._first_hops.close()
+        if self.parts.services.media is not None:
+            self.parts.services.media.close()
         await self.parts.resolver.close()
         await self.parts.driver.close()
         await self.parts.fetcher.close()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 
+from ringfence.service.media import read_media
 from ringfence.service.metrics import Labels, Metrics, Values
 from ringfence.service.wiring import Parts
 
@@ -35,6 +36,8 @@ def read_parts(metrics: Metrics, parts: Parts) -> None:
     counter("ringfence_flows_refused", "Connections over a limit", (), lambda: {(): pool.refused})
     gauge("ringfence_flows", "Connections now", ("transport",), lambda: _flows(parts))
     gauge("ringfence_accounts", "Accounts", (), lambda: _known(store.accounts.count()))
+    if parts.services.media is not None:
+        read_media(metrics, parts.services.media)
     gauge("ringfence_registered", "What is registered", ("kind",), lambda: _registered(parts))
 
 

@@ -38,7 +38,7 @@ from ringfence.roles.policy import (
 from ringfence.roles.server import Server
 from ringfence.roles.steps.locate import locate_user
 from ringfence.roles.steps.network import to_core, to_destination
-from ringfence.security.agreement import digest_mechanism, make_list, tls_mechanism
+from ringfence.security.agreement import Name, digest_mechanism, ipsec_mechanism, make_list, tls_mechanism
 from ringfence.security.digest import Algorithm, UriCheck
 from ringfence.security.nonces import NcWindow, Nonces
 from ringfence.security.pem import read_chain
@@ -48,6 +48,7 @@ from ringfence.service.config import Config
 from ringfence.service.hiding_sections import make_hiding
 from ringfence.service.identity import identify, make_fetcher, make_strangers
 from ringfence.service.ledger import make_charging, make_radius
+from ringfence.service.media import make_anchors, make_media
 from ringfence.service.metrics import Metrics
 from ringfence.service.problems import ConfigError
 from ringfence.transport.contexts import Contexts, TlsSettings
@@ -110,6 +111,8 @@ def wire(
         remote=remote,
         charging=make_charging(config, ledger, derive(secret, "ledger")) if ledger is not None else None,
     )
+    services.media = make_media(config, driver)
+    services.anchors = make_anchors(config, services.media, services)
     fetcher = make_fetcher(config, resolver)
     identify(config, services, fetcher, derive(secret, "identity"))
     metrics = Metrics()
@@ -172,6 +175,9 @@ def make_mechanisms(config: Config) -> tuple[Mechanism, ...]:
     made = {
         "tls": tls_mechanism(config.agreement_port or 5061),
         "digest": digest_mechanism(Algorithm(config.security.algorithms[0])),
+        "ipsec-ike": ipsec_mechanism(Name.IPSEC_IKE, config.ipsec.port),
+        "ipsec-man": ipsec_mechanism(Name.IPSEC_MAN, config.ipsec.port),
+        "ipsec-3gpp": ipsec_mechanism(Name.IPSEC_3GPP, None),
     }
     return make_list([made[name] for name in config.security.mechanisms])
 
