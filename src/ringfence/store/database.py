@@ -14,12 +14,15 @@ from ringfence.store.connect import LOCK_SECONDS, engine_for
 from ringfence.store.migrate import require_head
 from ringfence.store.opinions import Key
 from ringfence.store.ports import Store
-from ringfence.store.records import Account, Opinion, Rights
+from ringfence.store.records import Account, Ban, Opinion, Rights
 from ringfence.store.revision import KnownRevision, current_revision
-from ringfence.store.schema import accounts, opinions, registrations
+from ringfence.store.schema import accounts, bans, opinions, registrations
 from ringfence.store.sql_accounts import SqlAccounts
 from ringfence.store.sql_accounts import read_row as read_account
 from ringfence.store.sql_administrators import SqlAdministrators
+from ringfence.store.sql_balances import SqlBalances
+from ringfence.store.sql_bans import SqlBans
+from ringfence.store.sql_bans import read_row as read_ban
 from ringfence.store.sql_bindings import ROW, Change, Held, Outcome, SqlBindings, write_changes
 from ringfence.store.sql_bindings import read_row as read_registration
 from ringfence.store.sql_opinions import SqlOpinions
@@ -29,14 +32,17 @@ from ringfence.store.writer import QUEUE_LIMIT, Writer
 _ACCOUNTS = select(accounts).where(accounts.c.revision > bindparam("known"))
 _REGISTRATIONS = select(*ROW).where(registrations.c.revision > bindparam("known"))
 _OPINIONS = select(opinions).where(opinions.c.revision > bindparam("known"))
+_BANS = select(bans).where(bans.c.revision > bindparam("known"))
 _COUNTS = select(
     select(func.count()).select_from(accounts).scalar_subquery(),
     select(func.count()).select_from(registrations).scalar_subquery(),
     select(func.count()).select_from(opinions).scalar_subquery(),
+    select(func.count()).select_from(bans).scalar_subquery(),
 )
 _AORS = select(accounts.c.aor)
 _REGISTERED = select(registrations.c.aor)
 _OPINED = select(opinions.c.caller, opinions.c.callee)
+_BANNED = select(bans.c.network)
 
 
 class _News(NamedTuple):
@@ -44,13 +50,15 @@ class _News(NamedTuple):
     accounts: list[Account]
     registrations: list[Held]
     opinions: list[Opinion]
-    counts: tuple[int, int, int]
+    bans: list[Ban]
+    counts: tuple[int, int, int, int]
 
 
 class _Names(NamedTuple):
     accounts: list[str]
     registrations: list[str]
     opinions: list[Key]
+    bans: list[str]
 
 
 class Database:
@@ -64,7 +72,9 @@ class Database:
         self.bindings = SqlBindings(writer, self._known)
         self.opinions = SqlOpinions(writer, self._known)
         self.accounts = SqlAccounts(writer, self._known, self.bindings, self.opinions)
+        self.bans = SqlBans(writer, self._known)
         self.administrators = SqlAdministrators(writer)
+        self.balances = SqlBalances(writer)
 
     @classmethod
     async def open(
@@ -123,13 +133,14 @@ class Database:
         if known and revision == known:
             return None
         after = {"known": known if known else -1}
-        in_accounts, in_registrations, in_opinions = connection.execute(_COUNTS).one()
+        in_accounts, in_registrations, in_opinions, in_bans = connection.execute(_COUNTS).one()
         return _News(
             revision,
             [read_account(row, self._rights) for row in connection.execute(_ACCOUNTS, after)],
             [read_registration(row) for row in connection.execute(_REGISTRATIONS, after)],
             [read_opinion(row) for row in connection.execute(_OPINIONS, after)],
-            (in_accounts, in_registrations, in_opinions),
+            [read_ban(row) for row in connection.execute(_BANS, after)],
+            (in_accounts, in_registrations, in_opinions, in_bans),
         )
 
     def _hold(self, news: _News | None) -> None:
@@ -141,21 +152,34 @@ class Database:
             self.bindings.hold(*held)
         for opinion in news.opinions:
             self.opinions.hold(opinion)
+        for ban in news.bans:
+            self.bans.hold(ban)
         self._known.read(news.revision)
         # Memory now has all rows there are; if it has more, the rest is gone.
-        held_now = (self.accounts.count(), self.bindings.counts().addresses, self.opinions.count())
+        held_now = (
+            self.accounts.count(),
+            self.bindings.counts().addresses,
+            self.opinions.count(),
+            self.bans.count(),
+        )
         self._removed_elsewhere = held_now != news.counts
 
     def _keep_only(self, names: _Names) -> None:
         self.accounts.keep_only(names.accounts)
         self.bindings.keep_only(names.registrations)
         self.opinions.keep_only(names.opinions)
+        self.bans.keep_only(names.bans)
         self._removed_elsewhere = False
 
 
 def _read_names(connection: Connection) -> _Names:
     opined = [(caller, callee) for caller, callee in connection.execute(_OPINED)]
-    return _Names(list(connection.scalars(_AORS)), list(connection.scalars(_REGISTERED)), opined)
+    return _Names(
+        list(connection.scalars(_AORS)),
+        list(connection.scalars(_REGISTERED)),
+        opined,
+        list(connection.scalars(_BANNED)),
+    )
 
 
 _PROVED: type[Store] = Database  # by the type checker

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ringfence.store.balances import MemoryBalances
+from ringfence.store.bans import BanIndex
 from ringfence.store.errors import RecordExists, RecordMissing
 from ringfence.store.index import AccountIndex, BindingIndex, decided, living
 from ringfence.store.opinions import OpinionIndex
 from ringfence.store.ports import Decision, Store
-from ringfence.store.records import Account, Administrator, Binding, Opinion
+from ringfence.store.records import Account, Administrator, Ban, Binding, Opinion
 
 
 class MemoryBindings(BindingIndex):
@@ -89,6 +91,22 @@ class MemoryOpinions(OpinionIndex):
         return sum(map(self.drop, self.expired(now)))
 
 
+class MemoryBans(BanIndex):
+    """See `ports.Bans`."""
+
+    async def put(self, ban: Ban) -> None:
+        """See `ports.Bans.put`."""
+        self.hold(ban)
+
+    async def remove(self, network: str) -> bool:
+        """See `ports.Bans.remove`."""
+        return self.drop(network)
+
+    async def purge(self, before: float) -> int:
+        """See `ports.Bans.purge`."""
+        return sum(map(self.drop, self.ended(before)))
+
+
 class MemoryAdministrators:
     """See `ports.Administrators`."""
 
@@ -128,7 +146,9 @@ class MemoryStore:
         self.bindings = MemoryBindings()
         self.opinions = MemoryOpinions()
         self.accounts = MemoryAccounts(self.bindings, self.opinions)
+        self.bans = MemoryBans()
         self.administrators = MemoryAdministrators()
+        self.balances = MemoryBalances()
 
     async def refresh(self) -> None:
         """See `ports.Store.refresh`. No other process can change these records."""

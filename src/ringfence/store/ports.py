@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
-from ringfence.store.records import Account, Administrator, Binding, Opinion
+from ringfence.store.balances import Balances
+from ringfence.store.records import Account, Administrator, Ban, Binding, Opinion
 
 T = TypeVar("T")
 
@@ -116,6 +117,26 @@ class Opinions(Protocol):
         """Remove what has expired. Gives how many there were."""
 
 
+class Bans(Protocol):
+    """Which networks are shut out. All of it is in this process's memory."""
+
+    @property
+    def version(self) -> int:
+        """Another number after each change, of this process or another."""
+
+    def all(self) -> tuple[Ban, ...]:
+        """Every ban, those that have ended and are not purged included."""
+
+    async def put(self, ban: Ban) -> None:
+        """Store a ban, in place of the one before of its network."""
+
+    async def remove(self, network: str) -> bool:
+        """Remove the ban of a network. Gives whether there was one."""
+
+    async def purge(self, before: float) -> int:
+        """Remove the bans that have ended before this time. Gives how many there were."""
+
+
 class Administrators(Protocol):
     """Who may sign in to the console."""
 
@@ -148,7 +169,13 @@ class Store(Protocol):
     def opinions(self) -> Opinions: ...
 
     @property
+    def bans(self) -> Bans: ...
+
+    @property
     def administrators(self) -> Administrators: ...
+
+    @property
+    def balances(self) -> Balances: ...
 
     async def refresh(self) -> None:
         """See what other processes have changed since. To be called every `REFRESH_SECONDS` while serving."""

@@ -183,6 +183,26 @@ class Opinion:
             raise ValueError("an opinion is one of somebody about somebody")
 
 
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """A network that nothing is taken from, or that nothing was: an ended ban counts when the next one is given.
+
+    `network` is an IPv4 address, an IPv6 network of 64 bits, or a wider network, as text. `until` is when it ends, 0
+    when it has no end. `by` is ``guard``, or who gave it. `times` counts the bans in a row, this one included.
+    """
+
+    network: str
+    reason: str
+    since: float
+    until: float
+    by: str
+    times: int = 1
+
+    def holds(self, now: float) -> bool:
+        """Whether it has not ended."""
+        return not self.until or now < self.until
+
+
 class AdministratorRole(StrEnum):
     """What an administrator may do in the console."""
 

@@ -81,6 +81,18 @@ opinions = Table(
     Column("revision", BigInteger, nullable=False, index=True),
 )
 
+bans = Table(
+    "bans",
+    metadata,
+    Column("network", String, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("since", Double, nullable=False),
+    Column("until", Double, nullable=False),  # 0: without an end
+    Column("by", String, nullable=False),
+    Column("times", Integer, nullable=False),
+    Column("revision", BigInteger, nullable=False, index=True),
+)
+
 administrators = Table(
     "administrators",
     metadata,
@@ -88,6 +100,23 @@ administrators = Table(
     Column("password_hash", Text, nullable=False),
     Column("role", String, nullable=False),
     Column("created", Double, nullable=False),
+)
+
+balances = Table(
+    "balances",
+    metadata,
+    Column("aor", String, primary_key=True),
+    Column("amount", BigInteger, nullable=False),  # millionths of the currency
+)
+
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("call", String, primary_key=True),
+    Column("writer", String, nullable=False, index=True),
+    Column("account", String, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("session", String, nullable=False),
 )
 
 ledger_events = Table(
