@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ringfence.cli.answer import answer
+from ringfence.cli.audit import audit
 from ringfence.cli.call import call
 from ringfence.cli.caller import caller
 from ringfence.cli.cert import cert
@@ -30,6 +31,7 @@ COMMANDS: Sequence[Callable[..., None]] = (
     serve,
     demo,
     check,
+    audit,
     status,
     reload,
     stop,
