@@ -235,7 +235,25 @@ def test_ipsec_is_refused_with_the_reason(name: str) -> None:
         "domain": {"name": "example.org"},
         "security": {"agreement": "offer", "mechanisms": ["tls", name]},
     }
-    with pytest.raises(ConfigError, match=f"{name} is not supported"):
+    with pytest.raises(ConfigError, match=f"{name} is to be agreed on, and there is no address for it"):
+        Config.from_values(values, Path("ringfence.toml"))
+    values["ipsec"] = {"address": "192.0.2.1"}  # type: ignore[dict-item]
+    lacking = "nothing does the key exchange" if name == "ipsec-ike" else "no phone has keys for it"
+    with pytest.raises(ConfigError, match=lacking):
+        Config.from_values(values, Path("ringfence.toml"))
+
+
+@pytest.mark.parametrize(
+    "phone",
+    [
+        {"keys": "k"},
+        {"keys": "k", "user": "alice@example.org", "address": "192.0.2.7"},
+        {"keys": "k", "address": "192.0.2.7", "spi_in": 1000},
+    ],
+)
+def test_a_phone_with_ipsec_is_a_subscriber_or_an_address(phone: dict[str, object]) -> None:
+    values = {"domain": {"name": "example.org"}, "ipsec": {"address": "192.0.2.1", "phone": [phone]}}
+    with pytest.raises(ConfigError, match="a phone needs user, or address, spi_in and spi_out"):
         Config.from_values(values, Path("ringfence.toml"))
 
 

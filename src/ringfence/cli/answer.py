@@ -9,6 +9,7 @@ import typer
 
 from ringfence.cli.call import tell_events
 from ringfence.cli.failure import Exit
+from ringfence.cli.hop import AgreeOption, IpsecOption, agreement_of
 from ringfence.cli.options import JsonOption
 from ringfence.cli.phone import (
     AddressArgument,
@@ -62,6 +63,8 @@ def answer(
     password_file: PasswordOption = None,
     username: UserOption = "",
     md5: Md5Option = False,
+    agree: AgreeOption = None,
+    ipsec: IpsecOption = None,
     direct: DirectOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -75,6 +78,7 @@ def answer(
         password_file=password_file,
         username=username,
         md5=md5,
+        **agreement_of(agree, ipsec),
         direct=direct,
         register=True,
         accept_transfers=transfers,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ringfence.cli.failure import Exit
+from ringfence.cli.hop import AgreeOption, IpsecOption, agreement_of
 from ringfence.cli.options import JsonOption
 from ringfence.cli.phone import (
     DirectOption,
@@ -73,6 +74,8 @@ def call(
     password_file: PasswordOption = None,
     username: UserOption = "",
     md5: Md5Option = False,
+    agree: AgreeOption = None,
+    ipsec: IpsecOption = None,
     direct: DirectOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -86,6 +89,7 @@ def call(
         password_file=password_file,
         username=username,
         md5=md5,
+        **agreement_of(agree, ipsec),
         direct=direct,
         smime=make_smime(certificate, certificates),
     )

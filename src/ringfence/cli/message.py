@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ringfence.cli.failure import Exit, Failure
+from ringfence.cli.hop import AgreeOption, IpsecOption, agreement_of
 from ringfence.cli.options import JsonOption
 from ringfence.cli.phone import (
     DirectOption,
@@ -53,6 +54,8 @@ def message(
     password_file: PasswordOption = None,
     username: UserOption = "",
     md5: Md5Option = False,
+    agree: AgreeOption = None,
+    ipsec: IpsecOption = None,
     direct: DirectOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -65,6 +68,7 @@ def message(
         password_file=password_file,
         username=username,
         md5=md5,
+        **agreement_of(agree, ipsec),
         direct=direct,
         smime=make_smime(certificate, certificates),
     )

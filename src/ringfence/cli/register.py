@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ringfence.cli.failure import Exit
+from ringfence.cli.hop import AgreeOption, IpsecOption, agreement_of
 from ringfence.cli.options import JsonOption
 from ringfence.cli.phone import (
     AddressArgument,
@@ -31,6 +32,8 @@ def register(
     password_file: PasswordOption = None,
     username: UserOption = "",
     md5: Md5Option = False,
+    agree: AgreeOption = None,
+    ipsec: IpsecOption = None,
     expires: Annotated[int, typer.Option(min=1, help="Seconds to ask for; refreshed before.")] = 600,
     duration: Annotated[
         float | None,
@@ -47,6 +50,7 @@ def register(
         password_file=password_file,
         username=username,
         md5=md5,
+        **agreement_of(agree, ipsec),
         register=True,
         expires=expires,
     )

@@ -6,6 +6,7 @@ from ringfence.client.call import Call
 from ringfence.client.certificates import Smime
 from ringfence.client.errors import AgentError, CallError, MessageError, RegistrationError, RequestFailed
 from ringfence.client.incoming import IncomingCall
+from ringfence.client.ipsec import IpsecSettings
 from ringfence.client.outgoing import OutgoingCall
 from ringfence.client.peer import Evidence, Peer
 from ringfence.client.protection import Protection
@@ -25,6 +26,7 @@ __all__ = [
     "Ending",
     "Evidence",
     "IncomingCall",
+    "IpsecSettings",
     "Media",
     "MessageError",
     "OutgoingCall",

@@ -25,6 +25,7 @@ from ringfence.client.errors import RequestFailed
 from ringfence.client.feed import Feed
 from ringfence.client.incoming import IncomingCall
 from ringfence.client.introduction import introduce
+from ringfence.client.ipsec import IpsecSettings
 from ringfence.client.line import Hop, Line
 from ringfence.client.outgoing import OutgoingCall
 from ringfence.client.protection import Wish
@@ -53,7 +54,7 @@ class UserAgent:
     None requires it for ``sips:`` and does it where it can for others. ``accept_transfers`` lets a peer have us call
     somebody else, at our cost; ``follow_redirections`` lets whom we call send us on. ``security_agreement`` (RFC
     3329) has the hop to the server secured where it would not be TLS anyway: True, or which mechanisms are good
-    enough, of ``tls`` and ``digest``. ``smime`` is what it signs, encrypts and verifies with, end to end.
+    enough, of ``tls``, ``digest`` and, with ``ipsec``, its mechanisms. ``smime`` is what it signs, encrypts and verifies with, end to end.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class UserAgent:
         follow_redirections: bool = False,
         security_agreement: bool | Iterable[str] = False,
         smime: Smime | None = None,
+        ipsec: IpsecSettings | None = None,
         timers: Timers | None = None,
     ) -> None:
         """See ``Account`` for what the account's settings mean; given one, its own count and not those here.
@@ -109,7 +111,8 @@ class UserAgent:
         self._timers = timers
         self._policy = encryption, accept_transfers, follow_redirections
         self._smime = smime or Smime()
-        self._mechanisms = wanted_mechanisms(self.account, security_agreement)
+        self._mechanisms = wanted_mechanisms(self.account, security_agreement, ipsec)
+        self._ipsec = ipsec
         self._incoming: Feed[IncomingCall] = Feed()
         self._texts: Feed[Text] = Feed()
         self._changes: Feed[tuple[RegistrationState, RequestFailed | None]] = Feed()
@@ -137,7 +140,7 @@ class UserAgent:
             await line.open(Reception(desk, self._incoming, self._texts).receive)
             self._desk = desk
             if self._mechanisms and line.home is not None:
-                line.agreement = Agreement(line, desk.keyring, self._mechanisms)
+                line.agreement = Agreement(line, desk.keyring, self._mechanisms, self._ipsec)
                 await line.agreement.ensure(Hop(line.home, home=True))
             if self._registers:
                 registration = Registration(line, desk.keyring, self._registration_changed)
@@ -146,6 +149,8 @@ class UserAgent:
         except BaseException:
             self._desk = None
             await line.close()
+            if line.agreement is not None:
+                await line.agreement.close()
             raise
 
     async def close(self) -> None:
@@ -167,6 +172,8 @@ class UserAgent:
             await desk.registration.stop()
         self._changes.close()
         await desk.line.close()
+        if desk.line.agreement is not None:
+            await desk.line.agreement.close()
 
     async def __aenter__(self) -> Self:
         await self.open()

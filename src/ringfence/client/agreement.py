@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from ringfence.client.account import Account
 from ringfence.client.errors import RequestFailed
 from ringfence.client.exchange import Exchange
+from ringfence.client.ipsec import IpsecHop, IpsecSettings
 from ringfence.client.keyring import Keyring, Place
 from ringfence.client.line import SECURE, Hop, Line
 from ringfence.message import Headers, LocalError, PeerError, Request, Response, SipUri
@@ -22,24 +23,28 @@ from ringfence.message.fields.security_agreement import Mechanism
 from ringfence.security.agreement import OPTION, Name, choose, proof, read_list, returned_list
 from ringfence.security.credentials import Credentials
 from ringfence.security.digest import Algorithm
+from ringfence.security.ipsec_3gpp import acceptable
 from ringfence.transport.flow import Flow
 
 MECHANISMS = (Name.TLS, Name.DIGEST)
-"""What we can, and may be told to use. IPsec is not: its keys are the operating system's, and a program can't tell
-which packets they have protected."""
+"""What needs nothing further. IPsec needs keys, and the operating system (see ``client.ipsec``)."""
 
 REFUSING = frozenset({421, 494})
 
 
-def wanted_mechanisms(account: Account, wanted: bool | Iterable[str]) -> tuple[str, ...]:
+def wanted_mechanisms(
+    account: Account, wanted: bool | Iterable[str], ipsec: IpsecSettings | None
+) -> tuple[str, ...]:
     """What an account may agree on; none when that was not asked for.
 
     Raises:
         LocalError: for a mechanism that we can't, or where there is no server to agree with.
     """
-    mechanisms: tuple[str, ...] = MECHANISMS if wanted is True else tuple(wanted or ())
-    if not set(mechanisms) <= set(MECHANISMS):
-        raise LocalError(f"a security agreement can be on {' or '.join(MECHANISMS)}; IPsec is not supported")
+    able = (*(ipsec.mechanisms(account) if ipsec is not None else ()), *MECHANISMS)
+    mechanisms: tuple[str, ...] = able if wanted is True else tuple(wanted or ())
+    if unable := [name for name in mechanisms if name not in able]:
+        lacking = f"; {unable[0]} needs keys: see IpsecSettings" if unable[0].startswith("ipsec") else ""
+        raise LocalError(f"a security agreement can be on {', '.join(able)}{lacking}")
     if mechanisms and account.home() is None:
         raise LocalError("a security agreement is with a server: name a proxy, or give a password")
     return mechanisms
@@ -48,7 +53,9 @@ def wanted_mechanisms(account: Account, wanted: bool | Iterable[str]) -> tuple[s
 class Agreement:
     """What one agent has agreed on with its server. ``mechanism`` is None until then."""
 
-    def __init__(self, line: Line, keyring: Keyring, mechanisms: tuple[str, ...]) -> None:
+    def __init__(
+        self, line: Line, keyring: Keyring, mechanisms: tuple[str, ...], ipsec: IpsecSettings | None = None
+    ) -> None:
         self.mechanism: Mechanism | None = None
         self.verified = False
         """Whether the server has found its list unchanged."""
@@ -57,13 +64,15 @@ class Agreement:
         self._line, self._keyring = line, keyring
         self._known = frozenset(mechanisms)
         self._home: SipUri | None = None
+        self._ipsec = IpsecHop(line, ipsec) if ipsec is not None else None
         self._flow = ""
+        self._server = ""
         self._lock = asyncio.Lock()
 
     @property
     def by_tls(self) -> bool:
         """Whether nothing but TLS counts between the server and us."""
-        return self._home is not None
+        return self._home is not None and self._line.home_local is None
 
     @property
     def opening(self) -> bool:
@@ -87,7 +96,9 @@ class Agreement:
                 # Section 2.3.1: who gets TLS anyway "MUST NOT use the security agreement procedure".
                 self._turn_to_tls(None)
             else:
-                self._take(await self._ask(hop))
+                if self._ipsec is not None:
+                    await self._ipsec.prepare(self._known, (await self._line.places(hop))[0].endpoint.host)
+                await self._take(await self._ask(hop))
                 response = await self._ask(hop)
                 if response.status in REFUSING:
                     self.refuse(response)
@@ -109,9 +120,10 @@ class Agreement:
         exchange = Exchange(self._line, self._keyring, request, hop._replace(uri=domain), negotiating=True)
         response = await exchange.run()
         self._flow = exchange.flow.key if exchange.flow is not None else ""
+        self._server = exchange.flow.remote.host if exchange.flow is not None else ""
         return response
 
-    def _take(self, response: Response) -> None:
+    async def _take(self, response: Response) -> None:
         """Choose from the list of a 494 or 421, and turn the mechanism on (section 2.4)."""
         self.offered = tuple(response.headers.values("Security-Server"))
         if response.status not in REFUSING or not self.offered:
@@ -128,6 +140,8 @@ class Agreement:
             raise RequestFailed(494, f"the server only offers {names}", response)
         if self.mechanism.name == Name.TLS:
             self._turn_to_tls(self.mechanism.params.get("port"))
+        elif self._ipsec is not None and self.mechanism.name != Name.DIGEST:
+            await self._turn_to_ipsec(self._ipsec, self.mechanism, response)
         else:
             self._turn_to_digest(self.mechanism, response)
 
@@ -136,7 +150,21 @@ class Agreement:
             algorithm = mechanism.params.get("d-alg") or Algorithm.MD5
             if algorithm not in self._line.account.algorithms:
                 return False
+        if mechanism.name == Name.IPSEC_3GPP and not acceptable(mechanism):
+            return False
         return mechanism.name in self._known
+
+    async def _turn_to_ipsec(self, ipsec: IpsecHop, mechanism: Mechanism, response: Response) -> None:
+        """Section 2.4: from now on the server is its protected port, at the address that has answered."""
+        home = self._line.home
+        assert home is not None  # there is an agreement with a server only
+        try:
+            port = await ipsec.turn_on(mechanism, self._server)
+        except (LocalError, PeerError) as error:
+            raise RequestFailed(494, f"{mechanism.name} can't be turned on: {error}", response) from None
+        self._home = home
+        host = f"[{self._server}]" if ":" in self._server else self._server
+        self._line.home = home.replace(host=host, port=port, params=home.params.with_("transport", "udp"))
 
     def _turn_to_tls(self, port: str | None) -> None:
         """Section 2.4: the URI of the next hop is taken as if its scheme were ``sips``; its port was that of another
@@ -156,7 +184,14 @@ class Agreement:
         """Begin anew: the connection that was agreed on has ended (section 2.5)."""
         if self._home is not None:
             self._line.home = self._home
+        if self._ipsec is not None:
+            self._ipsec.turn_off()
         self._home, self.mechanism, self.verified, self.offered = None, None, False, ()
+
+    async def close(self) -> None:
+        """Take what was set up for it out of the operating system."""
+        if self._ipsec is not None:
+            await self._ipsec.close()
 
     def flow_closed(self, flow: Flow) -> None:
         """A connection ended."""
@@ -176,12 +211,14 @@ class Agreement:
             others = [each for each in headers.values(name) if each != OPTION]
             headers.set(name, ", ".join([*others, OPTION]))
         if self.mechanism is None:
-            headers.add("Security-Client", ", ".join(sorted(self._known, reverse=True)))
+            offer = self._ipsec.offer if self._ipsec is not None else None
+            named = (str(offer) if offer and name == offer.name else name for name in self._known)
+            headers.add("Security-Client", ", ".join(sorted(named, reverse=True)))
             return
         headers.add("Security-Verify", returned_list(self.offered, self._proof(request, shown)))
 
     def _proof(self, request: Request, shown: Mapping[Place, Credentials]) -> str | None:
-        if self.by_tls:
+        if self.mechanism is None or self.mechanism.name != Name.DIGEST:
             return None
         # The element that we agree with challenges a REGISTER as registrar, everything else as proxy.
         first = "Authorization" if request.method == "REGISTER" else "Proxy-Authorization"
@@ -193,7 +230,7 @@ class Agreement:
 
     def challenges(self, response: Response, shown: Mapping[Place, Credentials]) -> bool:
         """Whether a 494 only wants credentials that the request did not have, such as those for a registrar."""
-        if response.status != 494 or self.mechanism is None or self.by_tls:
+        if response.status != 494 or self.mechanism is None or self.mechanism.name != Name.DIGEST:
             return False
         if tuple(response.headers.values("Security-Server")) != self.offered:
             return False

@@ -109,8 +109,8 @@ class Exchange:
 
     def _by_size(self, places: list[Destination]) -> list[Destination]:
         size = len(self.request.to_bytes()) + 200  # Via, Contact and credentials to come
-        if size <= UDP_LIMIT and not self.grows:
-            return places
+        if (size <= UDP_LIMIT and not self.grows) or (self._hop.home and self._line.home_local is not None):
+            return places  # under IPsec it goes by the port that was agreed on, whatever its size
         chosen: list[Destination] = []
         for place in places:
             if place.transport == "UDP":

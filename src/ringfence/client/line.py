@@ -69,6 +69,10 @@ class Line:
         self._pool = Pool(self, contexts=Contexts(account.tls()))
         self._resolver = resolver or Resolver()
         self._host, self._port = host, port
+        self.protected: dict[Endpoint, Endpoint] = {}
+        """Ports of ours that the kernel shuts to everything but IPsec, and the port that each is known by."""
+        self.home_local: Endpoint | None = None
+        """The one that everything to home leaves by."""
         self._home_hosts: set[str] = set()
         self._home_flows: set[str] = set()
         self._open: set[str] = set()
@@ -107,6 +111,10 @@ class Line:
                 raise
             listener = await self._pool.listen(transport, host, 0)
         self._port = self._port or listener.local.port
+
+    async def listen_protected(self, own: Endpoint) -> None:
+        """Open a port for IPsec, beside the others. Raises OSError when it is taken."""
+        await self._pool.listen("UDP", own.host, own.port)
 
     async def close(self) -> None:
         """Close everything; what was sent goes out first."""
@@ -172,7 +180,8 @@ class Line:
             if all((":" in listener.local.host) != family for listener in self._pool.listeners):
                 with contextlib.suppress(OSError, LocalError):
                     await self._pool.listen("UDP", ANY_HOST[6 if family else 4], 0)
-        flow = self._pool.flow_to(place.transport, endpoint, place.server_name)
+        local = self.home_local if home else None
+        flow = self._pool.flow_to(place.transport, endpoint, place.server_name, local)
         if home and flow.reliable:
             self._home_flows.add(flow.key)
         if isinstance(flow, StreamFlow) and flow.key not in self._open and not flow.closed:
@@ -186,6 +195,8 @@ class Line:
         """Whether what came by this flow came from our own server. Over UDP that is only as true as its address."""
         if self.agreement is not None and self.agreement.by_tls and not flow.secure:
             return False
+        if self.home_local is not None and flow.local not in self.protected:
+            return False
         if flow.reliable:
             return flow.key in self._home_flows
         return flow.remote.host in self._home_hosts
@@ -194,6 +205,8 @@ class Line:
 
     def address(self, flow: Flow) -> Endpoint:
         """Where the peer of a flow can reach us: a listener of its transport, else the flow itself."""
+        if flow.local in self.protected:
+            return self.protected[flow.local]
         host = local_host(flow.remote.host) if flow.local.host in ANY_HOST.values() else flow.local.host
         for listener in self._pool.listeners:
             same_family = (":" in listener.local.host) == (":" in host)

@@ -41,8 +41,16 @@ class Addresses:
         self._ports = {listener.port for listener in listeners}
         self._at_usual_port = not self._ports.isdisjoint({5060, 5061})
         self._sent_by: dict[tuple[str, str, bool], str] = {}
+        self._protected: dict[Endpoint, str] = {}
         self.told: set[str] = set()
         """Every ``host:port`` that was written into a Via or Record-Route: it certainly means this node."""
+
+    def protect(self, own: Endpoint, client_port: int) -> None:
+        """Phones under IPsec know us by this port alone; what we send from ``client_port`` names it too."""
+        name = _bracketed(own)
+        self._protected = {own: name, Endpoint(own.host, client_port): name}
+        self._hosts.add(_plain(own.host))
+        self._ports |= {own.port, client_port}
 
     def means_us(self, uri: SipUri) -> bool:
         """Whether the host and port of a Route or Request-URI are this node's.
@@ -74,6 +82,8 @@ class Addresses:
 
     def sent_by(self, flow: Flow) -> str:
         """``host:port`` for a Via or Record-Route on this flow: a port that we listen on, not an ephemeral one."""
+        if self._protected and (protected := self._protected.get(flow.local)) is not None:
+            return protected
         loopback = _is_loopback(flow.remote)
         key = (flow.transport, flow.local.host, loopback)
         found = self._sent_by.get(key)
@@ -86,8 +96,10 @@ class Addresses:
 
     def _make_sent_by(self, flow: Flow, loopback: bool) -> str:
         best = max(self.listeners, key=lambda listener: _fit(listener, flow), default=None)
-        if best is None or best.transport != flow.transport:
+        if best is None or (best.transport != flow.transport and flow.local.port):
             return _bracketed(flow.local)
+        # A connection that is not there yet, of a transport that has no port of ours, has no address of its own:
+        # answers come by it, and what else is meant for us to a port that there is.
         host = best.advertised
         if loopback and _is_wildcard(best.host) and not self._by_name:
             host = "[::1]" if ":" in flow.remote.host else "127.0.0.1"

@@ -64,6 +64,12 @@ def digest_mechanism(algorithm: Algorithm, qop: str = AUTH) -> Mechanism:
     return Mechanism(Name.DIGEST, Params((("d-alg", str(algorithm)), ("d-qop", qop))))
 
 
+def ipsec_mechanism(name: Name, port: int | None) -> Mechanism:
+    """A mechanism of IPsec; which port it protects is out of the scope of RFC 3329 (section 2.4), so the list says it,
+    as an extension parameter. What ``ipsec-3gpp`` has besides is for one phone alone."""
+    return Mechanism(name, Params((("port", str(port)),)) if port is not None else Params())
+
+
 def make_list(mechanisms: Sequence[Mechanism]) -> tuple[Mechanism, ...]:
     """The list of a server, the preferred mechanism first, each with a ``q`` of its own.
 

@@ -49,6 +49,7 @@ from ringfence.service.sections import (
     Websocket,
 )
 from ringfence.service.values import Many
+from ringfence.transport.mesh import mark
 
 CONFIG_NAME = "ringfence.toml"
 MAX_CONFIG_BYTES = 1_000_000
@@ -102,6 +103,7 @@ class Config(Section):
 
     _file: Path = PrivateAttr(default=Path(CONFIG_NAME))
     _places: dict[KeyPath, int] = PrivateAttr(default_factory=dict)
+    _worker: int | None = PrivateAttr(default=None)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -162,6 +164,42 @@ class Config(Section):
                 {"fix": 'write socket = "/run/ringfence/control.sock" under [control]'},
             )
         return self
+
+    def as_worker(self, worker: int) -> Self:
+        """The same for one of several workers: what only one process can have is its own."""
+        own: dict[str, Any] = {"control": self.control.model_copy(update={"socket": self.socket_of(worker)})}
+        if worker:
+            own["identity"] = self.identity.model_copy(update={"publish": ""})
+        if self.metrics.address is not None:
+            listen = f"{self.metrics.address._replace(port=self.metrics.address.port + worker)}"
+            own["metrics"] = self.metrics.model_copy(update={"listen": listen})
+        config = self.model_copy(update=own)
+        config._worker = worker
+        return config
+
+    def as_workers(self) -> tuple[Self, ...]:
+        """The same for each process of the node, of which there may be one."""
+        count = self.node.workers
+        return tuple(map(self.as_worker, range(count))) if count > 1 else (self,)
+
+    @property
+    def worker(self) -> int | None:
+        """The number of this process among several; None for a node that is one process."""
+        return self._worker
+
+    @property
+    def writer(self) -> str:
+        """Whose chain of the ledger it is: a worker has its own."""
+        return self.node.name if self._worker is None else f"{self.node.name}.{mark(self._worker)}"
+
+    def socket_of(self, worker: int) -> Path:
+        """Where one of several workers takes commands: from the process that started it."""
+        return self.mesh_dir / f"control.{worker}"
+
+    @property
+    def mesh_dir(self) -> Path:
+        """Where workers have their sockets."""
+        return self.node.data_dir / "workers"
 
     @property
     def file(self) -> Path:

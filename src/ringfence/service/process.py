@@ -30,6 +30,7 @@ from ringfence.service.problems import ConfigError
 from ringfence.service.publish import publisher
 from ringfence.service.readings import read_parts
 from ringfence.service.secrets import read_secret
+from ringfence.service.supervisor import prepare, supervise, worker_of_environment
 from ringfence.service.trace import Trace
 from ringfence.service.web import WebServer
 from ringfence.service.wiring import Parts, derive, tls_settings, wire
@@ -68,6 +69,8 @@ class Node:
     async def open(self) -> None:
         """Open the SIP ports, and begin what is done now and then. Raises LocalError or OSError with the reason."""
         config = self.parts.config
+        if self.parts.mesh is not None:
+            self.parts.mesh.open()
         for each in config.listeners:
             for host in each.hosts:
                 await self.parts.pool.listen(each.transport.upper(), host, each.port)
@@ -118,6 +121,8 @@ class Node:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self.parts.pool.close()
+        if self.parts.mesh is not None:
+            self.parts.mesh.close()
         await self._first_hops.close()
         if self.parts.services.media is not None:
             self.parts.services.media.close()
@@ -286,8 +291,14 @@ def serve(config: Config) -> int:
     """
     if problems := config.missing_files():
         raise ConfigError(problems)
+    worker = worker_of_environment()
+    if worker is not None and worker < config.node.workers:
+        config = config.as_worker(worker)
     console = config.log.format == "console" or (config.log.format == "auto" and sys.stderr.isatty())
     configure(level=config.log.level, console=console, stream=_log_file(config))
+    if config.worker is None and config.node.workers > 1:
+        prepare(config)
+        return asyncio.run(supervise(config))
     upgrade(config.database_url)
     uvloop.run(_serve(config))
     return 0

@@ -65,6 +65,9 @@ class NodeSection(Section):
     registrar and redirect server (RFC 3261 section 8.3), which forwards nothing."""
     name: Host = "localhost"
     """The host name of this machine, for logs and bindings."""
+    workers: Annotated[Count, Field(ge=1, le=64)] = 1
+    """Processes that share the ports, one for each processor core that SIP may use. With more than one, the ports of
+    metrics are counted up from the first, and the ledger has a chain for each."""
     data_dir: FilePath = Path("data")
     """Where the database, the control socket and the secrets of the node are."""
     advertise: Many[Host] = ()
@@ -159,8 +162,9 @@ class Security(Section):
     agreement: Literal["off", "offer", "require"] = "off"
     """Security agreement (RFC 3329): with phones that come without TLS and ask for it (offer), or with all of them
     (require: others are answered 421). Whoever comes by TLS needs none."""
-    mechanisms: Annotated[Many[Mechanism], Field(min_length=1, max_length=2)] = ("tls", "digest")
-    """What is offered in an agreement, the preferred first: tls and digest."""
+    mechanisms: Annotated[Many[Mechanism], Field(min_length=1, max_length=5)] = ("tls", "digest")
+    """What is offered in an agreement, the preferred first: tls, digest, and where `ipsec` is set up ipsec-3gpp,
+    ipsec-man and ipsec-ike."""
     uri_check: Literal["exact", "user-host"] = "exact"
     """How the digest's uri is compared with the Request-URI. user-host is for phones that leave out
     parameters."""

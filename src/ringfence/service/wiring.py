@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import time
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from ipaddress import ip_network
 from socket import AF_INET, AF_INET6
@@ -50,13 +51,17 @@ from ringfence.service.identity import identify, make_fetcher, make_strangers
 from ringfence.service.ledger import make_charging, make_radius
 from ringfence.service.media import make_anchors, make_media
 from ringfence.service.metrics import Metrics
+from ringfence.service.neighbours import FreshBindings, hand_over, make_mesh, worker_mark
 from ringfence.service.problems import ConfigError
 from ringfence.transport.contexts import Contexts, TlsSettings
 from ringfence.transport.driver import Driver
 from ringfence.transport.fetch import Fetcher
+from ringfence.transport.flow import Flow
+from ringfence.transport.mesh import Mesh, mark
 from ringfence.transport.pool import Pool
 from ringfence.transport.resolver import Resolver
 from ringfence.transport.sockets import own_address
+from ringfence.transport.tokens import Tokens
 from ringfence.transport.websocket import WebSocketPolicy
 
 if TYPE_CHECKING:
@@ -80,6 +85,7 @@ class Parts:
     fetcher: Fetcher
     ledger: SqlLedger | None
     radius: RadiusAccounting | None
+    mesh: Mesh | None = None
 
 
 def wire(
@@ -93,6 +99,8 @@ def wire(
     timers = Timers(config.timers.t1_seconds, config.timers.t2_seconds, config.timers.t4_seconds)
     transactions = Transactions(timers, config.limits.transactions)
     driver = Driver(transactions, loop)
+    if config.worker is not None:
+        driver.token = Tokens(mark(config.worker))
     resolver = make_resolver(config)
     pool = make_pool(config, driver)
     policy = make_policy(config, secret)
@@ -100,8 +108,8 @@ def wire(
     services = Services(
         policy=policy,
         accounts=store.accounts if remote is None else remote.accounts,
-        bindings=store.bindings,
-        nonces=Nonces(derive(secret, "nonces"), lifetime=config.security.nonce_lifetime_seconds),
+        bindings=store.bindings if config.worker is None else FreshBindings(store.bindings, store.refresh),
+        nonces=Nonces(nonce_key(config, secret), lifetime=config.security.nonce_lifetime_seconds),
         nonce_counts=NcWindow(),
         gruu_key=derive(secret, "gruu"),
         driver=driver,
@@ -118,8 +126,29 @@ def wire(
     metrics = Metrics()
     radius = make_radius(config, derive(secret, "ledger"))
     server = Server(services, steps_of(config), metrics.finished)
-    driver.bind(pool, server.receive, on_closed=server.flow_closed)
-    return Parts(config, driver, pool, resolver, store, services, server, metrics, fetcher, ledger, radius)
+    parts = Parts(config, driver, pool, resolver, store, services, server, metrics, fetcher, ledger, radius)
+    parts.mesh = make_mesh(config, parts)
+    bind(parts)
+    return parts
+
+
+def bind(parts: Parts) -> None:
+    """Hand the driver what it needs from outside."""
+    server, mesh = parts.server, parts.mesh
+    if mesh is None:
+        parts.driver.bind(parts.pool, server.receive, on_closed=server.flow_closed)
+        return
+
+    def closed(flow: Flow, reason: str) -> None:
+        mesh.flow_closed(flow, reason)
+        server.flow_closed(flow, reason)
+
+    parts.driver.bind(parts.pool, server.receive, elsewhere=partial(hand_over, mesh), on_closed=closed)
+
+
+def nonce_key(config: Config, secret: bytes) -> bytes:
+    """Each worker has its own: a replay at another one, which has not seen the nonce count, finds a stale nonce."""
+    return derive(secret, "nonces" if config.worker is None else f"nonces {config.worker}")
 
 
 def derive(secret: bytes, purpose: str) -> bytes:
@@ -146,6 +175,7 @@ def make_policy(config: Config, secret: bytes) -> Policy:
         agreement=AgreementMode(security.agreement),
         mechanisms=make_mechanisms(config),
         bodies=tuple(Rule(each.destination, Body(each.require)) for each in config.bodies),
+        worker_mark=worker_mark(config.worker),
         hiding=make_hiding(config.hiding, derive(secret, "hiding")),
         uri_check=UriCheck(security.uri_check),
         unauthenticated_methods=frozenset(security.unauthenticated_methods),
@@ -244,6 +274,7 @@ def make_pool(config: Config, driver: Driver) -> Pool:
         config.limits.for_transport(),
         contexts=Contexts(tls_settings(config)) if secure or config.tls.certificate.exists() else None,
         websocket=WebSocketPolicy(origins=origins),
+        worker=config.worker,
     )
 
 

@@ -16,6 +16,7 @@ import select
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from ringfence.message.framing import FIRST_OCTETS
@@ -68,7 +69,9 @@ class UdpFlow(Flow):
     def __init__(self, listener: UdpListener, address: Address, remote: Endpoint) -> None:
         self._listener = listener
         self._address = address
-        self._sendto = listener.sendto
+        self._sendto: Callable[[bytes, Address], int] = listener.sendto
+        if listener.ways and (way := listener.ways.get(remote)) is not None:
+            self._sendto, self._address = way
         self.local = listener.local
         self.remote = remote
 
@@ -118,6 +121,7 @@ class UdpListener:
         "local",
         "pings",
         "sendto",
+        "ways",
     )
 
     transport = "UDP"
@@ -129,6 +133,8 @@ class UdpListener:
         self._recvfrom = sock.recvfrom
         self._flows: dict[Address, UdpFlow] = {}
         self._burst = 1
+        self.ways: dict[Endpoint, tuple[Callable[[bytes, Address], int], Address]] = {}
+        """Peers that are answered from another socket, at another port of theirs (3GPP TS 33.203 section 7.1)."""
         self.pings = Pings(upward.closed)
         self.sendto = sock.sendto
         self.local = Endpoint(*sock.getsockname()[:2])
@@ -201,6 +207,16 @@ class UdpListener:
     def flow_to(self, address: Address) -> UdpFlow:
         """The flow to this peer."""
         return self._flows.get(address) or self._new_flow(address)
+
+    def answer_by(self, remote: Endpoint, other: UdpListener, at: Endpoint) -> None:
+        """From now on, send what is for ``remote`` by the socket of ``other``, to ``at``."""
+        self.ways[remote] = (other.sendto, at)
+        self._flows.pop(remote, None)
+
+    def forget(self, remote: Endpoint) -> None:
+        """The end of ``answer_by``."""
+        self.ways.pop(remote, None)
+        self._flows.pop(remote, None)
 
     def send_failed(self, flow: UdpFlow, data: bytes, address: Address, error: OSError) -> None:
         """Tell a real failure later; pass over a full queue, and an ICMP error about somebody else."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import structlog
 
 from ringfence.message.fields import SUPPORTED, VIA
+from ringfence.message.fields.security_agreement import Mechanism
 from ringfence.roles.call import Call, Trust
 from ringfence.roles.pipeline import CONTINUE, Answer, Verdict
 from ringfence.roles.policy import AgreementMode
@@ -39,7 +40,7 @@ def open_agreement(call: Call) -> Verdict:
     if not asked:
         supported = any(option.lower() == OPTION for option in call.request.headers.every(SUPPORTED))
         return _demand(call, 494 if supported else 421)
-    flaw = list_flaw(call.request, call.services.policy.mechanisms)
+    flaw = list_flaw(call.request, _listed(call))
     if flaw is not None:
         return _refuse(call, flaw) if "Security-Verify" in call.request.headers.names else _demand(call, 494)
     if not _shows_credentials(call):
@@ -57,9 +58,11 @@ def keep_agreement(call: Call) -> Verdict:
         return CONTINUE
     if requires(request):
         protected = _protected(call)
-        flaw = list_flaw(request, policy.mechanisms) or (None if protected else _digest_flaw(call))
+        flaw = list_flaw(request, _listed(call)) or (None if protected else _digest_flaw(call))
         if flaw is not None:
             return _refuse(call, flaw)
+        if protected and call.services.hops is not None:
+            call.services.hops.confirm(call.flow)
         call.findings.agreement = protected or Name.DIGEST
         if call.findings.in_dialog:
             call.findings.user = None  # nothing further depends on who it is: the dialog was let in
@@ -69,7 +72,16 @@ def keep_agreement(call: Call) -> Verdict:
 
 def _protected(call: Call) -> str:
     """The mechanism that keeps others from changing what comes by this flow; empty when none does."""
-    return Name.TLS if call.flow.secure else ""
+    if call.flow.secure:
+        return Name.TLS
+    hops = call.services.hops
+    return hops.mechanism(call.flow) if hops is not None else ""
+
+
+def _listed(call: Call) -> tuple[Mechanism, ...]:
+    """Our list, as this phone was given it."""
+    hops, mechanisms = call.services.hops, call.services.policy.mechanisms
+    return hops.listed(call.flow, mechanisms) if hops is not None else mechanisms
 
 
 def _shows_credentials(call: Call) -> bool:
@@ -85,7 +97,7 @@ def _digest_flaw(call: Call) -> Reason | None:
     ha1 = (
         user.account.credentials.get(algorithm.plain) if user is not None and algorithm is not None else None
     )
-    return proof_flaw(call.request, call.services.policy.mechanisms, credentials, ha1, call.request.method)
+    return proof_flaw(call.request, _listed(call), credentials, ha1, call.request.method)
 
 
 def _refuse(call: Call, flaw: Reason) -> Answer:
@@ -97,7 +109,11 @@ def _refuse(call: Call, flaw: Reason) -> Answer:
 
 def _demand(call: Call, status: int, reason: str | None = None) -> Answer:
     """Our list, and a digest challenge for a client that will choose that."""
-    mechanisms = call.services.policy.mechanisms
+    policy, hops = call.services.policy, call.services.hops
+    mechanisms = policy.mechanisms
+    if hops is not None:
+        subscriber = policy.address_of(call.request.from_.uri)
+        mechanisms = hops.answer(call.request, subscriber, call.flow.remote.host, mechanisms)
     headers = [("Security-Server", list_text(mechanisms)), ("Require", OPTION)]
     if any(each.name == Name.DIGEST for each in mechanisms):
         headers += challenge(call).headers
