@@ -9,11 +9,13 @@ Pure: `now` is an argument, in seconds since the epoch. Bounded by ``limit``, si
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
 
+from ringfence.ledger.credit import CreditSession, Grant
+from ringfence.ledger.rates import Rate
 from ringfence.transport.flow import Flow
 
 SETUP_SECONDS = 3600.0
@@ -71,7 +73,23 @@ class LiveCall:
     """When its session expires unless it is refreshed (RFC 4028)."""
     dialogs: dict[str, Dialog] = field(default_factory=dict)
     """By the tag of who answered."""
+    rate: Rate | None = None
+    """What it costs; None: nothing, or nobody has said."""
+    prepaid: bool = False
+    """It needs credit."""
+    credit: CreditSession | None = None
+    """Until it is over, when it needs credit."""
+    granted: Grant | None = None
+    """The newest portion."""
+    paid_until: float = float("inf")
+    """When its credit ends."""
+    credit_due: float = float("inf")
+    """When more has to be asked for; at the end of the last portion, that end."""
+    asking: bool = False
+    """More has been asked for, and nobody has answered yet."""
     over: bool = False
+    end: Callable[[str, str], None] | None = None
+    """How it is ended where its two sides have no dialog in common, given the tag of who answered, and why."""
 
 
 class Calls:

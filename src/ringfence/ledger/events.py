@@ -34,6 +34,8 @@ class Kind(StrEnum):
     """The call is over. Facts: reason, status."""
     NOTE = "note"
     """Something about a call that people should know, such as a BYE that did not count."""
+    ALERT = "alert"
+    """An account calls more than it should. Facts: account, rule, value, limit, action."""
     KEY = "key"
     """Checkpoints are signed with another key from the next one on. Fact: public (base64)."""
     PRUNED = "pruned"

@@ -51,7 +51,7 @@ def write_parquet(records: Iterable[CallRecord], file: BinaryIO) -> None:
         LocalError: pyarrow is not installed.
     """
     try:
-        from pyarrow import Table, parquet  # type: ignore[import-not-found, unused-ignore]
+        from pyarrow import Table, parquet  # type: ignore[import-untyped, import-not-found, unused-ignore]
     except ModuleNotFoundError:
         raise LocalError("Parquet needs the pyarrow package; run: pip install pyarrow") from None
     parquet.write_table(Table.from_pylist([row_of(record) for record in records]), file)

@@ -12,6 +12,7 @@ from typing import Any
 
 from ringfence.ledger.events import Event, Kind
 from ringfence.ledger.keys import Privacy
+from ringfence.ledger.rates import money, read_rate
 
 
 @dataclass(slots=True)
@@ -28,6 +29,10 @@ class CallRecord:
     ended: float = 0.0
     seconds: float = 0.0
     """What is charged: from the answer to the end; 0 while it goes on."""
+    rate: str = ""
+    """Its price: per minute, setup, step, minimum (`ledger.rates`); empty: none was named."""
+    cost: str = ""
+    """What it costs, in the currency of the node; empty where no price was named."""
     status: int = 0
     """Of the final response; 0 while there is none."""
     reason: str = ""
@@ -49,7 +54,7 @@ class CallRecord:
         return not self.ended
 
 
-_TEXTS = ("account", "caller", "callee", "evidence", "transport", "source", "peer", "call_id")
+_TEXTS = ("account", "caller", "callee", "evidence", "transport", "source", "peer", "call_id", "rate")
 
 
 def records_of(events: Iterable[Event], privacy: Privacy | None = None) -> Iterator[CallRecord]:
@@ -90,3 +95,6 @@ def _stop(record: CallRecord, event: Event) -> None:
     record.status = int(event.facts.get("status", record.status))
     if record.answered:
         record.seconds = round(max(0.0, record.ended - record.answered), 3)
+    rate = read_rate(record.rate)
+    if rate is not None:
+        record.cost = money(rate.cost(record.seconds) if record.answered else 0)

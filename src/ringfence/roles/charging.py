@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from inspect import isawaitable
 from typing import TYPE_CHECKING
 
 import structlog
@@ -28,6 +29,7 @@ from ringfence.roles.callers import wants_privacy
 from ringfence.roles.charges import ByeCharge, InviteCharge, RefreshCharge
 from ringfence.roles.hangup import hang_up, same_target, sides
 from ringfence.roles.pipeline import CONTINUE, Answer, Verdict
+from ringfence.roles.spending import Spending
 from ringfence.roles.steps.claims import is_anonymous
 from ringfence.store.errors import StoreError
 
@@ -63,7 +65,13 @@ class Charging:
     """The calls of one worker, and their ledger. ``required``: what can't be recorded is not connected."""
 
     def __init__(
-        self, ledger: Ledger, limits: Limits, *, required: bool = True, privacy: Privacy | None = None
+        self,
+        ledger: Ledger,
+        limits: Limits,
+        *,
+        required: bool = True,
+        privacy: Privacy | None = None,
+        spending: Spending | None = None,
     ) -> None:
         self.ledger = ledger
         self.calls = Calls(limits.calls)
@@ -71,44 +79,73 @@ class Charging:
         self._required = required
         self._privacy = privacy
         self._alive = 0.0
+        self.spending = spending
+        """Prices, credit and limits on what is spent; None: there are none."""
 
     # -- a call begins ---------------------------------------------------------------------------------
 
-    def begin(self, call: Call, payer: str | None = None) -> Verdict | Awaitable[Verdict]:
-        """Record that a call begins, or refuse it. ``payer``: the account of the dialog that it claims to be of."""
+    def begin(self, call: Call, within: LiveCall | None = None) -> Verdict | Awaitable[Verdict]:
+        """Record that a call begins, or refuse it. ``within``: the call whose dialog it claims to be of, and which
+        its account pays for too."""
         user = call.findings.user
-        account = user.account.aor if user is not None else payer or ""
+        account = user.account.aor if user is not None else within.account if within is not None else ""
         if user is not None and self.calls.of_account(account) >= user.account.rights.max_calls:
             return Answer(403, f"Forbidden (the account has {self.calls.of_account(account)} calls already)")
         if self.calls.full:
             return Answer(503, "Service Unavailable (too many calls)", (RETRY_AFTER,))
         now = call.services.clock()
-        key = f"{int(now):x}.{call.services.driver.token()}"
-        request = call.request
-        live = LiveCall(
-            key,
+        live = self._live(call, account, now)
+        if user is not None:
+            live.max_seconds = min(live.max_seconds, user.account.rights.max_seconds)
+            live.prepaid = user.account.rights.prepaid
+        elif within is not None:
+            live.max_seconds, live.prepaid = within.max_seconds, within.prepaid
+        if self.spending is not None and account:
+            refusal = self.spending.refusal(call, live, now)
+            if refusal is not None:
+                return refusal
+        event = Event(Kind.START, now, live.key, self._facts(call, live))
+        self.calls.add(live)
+        if live.credit is not None:
+            return self._with_credit(call, live, event)
+        return self._record(call, live, event)
+
+    def _live(self, call: Call, account: str, now: float) -> LiveCall:
+        return LiveCall(
+            f"{int(now):x}.{call.services.driver.token()}",
             account,
             call.call_id,
-            request.from_.tag or "",
+            call.request.from_.tag or "",
             now,
             {call.flow.remote.host},
             max_seconds=self._limits.max_seconds,
         )
-        event = Event(Kind.START, now, key, self._facts(call, account))
+
+    async def _with_credit(self, call: Call, live: LiveCall, event: Event) -> Verdict:
+        """Nobody is called on credit that is not there."""
+        assert self.spending is not None  # it has made the credit
+        try:
+            refusal = await self.spending.open(live)
+        except BaseException:
+            self.calls.remove(live)
+            raise
+        if refusal is not None:
+            self.calls.remove(live)
+            return refusal
+        verdict = self._record(call, live, event)
+        return await verdict if isawaitable(verdict) else verdict
+
+    def _record(self, call: Call, live: LiveCall, event: Event) -> Verdict | Awaitable[Verdict]:
         if not self._required:
             self.ledger.note(event)
             return self._begun(call, live)
         try:
             durable = self.ledger.append(event)
         except StoreError as error:
-            return self._refused(live, now, error)
-        if durable is None:
-            return self._begun(call, live)
-        self.calls.add(live)
-        return self._when_durable(call, live, durable)
+            return self._refused(live, event.time, error)
+        return self._begun(call, live) if durable is None else self._when_durable(call, live, durable)
 
     def _begun(self, call: Call, live: LiveCall) -> Verdict:
-        self.calls.add(live)
         call.charge = InviteCharge(self, live, call)
         return CONTINUE
 
@@ -116,7 +153,6 @@ class Charging:
         try:
             await durable
         except StoreError as error:
-            self.calls.remove(live)
             return self._refused(live, call.services.clock(), error)
         except BaseException:
             self.stop(live, call.services.clock(), "the node stopped", 0)
@@ -127,16 +163,19 @@ class Charging:
     def _refused(self, live: LiveCall, now: float, error: StoreError) -> Answer:
         """A failed write may have been done all the same: a stop makes sure that it is no open call."""
         log.error("a call was refused: it could not be recorded", reason=str(error))
+        self.calls.remove(live)
+        if self.spending is not None:
+            self.spending.over(live, 0.0, "its start was not durable")
         self.ledger.note(
             Event(Kind.STOP, now, live.key, {"reason": "its start was not durable", "status": 503})
         )
         return Answer(503, "Service Unavailable (the call can't be recorded)", (RETRY_AFTER,))
 
-    def _facts(self, call: Call, account: str) -> dict[str, Fact]:
+    def _facts(self, call: Call, live: LiveCall) -> dict[str, Fact]:
         request, findings, policy = call.request, call.findings, call.services.policy
         from_ = request.from_.uri
         facts: dict[str, Fact] = {
-            "account": account,
+            "account": live.account,
             "caller": policy.address_of(from_)[:MAX_FACT],
             "callee": policy.address_of(call.uri)[:MAX_FACT],
             "call_id": call.call_id[:MAX_FACT],
@@ -144,10 +183,12 @@ class Charging:
             "transport": call.flow.transport,
             "source": f"{call.flow.remote.host} {call.flow.remote.port}",
         }
+        if live.rate is not None:
+            facts["rate"] = str(live.rate)
         if findings.peer_name:
             facts["peer"] = findings.peer_name
-        if "Privacy" in request.headers.names or is_anonymous(from_):
-            private = is_anonymous(from_) or wants_privacy(request.headers)
+        if findings.private is not None or "Privacy" in request.headers.names or is_anonymous(from_):
+            private = findings.private is not None or is_anonymous(from_) or wants_privacy(request.headers)
             if private and self._privacy is not None:
                 return self._privacy.seal(facts)
         return facts
@@ -168,10 +209,20 @@ class Charging:
         if request.method == "BYE":
             call.charge = ByeCharge(self, live, dialog, call, by_caller, party)
         elif request.method in {"INVITE", "UPDATE"}:
-            if request.method == "INVITE" and not self._goes_to(call, live, other, by_caller):
-                return self.begin(call, live.account)  # to somebody else: another call
+            if (
+                request.method == "INVITE"
+                and live.end is None
+                and not self._goes_to(call, live, other, by_caller)
+            ):
+                return self.begin(call, live)  # to somebody else: another call
             call.charge = RefreshCharge(self, live, call, sender, other, party)
         return CONTINUE
+
+    def follow_bridged(self, call: Call) -> None:
+        """The same for one of a private call, as its caller knows it: where it goes is not for its sender to choose."""
+        request = call.request
+        if self.calls.find(call.call_id, request.from_.tag, request.to.tag) is not None:
+            self.follow(call)
 
     def _is_party(self, call: Call, live: LiveCall, by_caller: bool) -> bool:
         """Whether a request comes from where the party is, or has authenticated, with it or on its connection."""
@@ -201,8 +252,10 @@ class Charging:
         live.dialogs[tag] = Dialog(*sides(call, response, live))
         if not live.answered:
             live.answered = now
+            if self.spending is not None:
+                self.spending.answered(live, now)
             self.ledger.note(Event(Kind.ANSWER, now, live.key, {"tag": tag[:MAX_FACT]}))
-            if not services.policy.record_route:
+            if not services.policy.record_route and live.end is None:
                 self.stop(live, now, "the node does not follow the call", 200)
                 return
         self.refreshed(live, now, response)
@@ -213,7 +266,11 @@ class Charging:
         if "Session-Expires" in response.headers.names:
             interval = response.headers.first(SESSION_EXPIRES)
         live.expires = now + interval.seconds + SESSION_GRACE if interval is not None else float("inf")
-        self.calls.due(live, min(live.expires, live.answered + live.max_seconds))
+        self._due(live)
+
+    def _due(self, live: LiveCall) -> None:
+        """The call has to be looked at when the first of its limits comes."""
+        self.calls.due(live, min(live.expires, live.answered + live.max_seconds, live.credit_due))
 
     def hung_up(self, live: LiveCall, dialog: Dialog, now: float, reason: str) -> None:
         """One dialog of a call is over."""
@@ -227,6 +284,8 @@ class Charging:
         """The call is over."""
         if not live.over:
             self.calls.remove(live)
+            if self.spending is not None:
+                self.spending.over(live, max(0.0, now - live.answered) if live.answered else 0.0, reason)
             self.ledger.note(Event(Kind.STOP, now, live.key, {"reason": reason, "status": status}))
 
     def remark(self, live: LiveCall, now: float, text: str) -> None:
@@ -241,16 +300,31 @@ class Charging:
         for live in self.calls.expired(now):
             if not live.answered:
                 self.stop(live, now, "it was never answered", 0)
-                continue
-            reason = "it lasted as long as a call may"
-            if live.expires <= now:
-                reason = "its session was not refreshed"
-            for dialog in live.dialogs.values():
-                hang_up(services, live, dialog, reason)
-            self.stop(live, now, reason, 200)
+            elif reason := self._ends(services, live, now):
+                self._hang_up(services, live, now, reason)
+            else:
+                self._due(live)
+        if self.spending is not None:
+            for live in self.spending.overspent(services, self.calls, now):
+                self._hang_up(services, live, now, "its account has called too much")
         if len(self.calls) and now - self._alive >= ALIVE_SECONDS:
             self._alive = now
             self.ledger.note(Event(Kind.NOTE, now, "", {"text": "the node lives", "calls": len(self.calls)}))
+
+    def _ends(self, services: Services, live: LiveCall, now: float) -> str:
+        """Why a call has to end now; empty: it need not."""
+        if live.expires <= now:
+            return "its session was not refreshed"
+        if live.answered + live.max_seconds <= now:
+            return "it lasted as long as a call may"
+        if self.spending is not None and not self.spending.has_credit(services, live, now):
+            return "its credit is used up"
+        return ""
+
+    def _hang_up(self, services: Services, live: LiveCall, now: float, reason: str) -> None:
+        for dialog in live.dialogs.values():
+            hang_up(services, live, dialog, reason)
+        self.stop(live, now, reason, 200 if live.answered else 0)
 
     def close(self, now: float) -> None:
         """The node stops. Calls go on without us, and their bills end here: what comes then can't be known."""

@@ -46,7 +46,8 @@ def decode_bindings(aor: str, text: str) -> tuple[Binding, ...]:
 
 def _binding(aor: str, document: dict[str, Any]) -> Binding:
     path = tuple(document.pop("path", ()))
-    return Binding(aor=aor, path=path, **document)
+    privacy = tuple(document.pop("privacy", ()))
+    return Binding(aor=aor, path=path, privacy=privacy, **document)
 
 
 def encode_rights(rights: Rights) -> str:
@@ -62,6 +63,10 @@ def encode_rights(rights: Rights) -> str:
         document["max_seconds"] = rights.max_seconds
     if rights.prepaid:
         document["prepaid"] = True
+    if rights.privacy:
+        document["privacy"] = sorted(rights.privacy)
+    if rights.reject_anonymous:
+        document["reject_anonymous"] = True
     return _encode(document)
 
 
@@ -72,6 +77,7 @@ def decode_rights(text: str) -> Rights:
         methods=frozenset(document.pop("methods")),
         allow=tuple(document.pop("allow")),
         deny=tuple(document.pop("deny")),
+        privacy=frozenset(document.pop("privacy", ())),
         **document,
     )
 

@@ -6,6 +6,7 @@ through one `Writer`; the memory is changed when they are durable. `refresh` rea
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, select
@@ -116,6 +117,10 @@ class Database:
         )
         if self._removed_elsewhere:
             await self._writer.run(_read_names, self._keep_only, read_only=True)
+
+    def on_written(self, tell: Callable[[], None]) -> None:
+        """See `ports.Store.on_written`."""
+        self.bindings.written = tell
 
     async def close(self) -> None:
         """See `ports.Store.close`. What is in memory stays readable."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from ringfence.store.balances import MemoryBalances
 from ringfence.store.bans import BanIndex
@@ -37,8 +37,11 @@ class MemoryBindings(BindingIndex):
 class MemoryAccounts(AccountIndex):
     """See `ports.Accounts`."""
 
-    def __init__(self, bindings: MemoryBindings, opinions: MemoryOpinions) -> None:
+    def __init__(
+        self, bindings: MemoryBindings, opinions: MemoryOpinions, balances: MemoryBalances
+    ) -> None:
         super().__init__()
+        self._balances = balances
         self._bindings = bindings
         self._opinions = opinions
 
@@ -63,6 +66,7 @@ class MemoryAccounts(AccountIndex):
         self.drop(aor)
         self._bindings.hold(aor, (), 0)
         self._opinions.forget_callee(aor)
+        self._balances.balances.pop(aor, None)
 
     def _claim_user(self, account: Account) -> None:
         holder = self.find(account.user, account.realm)
@@ -145,13 +149,16 @@ class MemoryStore:
     def __init__(self) -> None:
         self.bindings = MemoryBindings()
         self.opinions = MemoryOpinions()
-        self.accounts = MemoryAccounts(self.bindings, self.opinions)
+        self.balances = MemoryBalances()
+        self.accounts = MemoryAccounts(self.bindings, self.opinions, self.balances)
         self.bans = MemoryBans()
         self.administrators = MemoryAdministrators()
-        self.balances = MemoryBalances()
 
     async def refresh(self) -> None:
         """See `ports.Store.refresh`. No other process can change these records."""
+
+    def on_written(self, tell: Callable[[], None]) -> None:
+        """See `ports.Store.on_written`. There is nobody to be told."""
 
     async def close(self) -> None:
         """See `ports.Store.close`. The records stay readable."""

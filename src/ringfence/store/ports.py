@@ -180,6 +180,9 @@ class Store(Protocol):
     async def refresh(self) -> None:
         """See what other processes have changed since. To be called every `REFRESH_SECONDS` while serving."""
 
+    def on_written(self, tell: Callable[[], None]) -> None:
+        """Call this after each change of bindings by this process has become durable."""
+
     async def close(self) -> None:
         """Finish the writes that are waiting and let go of the storage."""
 

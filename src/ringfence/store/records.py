@@ -62,6 +62,10 @@ class Rights:
     """Of one call. The node has a limit of its own, and the lower one counts."""
     prepaid: bool = False
     """Calls need credit: a balance of the account, or what a credit control server grants."""
+    privacy: frozenset[str] = frozenset()
+    """What is kept private of the account without its phones asking for it: values of Privacy (RFC 3323)."""
+    reject_anonymous: bool = False
+    """Callers who do not say who they are get 433 (RFC 5079)."""
 
     def __post_init__(self) -> None:
         if self.max_calls < 0 or self.max_registrations < 0 or self.max_seconds < 0:
@@ -151,6 +155,8 @@ class Binding:
     user_agent: str = ""
     public_gruu: str = ""
     temporary_gruu: str = ""
+    privacy: tuple[str, ...] = ()
+    """What was asked to be kept private of whoever answers there (RFC 3323 section 4.4), in order."""
 
     def __post_init__(self) -> None:
         # A hundred thousand phones are of a few models behind a few edges: their equal texts share memory.

@@ -12,7 +12,7 @@ from ringfence.store.errors import RecordExists, RecordMissing, StoreError
 from ringfence.store.index import AccountIndex
 from ringfence.store.records import Account, Rights
 from ringfence.store.revision import KnownRevision, next_revision
-from ringfence.store.schema import accounts, opinions, registrations
+from ringfence.store.schema import accounts, balances, opinions, registrations
 from ringfence.store.sql_bindings import SqlBindings
 from ringfence.store.sql_opinions import SqlOpinions
 from ringfence.store.writer import Writer
@@ -28,6 +28,7 @@ _INSERT = insert(accounts)
 _UPDATE = update(accounts).where(_IS_AOR)
 _DELETE = delete(accounts).where(_IS_AOR)
 _DELETE_OPINIONS = delete(opinions).where(opinions.c.callee == bindparam("old_aor"))
+_DELETE_BALANCE = delete(balances).where(balances.c.aor == bindparam("old_aor"))
 _DELETE_REGISTRATION = delete(registrations).where(registrations.c.aor == bindparam("old_aor"))
 
 
@@ -141,6 +142,7 @@ def _remove(connection: Connection, aor: str) -> Written:
     connection.execute(_DELETE, {"old_aor": aor})
     connection.execute(_DELETE_REGISTRATION, {"old_aor": aor})
     connection.execute(_DELETE_OPINIONS, {"old_aor": aor})
+    connection.execute(_DELETE_BALANCE, {"old_aor": aor})
     return Written(aor, None, revision)
 
 
