@@ -33,6 +33,7 @@ COMPILED = (
     "security/digest.py",
     "security/credentials.py",
     "roles/*.py",
+    "roles/bridge/*.py",
     "roles/steps/*.py",
     "roles/steps/register/*.py",
     "transport/driver.py",

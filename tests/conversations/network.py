@@ -17,6 +17,7 @@ from ringfence.engine.transactions import Transactions
 from ringfence.message import Message, SipUri, parse
 from ringfence.roles import edge
 from ringfence.roles.addresses import Addresses, Listener
+from ringfence.roles.bridge.bridges import Bridges
 from ringfence.roles.pipeline import Step
 from ringfence.roles.policy import Policy, Services
 from ringfence.roles.server import Server
@@ -260,6 +261,7 @@ class Network:
             driver=self.driver,
             resolver=self.names,
             clock=lambda: WALL + self.clock.now,
+            bridges=Bridges(b"p" * 32),
         )
         self.server = Server(self.services, steps)
         self.driver.bind(self.wires, self.server.receive, on_closed=self.server.flow_closed)  # type: ignore[arg-type]

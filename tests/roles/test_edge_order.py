@@ -31,6 +31,13 @@ ORDER = [step.__name__ for step in edge.STEPS]
         ("locate_user", "sign_identity", "what is signed depends on where the call goes"),
         ("within_breadth", "sign_identity", "nothing is signed that is refused in the end"),
         ("authenticate", "account", "the ledger says who pays, and on what proof"),
+        ("authenticate", "ask_privacy", "an account has wishes of its own"),
+        ("locate_user", "ask_privacy", "whoever takes no anonymous calls has to be known"),
+        ("to_anonymous", "locate_user", "who stands behind an anonymous contact is no user of that name"),
+        ("ask_privacy", "sign_identity", "nothing is signed for who does not want to be named"),
+        ("ask_privacy", "account", "what can't be kept private is refused before it costs anything"),
+        ("account", "keep_private", "the ledger knows who calls, and nobody after it does"),
+        ("within_hops", "within_private", "two private calls must not send a request around for ever"),
         ("sign_identity", "account", "nothing is recorded as begun that another step refuses"),
     ],
 )
@@ -39,7 +46,8 @@ def test_one_step_comes_before_another(earlier: str, later: str, because: str) -
 
 
 def test_nothing_changes_a_request_after_it_was_signed() -> None:
-    assert ORDER[-3:] == ["sign_identity", "account", "forward"]  # the ledger only reads it
+    # The ledger only reads it; and what the privacy service changes, it changes for somebody who is not signed for.
+    assert ORDER[-4:] == ["sign_identity", "account", "keep_private", "forward"]
 
 
 def test_no_step_stands_twice() -> None:

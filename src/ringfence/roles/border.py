@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ringfence.message import Message, NameAddr, Request, Response
 from ringfence.roles.call import Findings, Target, Trust
-from ringfence.roles.callers import mark
+from ringfence.roles.callers import PRIVATE, mark
 from ringfence.roles.steps.trust import identities_of
 from ringfence.security.asserted import Asserted, apply, leave, privacy_values
 from ringfence.security.verstat import without_verstat
@@ -24,6 +24,11 @@ def tell_identity(request: Request, findings: Findings, *, trusted: bool, regist
     values = findings.asserted
     if not values and (trusted or registered) and findings.user is not None:
         values = identities_of(findings.user.account)[:1]
+    if findings.private is not None and not PRIVATE.isdisjoint(findings.private.values):
+        if trusted and values:
+            apply(request.headers, Asserted(values, ()))
+            _keep_inside(request)
+        return
     _tell(request, values, trusted=trusted, keep=registered)
 
 
@@ -33,7 +38,7 @@ def tell_verdict(request: Request, findings: Findings, target: Target) -> None:
     if caller is None or findings.user is not None or not findings.marked:
         return
     if target.registered or target.inside or (findings.in_dialog and target.flow):
-        mark(request, caller)
+        mark(request, caller, anonymous=findings.private is not None and bool(findings.private.values))
 
 
 def filter_identity(response: Response, findings: Findings, *, believed: bool) -> None:
@@ -52,6 +57,14 @@ def _tell(message: Message, values: tuple[NameAddr, ...], *, trusted: bool, keep
             values = tuple(NameAddr(without_verstat(each.uri), each.display) for each in values)
         if trusted or _may_know(message, by_default=keep):
             apply(message.headers, Asserted(values, ()))
+
+
+def _keep_inside(request: Request) -> None:
+    """Whoever takes the identity over our border takes it off (RFC 3325 sections 7 and 9.3)."""
+    if "Privacy" not in request.headers.names:
+        request.headers.add("Privacy", "id")
+    elif "id" not in privacy_values(request.headers):
+        request.headers.set("Privacy", f"{request.headers.get('Privacy')};id")
 
 
 def _may_know(message: Message, *, by_default: bool) -> bool:

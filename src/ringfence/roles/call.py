@@ -11,6 +11,7 @@ from ringfence.message import NameAddr, Request, SipUri
 from ringfence.roles.callers import Caller
 from ringfence.roles.view import View
 from ringfence.security.credentials import Credentials
+from ringfence.security.privacy import NOTHING, Wish
 from ringfence.security.verification import Verdict
 from ringfence.store.records import Account
 from ringfence.transport.flow import Flow
@@ -68,6 +69,9 @@ class Target:
     inside: bool = False
     """The next hop is the core of our own network, which believes what we say of the caller."""
 
+    privacy: frozenset[str] = NOTHING
+    """What the callee there has asked to be kept private of it (RFC 3323 section 4.4)."""
+
     others: tuple[Target, ...] = ()
     """Further flows to the same phone, each to be tried when the one before is dead (RFC 5626 section 7)."""
 
@@ -119,6 +123,12 @@ class Findings:
 
     call_id: str = ""
     """The Call-ID behind us, where the sender knows the call by another."""
+
+    private: Wish | None = None
+    """What the caller asks for that takes a back-to-back user agent, or has had it (``roles.bridge``)."""
+
+    hides: frozenset[str] = NOTHING
+    """What the callee has asked for, once and for all."""
 
     breadth: int = 0
     """How many branches may exist at a time, here and further down (RFC 5393); 0 before that is known."""

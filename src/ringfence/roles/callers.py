@@ -69,9 +69,10 @@ class Caller:
         return Told.FAILED if self.proof is Proof.FAILED else Told.UNVERIFIED
 
 
-def mark(request: Request, caller: Caller) -> None:
+def mark(request: Request, caller: Caller, *, anonymous: bool = False) -> None:
     """Tell a phone of ours who calls, unless the caller wants not to be named."""
-    who = str(caller.who) if caller.proven and not wants_privacy(request.headers) else ""
+    named = caller.proven and not anonymous and not wants_privacy(request.headers)
+    who = str(caller.who) if named else ""
     request.headers.set(MARK, Word(caller.told, caller.evidence, caller.checked_by, who))
 
 

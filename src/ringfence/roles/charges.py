@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from ringfence.ledger.calls import Dialog, LiveCall, Side
@@ -39,6 +40,10 @@ class InviteCharge:
         self._charging = charging
         self._live = live
         self._call = call
+
+    def ended_by(self, end: Callable[[str, str], None]) -> None:
+        """The call is two dialogs: ``end`` ends both, given the tag of who answered, and why."""
+        self._live.end = end
 
     def sent(self, flow: Flow) -> None:
         """See `Charge.sent`."""
@@ -79,7 +84,7 @@ class ByeCharge:
         live, dialog = self._live, self._dialog
         hosts = live.callee_hosts if self._by_caller else live.caller_hosts
         other = dialog.callee if self._by_caller else dialog.caller
-        self._on_the_way = flow.remote.host in hosts or same_target(self._call, other)
+        self._on_the_way = live.end is not None or flow.remote.host in hosts or same_target(self._call, other)
 
     def told(self, response: Response) -> None:
         """See `Charge.told`."""

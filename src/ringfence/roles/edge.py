@@ -18,6 +18,7 @@ from ringfence.roles.steps.hops import not_looping, within_breadth, within_hops
 from ringfence.roles.steps.locate import locate_user
 from ringfence.roles.steps.media import anchor_media
 from ringfence.roles.steps.network import admit_registration, by_border, to_core
+from ringfence.roles.steps.privacy import ask_privacy, keep_private, to_anonymous, within_private
 from ringfence.roles.steps.reveal import reveal
 from ringfence.roles.steps.routes import follow_routes
 from ringfence.roles.steps.sane import sane
@@ -32,6 +33,7 @@ STEPS: tuple[Step, ...] = (
     reveal,
     follow_routes,
     within_hops,
+    within_private,
     not_looping,
     know_peer,
     open_agreement,
@@ -47,12 +49,15 @@ STEPS: tuple[Step, ...] = (
     register,
     verify_identity,
     known_caller,
+    to_anonymous,
     locate_user,
     by_border,
+    ask_privacy,
     within_breadth,
     anchor_media,
     sign_identity,
     account,
+    keep_private,
     forward,
 )
 

@@ -76,7 +76,7 @@ class _Unheard:
         return []
 
 
-_UNHEARD = _Unheard()
+UNHEARD = _Unheard()
 
 
 def _bye(services: Services, live: LiveCall, side: Side, other: Side, reason: str) -> None:
@@ -102,7 +102,7 @@ def _bye(services: Services, live: LiveCall, side: Side, other: Side, reason: st
             ("Content-Length", "0"),
         ]
     )
-    driver.request(Request("BYE", str(target), headers), flow, _UNHEARD)
+    driver.request(Request("BYE", str(target), headers), flow, UNHEARD)
 
 
 def _target(side: Side) -> Uri | None:

@@ -72,14 +72,15 @@ def branch_request(
     sent_by = policy.addresses.sent_by(flow)
     if view is not None and policy.hiding is not None:
         policy.hiding.hide(call, view, request, own_contact(sent_by, flow.transport, call.uri.secure))
-    if policy.record_route and _records_route(call):
+    bridged = call.findings.private is not None  # our Contact leads to us, and its sender is not to be named
+    if policy.record_route and not bridged and _records_route(call):
         for entry in _record_routes(call, target, flow, sent_by, view):
             headers.prepend("Record-Route", entry)
     for entry in reversed(target.route):
         headers.prepend("Route", entry)
     if "Route" in headers.names:
         _strict_next_hop(request)
-    if request.method == "REGISTER":
+    if request.method == "REGISTER" and not bridged:
         for entry in _paths(call, target, flow, sent_by):
             headers.prepend("Path", entry)
     for name, value in target.fields:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from ringfence.roles.call import Call, Target
+from ringfence.transport.driver import Work
 
 ONCE_TAG: Final = "once-"
 """How the To tag of a response begins that was sent once. Its ACK finds no transaction, and ends here."""
@@ -50,9 +51,23 @@ class Drop:
     reason: str
 
 
+class Taker(Protocol):
+    """What does more with a request than a proxy does."""
+
+    def start(self) -> Work | None:
+        """Do it; what has to wait is returned."""
+
+
+@dataclass(slots=True, frozen=True)
+class Hand:
+    """Hand the request to somebody and stop."""
+
+    to: Taker
+
+
 CONTINUE: Final = Continue()
 
-Verdict = Continue | Answer | Forward | Drop
+Verdict = Continue | Answer | Forward | Drop | Hand
 Step = Callable[[Call], Verdict | Awaitable[Verdict]]
 
 
@@ -62,7 +77,7 @@ def run(steps: tuple[Step, ...], call: Call) -> Verdict | Coroutine[Any, Any, Ve
         verdict = step(call)
         if verdict is CONTINUE:
             continue
-        if isinstance(verdict, Answer | Forward | Drop):
+        if isinstance(verdict, Answer | Forward | Drop | Hand):
             return verdict
         # What waits is no coroutine of Python's where the step was compiled, so it is known by what it is not.
         return _go_on(verdict, steps[place + 1 :], call)  # type: ignore[arg-type]
@@ -75,5 +90,5 @@ async def _go_on(waiting: Awaitable[Verdict], rest: tuple[Step, ...], call: Call
         if verdict is not CONTINUE:
             return verdict
         found = step(call)
-        verdict = found if isinstance(found, Continue | Answer | Forward | Drop) else await found
+        verdict = found if isinstance(found, Continue | Answer | Forward | Drop | Hand) else await found
     return verdict if verdict is not CONTINUE else Drop("no step decided")

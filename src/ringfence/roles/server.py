@@ -11,7 +11,7 @@ from ringfence.engine.machine import ServerTransaction
 from ringfence.message import Params, PeerError, Request, Response, SipUri, TelUri, Uri, response_to
 from ringfence.roles.call import Call
 from ringfence.roles.forward import Forwarding
-from ringfence.roles.pipeline import ONCE_TAG, Answer, Drop, Forward, Step, Verdict, run
+from ringfence.roles.pipeline import ONCE_TAG, Answer, Drop, Forward, Hand, Step, Verdict, run
 from ringfence.roles.policy import Services
 from ringfence.roles.stateless import forward_statelessly
 from ringfence.store.ports import Reading
@@ -49,7 +49,7 @@ class Server:
         call = Call(request, transaction, flow, self.services, uri)
         started = perf_counter()
         verdict = run(self.steps, call)
-        if isinstance(verdict, Answer | Forward | Drop):
+        if isinstance(verdict, Answer | Forward | Drop | Hand):
             return self._enact(call, verdict, started)
         return self._wait(call, verdict, started)  # type: ignore[arg-type]
 
@@ -70,6 +70,8 @@ class Server:
             if call.transaction is None:
                 return forward_statelessly(call, verdict.targets)
             return Forwarding(call, verdict.targets).start()
+        if isinstance(verdict, Hand):
+            return verdict.to.start()
         if isinstance(verdict, Answer) and call.transaction is not None:
             self._answer(call, call.transaction, verdict)
         elif isinstance(verdict, Drop):
@@ -139,7 +141,7 @@ def outcome(verdict: Verdict) -> str:
     """What was done, for the counters: the status of the answer, ``forwarded``, or ``dropped``."""
     if isinstance(verdict, Answer):
         return str(verdict.status)
-    return "forwarded" if isinstance(verdict, Forward) else "dropped"
+    return "forwarded" if isinstance(verdict, Forward | Hand) else "dropped"
 
 
 def answer(request: Request, verdict: Answer, to_tag: str) -> Response:

@@ -45,4 +45,7 @@ def _target(binding: Binding, secure: bool) -> Target | None:
         # the URI as is", and use TLS.
         text = f"sip{text[4:]}"
     only_flow = binding.reg_id > 0 or uri.host.endswith(".invalid")
-    return Target(text, binding.path, binding.flow, only_flow, binding.q, tls, True)
+    target = Target(text, binding.path, binding.flow, only_flow, binding.q, tls, True)
+    if binding.privacy:
+        target.privacy = frozenset(binding.privacy)
+    return target

@@ -1,0 +1,95 @@
+"""A private call begins: what its first request becomes, and whether it may be at all."""
+
+from __future__ import annotations
+
+from ringfence.engine.routing import contact_of
+from ringfence.message import PeerError, Request, sip_uri
+from ringfence.roles.bridge.bodies import clean
+from ringfence.roles.bridge.crossing import Crossing
+from ringfence.roles.bridge.ending import hang_up
+from ringfence.roles.bridge.legs import Bridge
+from ringfence.roles.bridge.translate import DIALOG_METHODS, anonymous_from, first_request, without_tag
+from ringfence.roles.call import Call, Findings
+from ringfence.roles.charges import InviteCharge
+from ringfence.roles.media import Party
+from ringfence.roles.pipeline import Answer, Hand, Verdict
+from ringfence.security.privacy import BRIDGED, NO_WISH, Value, failure, settle
+
+RETRY_AFTER = ("Retry-After", "10")
+"""Seconds: as many calls as there may be take minutes to end."""
+
+
+def open_bridge(call: Call) -> Verdict:
+    """Take a request outside any dialog over to another dialog.
+
+    Raises:
+        PeerError: 400 when it lacks what a dialog needs, or a field that must be changed can't be read.
+    """
+    services, findings, request = call.services, call.findings, call.request
+    bridges = services.bridges
+    assert bridges is not None
+    if bridges.full:
+        return Answer(503, "Service Unavailable (too many private calls)", (RETRY_AFTER,))
+    if request.method in DIALOG_METHODS and contact_of(request, secure=call.uri.secure) is None:
+        raise PeerError(400, "a request that makes a dialog needs one", header="Contact")
+    wish = findings.private or NO_WISH
+    token = services.driver.token
+    user = findings.user
+    bridge = Bridge(
+        token(),
+        method=request.method,
+        call_id=token(),
+        tag=token(),
+        cseq=1 + int(token()[:4], 16),
+        from_=anonymous_from(request, wish.values),
+        to=without_tag(request.to),
+        caller=wish.values,
+        callee=findings.hides,
+        critical=wish.critical or bridges.policy.refuse_unmet,
+        account=user.account.aor if user is not None else "",
+    )
+    outgoing = first_request(bridge, bridges, request)
+    cleaned = clean(outgoing, wish.values, token())
+    if cleaned.unmet:
+        if bridge.critical:
+            return Answer(500, failure((f"{Value.USER}: {cleaned.unmet}",)))
+        bridge.unmet, bridge.warned = frozenset({Value.USER}), f"not all is private: {cleaned.unmet}"
+    elif cleaned.removed and bridge.critical:
+        return Answer(500, failure((f"{Value.USER}: {cleaned.removed}",)))
+    elif cleaned.removed:
+        bridge.warned = f"a part of the body was left out: {cleaned.removed}"
+    settle(outgoing.headers, (BRIDGED & wish.values | {Value.HISTORY}) - bridge.unmet)
+    inner = inner_call(call, outgoing)
+    inner.findings.breadth = findings.breadth
+    inner.charge = call.charge
+    if isinstance(call.charge, InviteCharge):
+        call.charge.ended_by(lambda tag, reason: _end(call, bridge, tag, reason))
+    if request.method in DIALOG_METHODS:
+        bridge.first = call
+        bridges.expect(bridge)
+    return Hand(Crossing(bridge, call, inner, call.targets, Party.CALLER, None))
+
+
+def inner_call(call: Call, request: Request) -> Call:
+    """The context of the request in the other dialog: what was found of its sender holds, and its routes are ours."""
+    known = call.findings
+    inner = Call(request, call.transaction, call.flow, call.services, sip_uri(request.uri))
+    inner.findings = Findings(
+        peer=known.peer,
+        peer_name=known.peer_name,
+        role=known.role,
+        user=known.user,
+        in_dialog=True,
+        asserted=known.asserted,
+        caller=known.caller,
+        marked=known.marked,
+        private=known.private or NO_WISH,
+    )
+    return inner
+
+
+def _end(call: Call, bridge: Bridge, tag: str, reason: str) -> None:
+    """The ledger ends a call: the dialog that its caller knows by this tag."""
+    for pair in tuple(bridge.pairs.values()):
+        if pair.caller.dialog.local_tag == tag:
+            hang_up(call.services, pair, reason)
