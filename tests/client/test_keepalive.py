@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import struct
 
 import pytest
 
-from ringfence.client.keepalive import Keepalive, binding_request
+from ringfence.client.keepalive import Keepalive
 from ringfence.transport import stun
-from ringfence.transport.flow import Endpoint
+from ringfence.transport.flow import Endpoint, Flow
 from ringfence.transport.pool import Pool
 
 
@@ -47,6 +46,56 @@ async def test_over_udp_it_is_a_stun_request() -> None:
     transport.close()
 
 
-def test_the_request_is_what_rfc_5389_says() -> None:
-    kind, length, cookie = struct.unpack_from("!HHI", binding_request(bytes(12)))
-    assert (kind, length, cookie) == (1, 0, 0x2112A442)
+@pytest.mark.rfc("5626", "4.4.2")
+async def test_an_answer_is_heard_and_another_address_in_it_fails_the_flow() -> None:
+    told: asyncio.Queue[str] = asyncio.Queue()
+
+    class Hears(Upward):
+        def closed(self, flow: object, reason: str) -> None:
+            told.put_nowait(reason)
+
+    pool = Pool(Hears())
+    await pool.listen("UDP", "127.0.0.1", 0)
+    seen = [("192.0.2.1", 5060), ("192.0.2.1", 5060), ("192.0.2.1", 6060)]
+
+    class Server(asyncio.DatagramProtocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport = transport
+
+        def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+            answer = stun.answer(data, *(seen.pop(0) if seen else ("192.0.2.1", 6060)))
+            assert answer is not None
+            self.transport.sendto(answer, addr)  # type: ignore[attr-defined]
+
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(Server, local_addr=("127.0.0.1", 0))
+    flow = pool.flow_to("UDP", Endpoint(*transport.get_extra_info("sockname")))
+    keepalive = Keepalive(flow, flow_timer=0)
+    keepalive.start()
+    async with asyncio.timeout(3):
+        assert "as 192.0.2.1:6060 now, not as 192.0.2.1:5060" in await told.get()
+    keepalive.stop()
+    assert not seen
+    await pool.close()
+    transport.close()
+
+
+async def test_a_registrar_without_outbound_gets_crlf() -> None:
+    class Line(Flow):
+        closed = False
+        key = ""
+        reliable = False
+        sent: list[bytes] = []  # noqa: RUF012
+
+        def send(self, data: bytes) -> None:
+            self.sent.append(data)
+
+        def close(self, reason: str) -> None: ...
+
+    flow = Line()
+    keepalive = Keepalive(flow, flow_timer=0, answered=False)
+    keepalive.start()
+    while not flow.sent:
+        await asyncio.sleep(0.01)
+    keepalive.stop()
+    assert set(flow.sent) == {b"\r\n\r\n"}

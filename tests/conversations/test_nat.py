@@ -9,6 +9,7 @@ import pytest
 
 from ringfence.message import Message, sdp
 from ringfence.roles.anchors import Anchor, Anchors, MediaMode
+from ringfence.roles.awake import Awake
 from ringfence.roles.media_relay import EmbeddedMedia
 from ringfence.transport.relay import Relay
 from tests.conversations.network import NODE4, Network
@@ -283,3 +284,21 @@ async def test_silence_frees_the_ports_and_tells(
     network.services.anchors.fell_silent(anchor.key)
     assert told == [anchor]
     assert not anchors(network)
+
+
+async def test_phones_behind_nat_are_kept_awake_and_the_others_left_alone(
+    network: Network, plane: EmbeddedMedia, bob: Phone
+) -> None:
+    awake = Awake(network.services, 25.0)
+    network.account("carol")
+    inside = Phone(network, "carol", "10.0.0.5", behind="198.51.100.97")
+    inside >> inside.register() << 401 >> inside.authorized() << 200
+    for _ in range(27):
+        await awake.tick()
+    for _ in range(2):
+        inside << "OPTIONS"
+        assert inside.request.uri == inside.contact
+    assert inside.arrived_by.remote == inside.wire.remote
+    inside >> inside.answer(200)
+    assert network.driver.counts["stray responses"] == 1
+    network_is_quiet(bob, inside)

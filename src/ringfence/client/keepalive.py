@@ -1,32 +1,31 @@
 """Keepalives over the flow of a registration: they hold a NAT open and find out when the flow is dead.
 
-RFC 5626 section 4.4: a double CRLF over connections, which the server answers, and a STUN Binding Request
-over UDP.
+RFC 5626 section 4.4: a double CRLF over connections and a STUN Binding Request over UDP, both of which the server
+answers. The flow tells when the answer does not come, or shows that the NAT has given us another address. A registrar
+that knows nothing of this (no Outbound) gets a double CRLF over UDP, and does not answer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-import secrets
-import struct
 
 from ringfence.transport.flow import Flow
-from ringfence.transport.stun import COOKIE
-from ringfence.transport.tcp import StreamFlow
 
 CONNECTION_PERIOD = (95.0, 120.0)
 DATAGRAM_PERIOD = (24.0, 29.0)
 """Seconds between two, chosen anew each time (RFC 5626 sections 4.4.1 and 4.4.2)."""
 
-BINDING_REQUEST = 0x0001
+CRLF = b"\r\n\r\n"
 
 
 class Keepalive:
     """Pings one flow until it is stopped."""
 
-    def __init__(self, flow: Flow, flow_timer: int | None = None) -> None:
+    def __init__(self, flow: Flow, flow_timer: int | None = None, *, answered: bool = True) -> None:
+        """``answered``: the peer answers; else there is nothing to wait for."""
         self._flow = flow
+        self._answered = answered
         default = CONNECTION_PERIOD if flow.reliable else DATAGRAM_PERIOD
         # "randomly distributed between 80% and 100% of the server-provided time" (section 4.4)
         self._period = default if flow_timer is None else (0.8 * flow_timer, float(flow_timer))
@@ -45,13 +44,8 @@ class Keepalive:
     def _ping(self) -> None:
         if self._flow.closed:
             return
-        if isinstance(self._flow, StreamFlow):
+        if self._answered:
             self._flow.ping()
         else:
-            self._flow.send(binding_request(secrets.token_bytes(12)))
+            self._flow.send(CRLF)
         self.start()
-
-
-def binding_request(transaction: bytes) -> bytes:
-    """A STUN Binding Request without attributes (RFC 5389 section 6)."""
-    return struct.pack("!HHI", BINDING_REQUEST, 0, COOKIE) + transaction

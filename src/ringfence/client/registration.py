@@ -106,8 +106,11 @@ class Registration:
                 pass  # it ends by itself
 
     def flow_closed(self, flow: Flow) -> None:
-        """A connection ended: if it was ours, register again over a new one (RFC 5626 section 4.5)."""
-        if self.flow is not None and flow.key == self.flow.key and flow.reliable:
+        """A flow has failed: if it was ours, register again, over a new connection (RFC 5626 section 4.5).
+
+        Over UDP a keepalive has not been answered, or the NAT shows us at another address.
+        """
+        if self.flow is not None and flow.key == self.flow.key:
             self._lost.set()
 
     async def _keep(self) -> None:
@@ -225,8 +228,9 @@ class Registration:
         if self._keepalive is not None:
             self._keepalive.stop()
             self._keepalive = None
-        if self.outbound and self.flow is not None:
-            self._keepalive = Keepalive(self.flow, headers.first(FLOW_TIMER))
+        if self.flow is not None and (self.outbound or _behind_nat(response, self.flow)):
+            timer = headers.first(FLOW_TIMER) if self.outbound else None
+            self._keepalive = Keepalive(self.flow, timer, answered=self.outbound)
             self._keepalive.start()
 
     def _own_binding(self, response: Response) -> NameAddr:
@@ -246,6 +250,12 @@ def wait_after(failures: int) -> float:
     """Seconds before the next try after so many failures (RFC 5626 section 4.5): doubled, with a random part."""
     upper = min(MAX_WAIT, BASE_WAIT * 2.0 ** min(failures, 10))
     return upper * random.uniform(0.5, 1.0)  # noqa: S311  it spreads load and keeps no secret
+
+
+def _behind_nat(response: Response, flow: Flow) -> bool:
+    """Whether a NAT has to be kept open: over UDP the registrar sees us at another address than our own."""
+    via = response.via
+    return not flow.reliable and via.received is not None and via.received != via.host.strip("[]")
 
 
 def _retry_after(error: RequestFailed) -> float | None:

@@ -18,6 +18,9 @@ import structlog
 import uvloop
 
 from ringfence.message import LocalError
+from ringfence.roles.spending import Spending
+from ringfence.roles.awake import Awake
+from ringfence.service.charging import settle_what_a_crash_left
 from ringfence.service.collector import Collector
 from ringfence.service.config import Config
 from ringfence.service.control import Arguments, CommandError, ControlServer, Json
@@ -44,6 +47,9 @@ log = structlog.get_logger("ringfence.node")
 
 SWEEP_SECONDS = 1.0
 """How often calls are looked for that have lasted long enough."""
+
+SETTLE_SECONDS = 5.0
+"""What a node that stops waits for credit to be settled."""
 
 PURGE_SECONDS = 30.0
 """How often bindings that have expired are removed; lookups skip them at once."""
@@ -79,8 +85,11 @@ class Node:
         self.repeat(PURGE_SECONDS, self._purge)
         self.repeat(OPINIONS_SECONDS, self._purge_opinions)
         self.repeat(SWEEP_SECONDS, self._sweep)
+        if config.nat.keepalive_seconds:
+            self.repeat(1.0, Awake(self.parts.services, config.nat.keepalive_seconds).tick)
         if self.parts.radius is not None:
             self._background.append(asyncio.create_task(self.parts.radius.run()))
+        await self._open_spending()
 
     def repeat(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         """Do something every so many seconds until the node closes."""
@@ -98,6 +107,23 @@ class Node:
             services.charging.sweep(services)
         if services.hops is not None:
             services.hops.sweep()
+
+    async def _open_spending(self) -> None:
+        charging = self.parts.services.charging
+        if charging is None or charging.spending is None:
+            return
+        store = self.parts.store
+        left = await settle_what_a_crash_left(self.parts.config, charging.spending, store.balances)
+        if left:
+            log.warning("prepaid calls settled that a crash left open", calls=left)
+        self._background.append(asyncio.create_task(charging.spending.run()))
+
+    async def _close_spending(self, spending: Spending | None) -> None:
+        """Settle what has just ended; what can't be in time is settled at the next start."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_SECONDS):
+                if spending is not None:
+                    await spending.settle()
 
     def reload(self) -> None:
         """Read the certificates again; connections that are open keep theirs. Raises LocalError."""
@@ -133,6 +159,7 @@ class Node:
             await self.parts.services.remote.authority.close()
         if self.parts.services.charging is not None:
             self.parts.services.charging.close(time.time())
+            await self._close_spending(self.parts.services.charging.spending)
 
     # -- control commands ------------------------------------------------------------------------------
 
