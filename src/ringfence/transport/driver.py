@@ -48,8 +48,13 @@ class OnRequest(Protocol):
         """Decide at once, or return the work that has to wait; ``transaction`` is None for an ACK."""
 
 
-Admit = Callable[[Flow, bytes], bool]
-Elsewhere = Callable[[Message, bytes, Flow], bool]
+Admit = Callable[[Flow, bytes, float], bool]
+"""Whether the bytes of a message are to be read at all; the last is the time of the loop."""
+
+Feedback = Callable[[Response, Flow], None]
+"""Writes into a response that leaves how much its receiver may go on sending (RFC 7339)."""
+
+Elsewhere = Callable[[Request | Response, bytes, Flow], bool]
 """Whether a message belongs to another worker, which has been given it."""
 
 Observe = Callable[[str, Message, Flow], None]
@@ -72,6 +77,8 @@ class Driver:
         self._observe: Observe | None = None
         self._on_request: OnRequest
         self._on_closed: Callable[[Flow, str], None] | None = None
+        self.feedback: Feedback | None = None
+        self.on_malformed: Callable[[Flow], None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def bind(
@@ -98,7 +105,7 @@ class Driver:
 
     def received(self, data: bytes, flow: Flow) -> None:
         """One whole message from a flow."""
-        if self._admit is not None and not self._admit(flow, data):
+        if self._admit is not None and not self._admit(flow, data, self.time()):
             return
         self.take(data, flow, self._elsewhere)
 
@@ -165,6 +172,8 @@ class Driver:
         """Write a message to a flow, outside any transaction (ACK for 2xx, single-shot answers)."""
         if flow.closed and type(message) is Response:
             flow = self._reopened(message, flow)
+        if self.feedback is not None and type(message) is Response:
+            self.feedback(message, flow)
         if self._observe is not None:
             self._observe("out", message, flow)
         flow.send(message.to_bytes())
@@ -259,6 +268,8 @@ class Driver:
         """Answer a message that could not be read, when it is a request that tells whom to answer."""
         self.counts["malformed"] += 1
         log.info("malformed message", remote=flow.remote, header=error.header, reason=error.reason)
+        if self.on_malformed is not None:
+            self.on_malformed(flow)
         request = error.message
         if not isinstance(request, Request) or request.method == "ACK":
             return

@@ -69,6 +69,9 @@ class Flow(ABC):
         A double CRLF over connections (RFC 5626 section 4.4.1), a Ping over WebSocket, STUN over UDP.
         """
 
+    def hold(self, seconds: float) -> None:  # noqa: B027  (only connections can be read later)
+        """Read nothing more of a connection for some time: its peer is slowed down, and nothing is lost."""
+
     def toward(self, remote: Endpoint) -> Flow:
         """Over UDP, the flow from the same socket to another address; a connection is what it is."""
         return self

@@ -24,6 +24,9 @@ class Limits:
     handshakes: int = 1_000
     """TLS or WebSocket handshakes in progress: at half a millisecond each, more would not end in time."""
 
+    handshakes_per_source: int = 200
+    """From one IPv4 address or IPv6 /64: an office whose phones all come back at once, and not a fifth of all."""
+
     handshake_time: float = 10.0
     """From accept to the end of TLS and WebSocket handshakes: three round trips of a bad mobile network."""
 
@@ -66,11 +69,12 @@ def source_of(host: str) -> str:
 class Census:
     """Counts connections: in all, in handshake, and by source those that were accepted."""
 
-    __slots__ = ("_by_source", "_limits", "handshakes", "total")
+    __slots__ = ("_by_source", "_limits", "_shaking", "handshakes", "total")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._by_source: dict[str, int] = {}
+        self._shaking: dict[str, int] = {}
         self.total = 0
         self.handshakes = 0
 
@@ -81,24 +85,38 @@ class Census:
             return f"more than {limits.connections} connections"
         if self.handshakes >= limits.handshakes:
             return f"more than {limits.handshakes} handshakes at once"
-        if self._by_source.get(source_of(host), 0) >= limits.connections_per_source:
-            return f"more than {limits.connections_per_source} connections from {source_of(host)}"
+        source = source_of(host)
+        if self._by_source.get(source, 0) >= limits.connections_per_source:
+            return f"more than {limits.connections_per_source} connections from {source}"
+        if self._shaking.get(source, 0) >= limits.handshakes_per_source:
+            return f"more than {limits.handshakes_per_source} handshakes at once from {source}"
         return None
 
     def enter(self, host: str | None) -> None:
-        """Count a connection; ``host`` is None for one that we made."""
+        """Count a connection, in handshake; ``host`` is None for one that we made."""
         self.total += 1
+        self.handshakes += 1
         if host is not None:
             source = source_of(host)
             self._by_source[source] = self._by_source.get(source, 0) + 1
+            self._shaking[source] = self._shaking.get(source, 0) + 1
+
+    def settle(self, host: str | None) -> None:
+        """The handshakes of a connection are over."""
+        self.handshakes -= 1
+        if host is not None:
+            _less(self._shaking, source_of(host))
 
     def leave(self, host: str | None) -> None:
         """Count it no longer."""
         self.total -= 1
         if host is not None:
-            source = source_of(host)
-            left = self._by_source[source] - 1
-            if left:
-                self._by_source[source] = left
-            else:
-                del self._by_source[source]
+            _less(self._by_source, source_of(host))
+
+
+def _less(counts: dict[str, int], source: str) -> None:
+    left = counts[source] - 1
+    if left:
+        counts[source] = left
+    else:
+        del counts[source]

@@ -321,6 +321,15 @@ class Pool:
         """Connections refused so far since there were too many."""
         return self._streams.refused
 
+    def bar(self, barred: Callable[[str], bool]) -> None:
+        """Have connections from addresses refused at the door; for the guard."""
+        self._streams.barred = barred
+
+    @property
+    def backlog(self) -> float:
+        """How full the kernel's queue of the fullest UDP socket is, from 0 to 1: what came and was not read yet."""
+        return max((listener.backlog for listener in self._udp), default=0.0)
+
     # -- from the flows --------------------------------------------------------------------------------
 
     def opened(self, flow: StreamFlow) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from ringfence.transport.flow import Endpoint, PeerCertificate
@@ -42,6 +43,8 @@ class Streams:
         self.census = Census(limits)
         self.refused = 0
         """Connections that were closed at the door since there were too many."""
+        self.barred: Callable[[str], bool] | None = None
+        """Whether nothing is to be taken from an address; the guard's word."""
         self.joining = False
         self.unsent: list[ByteStream] = []
         """Streams that have something to send when the present ``pass_up`` is over."""
@@ -115,6 +118,7 @@ class ByteStream(asyncio.Protocol):
         "_active",
         "_deadline",
         "_expected",
+        "_held",
         "_idle_since",
         "_joined",
         "_reason",
@@ -136,6 +140,7 @@ class ByteStream(asyncio.Protocol):
         self._active = True  # something moved since the last sweep
         self._idle_since = 0.0
         self._joined: list[bytes] = []  # written, to be sent with what else is written in this turn
+        self._held: asyncio.TimerHandle | None = None
         self._deadline = NEVER
         self._expected = ""
         self.local = self.remote = Endpoint("", 0)
@@ -149,13 +154,15 @@ class ByteStream(asyncio.Protocol):
         self.remote = _endpoint(transport.get_extra_info("peername"))
         streams = self._streams
         census, limits = streams.census, streams.limits
-        if self.accepted and census.refusal(self.remote.host) is not None:
+        if self.accepted and (
+            (streams.barred is not None and streams.barred(self.remote.host))
+            or census.refusal(self.remote.host) is not None
+        ):
             streams.refused += 1
             self._above = None
             transport.abort()  # type: ignore[attr-defined]
             return
         census.enter(self.remote.host if self.accepted else None)
-        census.handshakes += 1
         streams.enter(self)
         if self._reason is not None:  # closed while it was connecting
             self._transport.abort()
@@ -191,8 +198,12 @@ class ByteStream(asyncio.Protocol):
             return
         streams = self._streams
         streams.leave(self)
-        streams.census.leave(self.remote.host if self.accepted else None)
-        streams.census.handshakes -= not self._settled
+        if self._held is not None:
+            self._held.cancel()
+        host = self.remote.host if self.accepted else None
+        if not self._settled:
+            streams.census.settle(host)
+        streams.census.leave(host)
         above.stream_closed(self._reason or (f"connection lost: {exc}" if exc else "the peer closed it"))
 
     # -- from above ------------------------------------------------------------------------------------
@@ -216,11 +227,23 @@ class ByteStream(asyncio.Protocol):
         if joined and self._transport is not None:
             self._transport.write(joined[0] if len(joined) == 1 else b"".join(joined))
 
+    def hold(self, seconds: float) -> None:
+        """Take no more bytes for so long: TCP then tells the peer to wait."""
+        transport = self._transport
+        if transport is not None and self._held is None and self._reason is None:
+            transport.pause_reading()
+            self._held = asyncio.get_running_loop().call_later(seconds, self._go_on)
+
+    def _go_on(self) -> None:
+        self._held = None
+        if self._transport is not None and self._reason is None:
+            self._transport.resume_reading()
+
     def settle(self) -> None:
         """All handshakes are done, and the first message may be waited for."""
         if not self._settled:
             self._settled = True
-            self._streams.census.handshakes -= 1
+            self._streams.census.settle(self.remote.host if self.accepted else None)
             if self.accepted:
                 self.expect(self._streams.limits.first_message_time, "a first message")
             else:

@@ -178,6 +178,11 @@ class StreamFlow(Flow):
             self._stream.write(b"\r\n\r\n")
             self._stream.expect(PONG_TIME, "a pong")
 
+    def hold(self, seconds: float) -> None:
+        """Read nothing more for some time."""
+        if not self.closed:
+            self._stream.hold(seconds)
+
     def close(self, reason: str) -> None:
         """End the flow after what was sent has gone out."""
         if not self.closed:

@@ -43,6 +43,7 @@ MAX_ERRORS = 64
 
 _SO_SNDBUFFORCE = 32
 _SO_RCVBUFFORCE = 33
+_SO_MEMINFO = 55
 _IP_RECVERR = 11
 _IPV6_RECVERR = 25
 _MSG_ERRQUEUE = 0x2000
@@ -245,6 +246,15 @@ class UdpListener:
 
     def _tell(self, flow: UdpFlow, reason: str) -> None:
         self._loop.call_soon(self._upward.closed, flow, reason)
+
+    @property
+    def backlog(self) -> float:
+        """How full the kernel's receive queue is, from 0 to 1."""
+        if self.closed or sys.platform != "linux":
+            return 0.0
+        memory = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 36)
+        allocated, limit = struct.unpack_from("=II", memory)
+        return float(allocated) / float(limit or 1)
 
     def close(self) -> None:
         """Stop receiving and sending."""
