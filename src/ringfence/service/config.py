@@ -26,6 +26,7 @@ from ringfence.service.ipsec_sections import Ipsec
 from ringfence.service.ledger_sections import Ledger
 from ringfence.service.lines import KeyPath, line_of, locate
 from ringfence.service.media_sections import Media, Nat
+from ringfence.service.privacy_sections import PrivacySection
 from ringfence.service.problems import ConfigError, Problem, translate
 from ringfence.service.sections import (
     BodyRule,
@@ -92,6 +93,7 @@ class Config(Section):
     callers: Callers = Callers()
     hiding: HidingSection = HidingSection()
     media: Media = Media()
+    privacy: PrivacySection = PrivacySection()
     nat: Nat = Nat()
     peer: Many[Peer] = ()
     bodies: Many[BodyRule] = ()

@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from importlib.metadata import version
 from typing import Any, TextIO
 
@@ -18,6 +19,7 @@ import structlog
 import uvloop
 
 from ringfence.message import LocalError
+from ringfence.roles.bridge.ending import sweep
 from ringfence.roles.spending import Spending
 from ringfence.roles.awake import Awake
 from ringfence.service.charging import settle_what_a_crash_left
@@ -29,6 +31,7 @@ from ringfence.service.identity import identify
 from ringfence.service.ipsec import FirstHops
 from ringfence.service.ledger import open_ledger
 from ringfence.service.logs import configure
+from ringfence.service.privacy import is_private
 from ringfence.service.problems import ConfigError
 from ringfence.service.publish import publisher
 from ringfence.service.readings import read_parts
@@ -64,7 +67,7 @@ class Node:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.started = time.time()
-        self.trace = Trace(parts.driver.watch)
+        self.trace = Trace(parts.driver.watch, private=partial(is_private, parts.services))
         self.metrics = parts.metrics
         read_parts(self.metrics, parts)
         self.stopping = asyncio.Event()
@@ -105,6 +108,7 @@ class Node:
         services = self.parts.services
         if services.charging is not None:
             services.charging.sweep(services)
+        sweep(services)
         if services.hops is not None:
             services.hops.sweep()
 

@@ -63,17 +63,24 @@ class Trace:
     """The watchers of one node. `watch` is the driver's: it is given `observe`, or None to stop."""
 
     def __init__(
-        self, watch: Callable[[Observe | None], None], clock: Callable[[], float] = time.time
+        self,
+        watch: Callable[[Observe | None], None],
+        clock: Callable[[], float] = time.time,
+        private: Callable[[Message], bool] = lambda _message: False,
     ) -> None:
+        """``private`` tells of a message that it is of somebody who wants to be named to nobody, although it does not
+        say so itself."""
         self._watch = watch
         self._clock = clock
+        self._private = private
         self._watchers: set[_Watcher] = set()
 
     def observe(self, direction: str, message: Message, flow: Flow) -> None:
         """Show a message that came "in" or goes "out" on the flow."""
-        event = describe(direction, message, flow, self._clock())
+        private = asks_privacy(message) or self._private(message)
+        event = describe(direction, message, flow, self._clock(), private=private)
         for watcher in self._watchers:
-            watcher.offer(event, message)
+            watcher.offer(event, message, private=private)
 
     async def command(self, arguments: Arguments) -> AsyncGenerator[Json]:
         """The control command ``trace``, until whoever watches hangs up.
@@ -99,14 +106,14 @@ class _Watcher:
         self._lost = 0
         self._queue: asyncio.Queue[Json] = asyncio.Queue(MAX_WAITING)
 
-    def offer(self, event: dict[str, Json], message: Message) -> None:
+    def offer(self, event: dict[str, Json], message: Message, *, private: bool = False) -> None:
         if not self._wanted.fits(event):
             return
         if self._queue.full():
             self._lost += 1
             return
         if self._text:
-            event = event | {"text": _whole(message)}
+            event = event | {"text": _whole(message, private=private)}
         self._queue.put_nowait(event)
 
     async def next(self) -> Json:
@@ -116,8 +123,13 @@ class _Watcher:
         return event
 
 
-def describe(direction: str, message: Message, flow: Flow, now: float) -> dict[str, Json]:
-    """The facts of one message as they are shown, in JSON's types. `now` is in seconds since the epoch."""
+def describe(
+    direction: str, message: Message, flow: Flow, now: float, *, private: bool = False
+) -> dict[str, Json]:
+    """The facts of one message as they are shown, in JSON's types. `now` is in seconds since the epoch.
+
+    ``private``: the party on this side is named to nobody, nor is where it is.
+    """
     cseq = message.headers.get("CSeq") or ""
     event: dict[str, Json] = {
         "time": now,
@@ -139,8 +151,8 @@ def describe(direction: str, message: Message, flow: Flow, now: float) -> dict[s
         event["exposure"] = _exposure(message, flow)
     elif isinstance(message, Response):
         event |= {"status": message.status, "start": f"{message.status} {message.reason}"}
-    if _private(message):
-        event["from"] = PRIVATE
+    if private or asks_privacy(message):
+        event |= dict.fromkeys(("from", "call_id", "remote"), PRIVATE)
         event["start"] = redact_identities(event["start"])
     return event
 
@@ -162,11 +174,12 @@ def _address(message: Message, name: str) -> str:
     return redact(str(address.uri))
 
 
-def _private(message: Message) -> bool:
+def asks_privacy(message: Message) -> bool:
+    """Whether a message asks for any privacy (RFC 3323)."""
     asked = (message.headers.get("Privacy") or "none").lower()
     return asked != "none"
 
 
-def _whole(message: Message) -> str:
+def _whole(message: Message, *, private: bool) -> str:
     text = redact(message.to_bytes().decode("utf-8", "replace"))
-    return (redact_identities(text) if _private(message) else text)[:MAX_TEXT]
+    return (redact_identities(text) if private else text)[:MAX_TEXT]

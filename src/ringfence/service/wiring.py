@@ -52,6 +52,7 @@ from ringfence.service.ledger import make_charging, make_radius
 from ringfence.service.media import make_anchors, make_media
 from ringfence.service.metrics import Metrics
 from ringfence.service.neighbours import FreshBindings, hand_over, make_mesh, worker_mark
+from ringfence.service.privacy import make_bridges
 from ringfence.service.problems import ConfigError
 from ringfence.transport.contexts import Contexts, TlsSettings
 from ringfence.transport.driver import Driver
@@ -121,6 +122,7 @@ def wire(
     )
     services.media = make_media(config, driver)
     services.anchors = make_anchors(config, services.media, services)
+    services.bridges = make_bridges(config, derive(secret, "privacy"), services)
     fetcher = make_fetcher(config, resolver)
     identify(config, services, fetcher, derive(secret, "identity"))
     metrics = Metrics()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ringfence.message.fields import DialogName
-from ringfence.roles.bridge.legs import FOREVER, Bridge, Pair
+from ringfence.roles.bridge.legs import Bridge, Pair
 from ringfence.roles.media import MediaPlane, Party
 from ringfence.security.sealing import Sealer
 
@@ -32,7 +32,7 @@ class BridgePolicy:
 class Bridges:
     """The registry. ``media``: what relays media; None: session privacy can't be given."""
 
-    __slots__ = ("_by_name", "_dialogs", "_pairs", "_waiting", "media", "policy", "sealer")
+    __slots__ = ("_by_name", "_call_ids", "_dialogs", "_pairs", "_waiting", "media", "policy", "sealer")
 
     def __init__(
         self, key: bytes, policy: BridgePolicy | None = None, media: MediaPlane | None = None
@@ -45,6 +45,7 @@ class Bridges:
         self._dialogs: dict[tuple[str, str, str], tuple[Pair, Party]] = {}
         self._by_name: dict[str, tuple[Pair, Party]] = {}
         self._pairs: dict[Pair, None] = {}
+        self._call_ids: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -73,6 +74,8 @@ class Bridges:
         self._pairs[pair] = None
         self._dialogs[caller.dialog.id] = (pair, Party.CALLER)
         self._dialogs[callee.dialog.id] = (pair, Party.CALLEE)
+        for leg in (caller, callee):
+            self._call_ids[leg.dialog.call_id] = self._call_ids.get(leg.dialog.call_id, 0) + 1
         self._by_name[caller.name] = (pair, Party.CALLER)
         self._by_name.setdefault(callee.name, (pair, Party.CALLEE))
 
@@ -87,6 +90,12 @@ class Bridges:
         self._dialogs.pop(pair.caller.dialog.id, None)
         self._dialogs.pop(pair.callee.dialog.id, None)
         self._by_name.pop(pair.caller.name, None)
+        for leg in (pair.caller, pair.callee):
+            left = self._call_ids[leg.dialog.call_id] - 1
+            if left:
+                self._call_ids[leg.dialog.call_id] = left
+            else:
+                del self._call_ids[leg.dialog.call_id]
         if not bridge.pairs:
             self._by_name.pop(pair.callee.name, None)
             self._waiting.pop((bridge.call_id, bridge.tag), None)
@@ -129,11 +138,10 @@ class Bridges:
                 return *found, first
         return None
 
+    def is_private(self, call_id: str) -> bool:
+        """Whether a message with this Call-ID is of a private call, on either side."""
+        return call_id in self._call_ids
+
     def due(self, now: float) -> list[Pair]:
         """The pairs whose time has come."""
         return [pair for pair in self._pairs if pair.expires <= now]
-
-
-def refreshed(pair: Pair, until: float | None) -> None:
-    """A pair lives until then; None: until somebody ends it."""
-    pair.expires = FOREVER if until is None else until

@@ -50,13 +50,22 @@ def sweep(services: Services) -> None:
         hang_up(services, pair, pair.reason or "it was not refreshed")
 
 
-def hang_up(services: Services, pair: Pair, reason: str) -> None:
-    """End a pair: a BYE to each party of a call that is answered; what is not, or is a subscription, is forgotten."""
+def hang_up(services: Services, pair: Pair, reason: str, *, told: bool = False) -> None:
+    """End a pair: a BYE to each party of a call that is answered; what is not, or is a subscription, is forgotten.
+
+    ``told``: the ledger knows, since it has ended the call itself.
+    """
     if pair.bridge.method == "INVITE" and pair.confirmed:
         for party in (Party.CALLER, Party.CALLEE):
             end_party(services, pair, party, reason)
     assert services.bridges is not None
     services.bridges.remove(pair)
+    charging = services.charging
+    if charging is not None and not told:
+        known = pair.caller.dialog
+        found = charging.calls.find(known.call_id, known.remote_tag, known.local_tag)
+        if found is not None:
+            charging.hung_up(found[0], found[1], services.clock(), reason)
 
 
 def end_party(services: Services, pair: Pair, party: Party, reason: str) -> None:

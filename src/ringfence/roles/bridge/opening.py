@@ -92,4 +92,4 @@ def _end(call: Call, bridge: Bridge, tag: str, reason: str) -> None:
     """The ledger ends a call: the dialog that its caller knows by this tag."""
     for pair in tuple(bridge.pairs.values()):
         if pair.caller.dialog.local_tag == tag:
-            hang_up(call.services, pair, reason)
+            hang_up(call.services, pair, reason, told=True)

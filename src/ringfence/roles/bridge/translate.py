@@ -188,7 +188,7 @@ def _features(contact: NameAddr) -> str:
 
 def own_place(policy: Policy, flow: Flow, *, secure: bool) -> str:
     """Where whoever is at the other end of a flow reaches us: a URI without a user part."""
-    return own_contact(policy.addresses.sent_by(flow), flow.transport, secure)
+    return own_contact(policy.addresses.sent_by(flow), flow.transport, secure) + policy.worker_mark
 
 
 def place_contact(message: Request | Response, own: str) -> None:

@@ -9,6 +9,7 @@ from ringfence.message.fields.contact import instance, reg_id, thousandths
 from ringfence.message.fields.numbers import MAX_DELTA_SECONDS
 from ringfence.roles.call import Call
 from ringfence.roles.policy import FlowReuse, RegistrarPolicy
+from ringfence.security.privacy import BRIDGED, NOTHING, Value, wish_of
 from ringfence.store.records import Binding
 
 KEPT_ELSEWHERE = ("expires", "q", "reg-id", "+sip.instance", "pub-gruu", "temp-gruu", "temp-gruu-cookie")
@@ -102,7 +103,29 @@ def _binding(
         flow=flow.key if by_flow else "",
         received=f"{flow.transport} {flow.remote}",
         user_agent=request.headers.get("User-Agent") or "",
+        privacy=privacy_of(call),
     )
+
+
+def privacy_of(call: Call) -> tuple[str, ...]:
+    """What is to be kept private of whoever answers at the contacts of a REGISTER: what that asks for, and what its
+    account does (RFC 3323 section 4.4). Such calls pass the privacy service.
+
+    Raises:
+        PeerError: 400 when the Privacy can't be read; 500 when it is critical and can't be given.
+    """
+    user = call.findings.user
+    default = user.account.rights.privacy if user is not None else NOTHING
+    if not default and "Privacy" not in call.request.headers.names:
+        return ()
+    wish = wish_of(call.request.headers, default)
+    service = call.services.bridges
+    unmet = [*wish.unknown, *(sorted(wish.values & BRIDGED) if service is None else ())]
+    if service is not None and service.media is None and Value.SESSION in wish.values:
+        unmet.append(Value.SESSION)
+    if wish.critical and unmet:
+        raise PeerError(500, f"privacy that can't be given: {', '.join(unmet)}", header="Privacy")
+    return tuple(sorted(wish.values & BRIDGED))
 
 
 def lifetime(contact: NameAddr, default: int | None, policy: RegistrarPolicy) -> int:
