@@ -20,9 +20,9 @@ ROWS = {
     "roles": 5,
     "client": 5,
     "service": 6,
-    "cli": 7,
     "console": 7,
     "audit": 7,
+    "cli": 8,
 }
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60

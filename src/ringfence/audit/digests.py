@@ -8,13 +8,16 @@ from typing import Any
 from ringfence.audit.exchange import Answer, again, build, token
 from ringfence.audit.finding import Fix, Probe, Verdict, failed, passed, unseen, weak
 from ringfence.audit.line import Line
-from ringfence.audit.site import Login, Site, Unobservable
+from ringfence.audit.site import OTHER_SOURCE, Login, Site, Unobservable
 from ringfence.message import PeerError, Request
 from ringfence.security.credentials import Challenge, parse_challenge
-from ringfence.security.digest import Algorithm, algorithm_of
+from ringfence.security.digest import algorithm_of
 
 SAMPLES = 6
 """Nonces that are compared: a constant or a counter shows with two, a short random part with six."""
+
+LONG_NONCE = 3600.0
+"""Seconds above which a stolen nonce is good for too long."""
 
 ENOUGH_BITS = 64
 """What a nonce should differ by from any other, as far as it can be seen from outside."""
@@ -161,18 +164,23 @@ async def replayed(site: Site) -> Verdict:
 
 
 async def elsewhere(site: Site) -> Verdict:
-    """Whether a nonce works for somebody else than it was given to."""
+    """Whether a nonce works for somebody else than it was given to: from another address, where we have one."""
     login = site.login()
     place = _unbound(site)
     async with site.open(place) as line:
         request, answer = await challenge(site, line, login)
     fields = site.credentials(login, answer, request)
-    async with site.open(place) as other:
+    own = site.target.loopback and ":" not in place.endpoint.host
+    async with site.open(place, OTHER_SOURCE if own else None) as other:
         moved = request_for(site, other, login)
         second = await site.send(other, again(moved, extra=fields))
     if second.challenged or second.status == 403:
-        return passed(f"from another port it is answered {second}")
-    return weak(f"from another port it is answered {second}: stolen credentials can be used from anywhere")
+        return passed(f"from another {'address' if own else 'port'} it is answered {second}")
+    if not own:
+        return unseen(
+            f"from another port of this machine it is answered {second}; there is no other address to try"
+        )
+    return weak(f"from another address it is answered {second}: stolen credentials can be used from anywhere")
 
 
 async def invented(site: Site) -> Verdict:
@@ -199,6 +207,15 @@ def _with_nonce(site: Site, login: Login, answer: Answer, request: Request) -> l
     made[0].nonce = token(24)
     changed.headers.set(name, str(made[0]))
     return site.credentials(login, Answer([changed]), request)
+
+
+async def lifetime(site: Site) -> Verdict:
+    """How long a nonce is good for."""
+    if site.config is None:
+        raise Unobservable("only time would show it: run it on the server, ringfence audit --config FILE")
+    seconds = site.config.security.nonce_lifetime_seconds
+    told = f"a nonce is good for {seconds:g} s"
+    return passed(told) if seconds <= LONG_NONCE else weak(f"{told}: what is recorded can be used that long")
 
 
 async def stale_is_honest(site: Site) -> Verdict:
@@ -302,6 +319,18 @@ PROBES: tuple[Probe, ...] = (
         ),
         invented,
         2,
+    ),
+    Probe(
+        "nonce-lifetime",
+        "Nonces die soon",
+        "RFC 7616 section 5.4",
+        "Credentials that were recorded can be used as long as their nonce lives.",
+        Fix(
+            "[security] nonce_lifetime_seconds = 300.0",
+            'modparam("auth", "nonce_expire", 300)',
+            "pjsip.conf: [alice] type=auth nonce_lifetime=32",
+        ),
+        lifetime,
     ),
     Probe(
         "stale-honest",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -151,15 +152,15 @@ async def ask(line: Line, request: Request, wait: float, *, quietly: bool = Fals
     loop = asyncio.get_running_loop()
     answer = Answer()
     data = request.to_bytes()
-    start = loop.time()
     await line.send(data)
+    start, sent = loop.time(), time.perf_counter()  # after its turn has come: times are compared
     interval, due = RETRANSMIT, start + RETRANSMIT
     while answer.final is None and (now := loop.time()) < start + wait:
         resend = line.place.datagrams and not answer.responses
         got = await line.receive(min(start + wait, due if resend else start + wait) - now)
         if got is not None:
             answer.octets += len(got)
-            take(answer, got, request, loop.time() - start)
+            take(answer, got, request, time.perf_counter() - sent)
         elif line.ended is not None and not line.place.datagrams:
             break
         elif resend and loop.time() >= due:

@@ -161,6 +161,11 @@ class Report:
         """Whether anything has failed."""
         return any(finding.verdict.result is Result.FAIL for finding in self.findings)
 
+    @property
+    def weak(self) -> bool:
+        """Whether anything is weak."""
+        return any(finding.verdict.result is Result.WEAK for finding in self.findings)
+
     def count(self, result: Result) -> int:
         """How many findings have this result."""
         return sum(finding.verdict.result is result for finding in self.findings)

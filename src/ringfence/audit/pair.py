@@ -15,6 +15,16 @@ from ringfence.message import PeerError, Request, parse, response_to
 
 PAIR = "pair"
 
+FAILED_MARKS = ("verstat=tn-validation-failed", "verstat=no-tn-validation")
+MARKS = (
+    *FAILED_MARKS,
+    "ringfence-caller: unverified",
+    "ringfence-caller: failed",
+    "alert-info:",
+    "anonymous.invalid",
+)
+"""What a callee's phone can tell an unproved caller by (ATIS-1000074 section 5.3.1, RFC 3325, RFC 7462, our own)."""
+
 
 @dataclass(slots=True)
 class Delivery:
@@ -30,6 +40,12 @@ class Delivery:
         if self.arrived is None:
             raise Unobservable(f"nothing reached the second account: {self.answer}")
         return self.arrived
+
+    @property
+    def mark(self) -> str:
+        """What tells the callee that this caller has proved nothing; empty for no such thing."""
+        head = self.request.to_bytes().partition(b"\r\n\r\n")[0].decode("utf-8", "replace").lower()
+        return next((mark for mark in MARKS if mark in head), "")
 
     def get(self, name: str) -> str:
         """All values of a header field that the callee got, joined."""

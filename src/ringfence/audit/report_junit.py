@@ -18,7 +18,8 @@ def junit(report: Report) -> bytes:
     for judged in report.judged:
         root.append(_suite(judged))
     ElementTree.indent(root)
-    return ElementTree.tostring(root, "utf-8", xml_declaration=True) + b"\n"
+    data: bytes = ElementTree.tostring(root, "utf-8", xml_declaration=True)
+    return data + b"\n"
 
 
 def _suite(judged: Judged) -> ElementTree.Element:

@@ -23,13 +23,13 @@ BAR = 20
 """Cells of the bar that shows a score."""
 
 
-def render(report: Report, *, evidence: bool = False, width: int = 110) -> RenderableType:
+def render(report: Report, *, evidence: bool = False) -> RenderableType:
     """All of it; ``evidence`` adds the messages of what is not good."""
     parts: list[RenderableType] = [_head(report), _scores(report)]
     for judged in report.judged:
         parts.append(Text(f"\n{judged.requirement.number} {judged.requirement.name}", "bold"))
         for finding in judged.findings:
-            parts += _finding(finding, evidence, width)
+            parts += _finding(finding, evidence)
     parts.append(_foot(report))
     return Group(*parts)
 
@@ -77,7 +77,7 @@ def _tally(judged: Judged) -> Text:
     return text
 
 
-def _finding(finding: Finding, evidence: bool, width: int) -> Iterator[RenderableType]:
+def _finding(finding: Finding, evidence: bool) -> Iterator[RenderableType]:
     probe, (result, detail) = finding.probe, finding.verdict
     sign, style = SIGNS[result]
     yield Padding(

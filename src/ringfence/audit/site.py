@@ -55,6 +55,8 @@ class Site:
     """Of the node that is audited, when it is ours to read."""
     trust: tuple[Path, ...] = ()
     """Roots that the server's certificate may come from; none: the operating system's."""
+    patience: float = 40.0
+    """Seconds within which a connection that does not get on has to be closed: Timer B and a little."""
     burst: bool = True
     """Whether the probes that a guard may answer with a ban are to be run."""
     places: tuple[Place, ...] = ()

@@ -16,9 +16,6 @@ from ringfence.message import PeerError, Response, parse
 EACH_WAIT = 0.05
 """Seconds for the answer to one wrong message; what comes later is counted with the next."""
 
-PATIENCE = 40.0
-"""Seconds within which a connection that says nothing whole has to be closed: Timer B and a little."""
-
 IDLE = 40
 """Connections that are opened at a time: many for one address, few for a server."""
 
@@ -111,14 +108,15 @@ async def oversize(site: Site) -> Verdict:
 class Slow:
     """Connections that were opened at the start of the audit, to see when the server loses patience."""
 
-    def __init__(self, lines: dict[str, Line]) -> None:
+    def __init__(self, lines: dict[str, Line], patience: float) -> None:
         self.lines = lines
+        self.patience = patience
         self.began = asyncio.get_running_loop().time()
         self.ended: dict[str, float] = {}
         self.watching = [asyncio.create_task(self._watch(name, line)) for name, line in lines.items()]
 
     async def _watch(self, name: str, line: Line) -> None:
-        if await line.over(PATIENCE):
+        if await line.over(self.patience):
             self.ended[name] = asyncio.get_running_loop().time() - self.began
 
     async def close(self) -> None:
@@ -145,7 +143,7 @@ async def begin_slow(site: Site) -> None:
         if data:
             await line.send(data)
         lines[name] = line
-    await site.keep(SLOW, Slow(lines))
+    await site.keep(SLOW, Slow(lines, site.patience))
 
 
 async def slow_streams(site: Site) -> Verdict:
@@ -156,7 +154,7 @@ async def slow_streams(site: Site) -> Verdict:
     await asyncio.gather(*slow.watching)
     left = [name for name in slow.lines if name not in slow.ended]
     told = [f"{name}: closed after {seconds:.0f} s" for name, seconds in slow.ended.items()]
-    told += [f"{name}: still open after {PATIENCE:.0f} s" for name in left]
+    told += [f"{name}: still open after {site.patience:.0f} s" for name in left]
     return weak("; ".join(told)) if left else passed("; ".join(told))
 
 

@@ -6,12 +6,32 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.text import Text
 
 from ringfence.cli.accounts import credentials, generate_password, open_database
+from ringfence.cli.audit_options import (
+    Also,
+    Burst,
+    Domain,
+    Evidence,
+    Html,
+    Junit,
+    Only,
+    Operated,
+    PasswordFile,
+    Rate,
+    SecondPasswordFile,
+    SecondUser,
+    Strict,
+    TargetArgument,
+    Trust,
+    User,
+    Wait,
+    WholeTime,
+)
 from ringfence.cli.failure import Exit, Failure
 from ringfence.cli.options import ConfigOption, JsonOption, load_config
 from ringfence.cli.output import console, print_json
@@ -32,6 +52,9 @@ LOOPBACK_WAIT, NETWORK_WAIT = 1.0, 3.0
 RATE = 50.0
 """Messages a second: a small office makes as many."""
 
+SECONDS = 300.0
+"""For an audit of a server that answers slowly; of one that answers it takes a minute."""
+
 NAMES = ("audit-caller", "audit-callee")
 """Accounts that are made for the time of an audit of our own node."""
 
@@ -40,61 +63,24 @@ SEEN_SECONDS = 3.0
 
 
 def audit(
-    target: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[TARGET]",
-            help='"sips:example.org", "example.org", or "sip:192.0.2.1:5060;transport=udp". '
-            "Default: the node of the configuration.",
-        ),
-    ] = None,
-    domain: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="The domain that it serves, if the target is an address."),
-    ] = None,
-    also: Annotated[
-        list[str] | None,
-        typer.Option(metavar="URI", help="Another port of it: sip:192.0.2.1:5061;transport=tls."),
-    ] = None,
-    user: Annotated[
-        str | None, typer.Option(metavar="NAME", help="A test account on it: no phone of anybody.")
-    ] = None,
-    password_file: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Its password, in the first line; - is standard input."),
-    ] = None,
-    second_user: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Another one, to see what reaches a callee.")
-    ] = None,
-    second_password_file: Annotated[Path | None, typer.Option(metavar="FILE", help="Its password.")] = None,
-    trust: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE", help="Roots that its certificate may come from. Default: the system's."),
-    ] = None,
-    only: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Only this requirement, by number or name.")
-    ] = None,
-    rate: Annotated[float, typer.Option(min=1, max=1000, help="Messages a second.")] = RATE,
-    seconds: Annotated[float, typer.Option(min=5, max=3600, help="For all of it.")] = 300.0,
-    wait: Annotated[
-        float | None,
-        typer.Option(min=0.1, max=30, help="Seconds for an answer. Default: 1 on this machine, else 3."),
-    ] = None,
-    burst: Annotated[
-        bool,
-        typer.Option("--burst/--no-burst", help="Send 120 requests at once and 12 wrong passwords, too."),
-    ] = True,
-    evidence: Annotated[
-        bool, typer.Option("--evidence", help="Show the messages of what is not good.")
-    ] = False,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a report for people, too.")] = None,
-    junit: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write one for build servers, too.")
-    ] = None,
-    operated: Annotated[
-        bool, typer.Option("--i-operate-this", help="The server is yours, and you want it to be probed.")
-    ] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="What is weak counts as failed.")] = False,
+    target: TargetArgument = None,
+    domain: Domain = None,
+    also: Also = None,
+    user: User = None,
+    password_file: PasswordFile = None,
+    second_user: SecondUser = None,
+    second_password_file: SecondPasswordFile = None,
+    trust: Trust = None,
+    only: Only = None,
+    rate: Rate = RATE,
+    seconds: WholeTime = SECONDS,
+    wait: Wait = None,
+    burst: Burst = True,
+    evidence: Evidence = False,
+    html: Html = None,
+    junit: Junit = None,
+    operated: Operated = False,
+    strict: Strict = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -116,17 +102,8 @@ def audit(
     )
     report = uvloop.run(run.all(seconds, _chosen(only)))
     _write(report, html, junit)
-    if json:
-        from ringfence.audit.report_json import facts
-
-        print_json(facts(report))
-    else:
-        from ringfence.audit.report_text import render
-
-        console().print(render(report, evidence=evidence))
-    from ringfence.audit.finding import Result
-
-    if report.failed or (strict and report.count(Result.WEAK)):
+    _show(report, evidence=evidence, json=json)
+    if report.failed or (strict and report.weak):
         raise typer.Exit(Exit.NO)
 
 
@@ -188,7 +165,7 @@ class _Run:
         from ringfence.audit.site import Site
 
         wait = self.wait or (LOOPBACK_WAIT if found.loopback else NETWORK_WAIT)
-        site = Site(found, wait, Pace(self.rate), logins, self.config, self.trust, self.burst)
+        site = Site(found, wait, Pace(self.rate), logins, self.config, trust=self.trust, burst=self.burst)
         with _progress() as progress:
             try:
                 return await run(site, requirements, seconds=seconds, progress=progress)
@@ -240,7 +217,7 @@ def _confirm(found: Target) -> None:
         raise Failure(
             Exit.USAGE, f"{found.text} ({where}) is not this machine", "if it is yours, add --i-operate-this"
         )
-    text = f"{found.text} is {where}. The audit sends it forged and malformed messages.\nOnly who operates it may do so."
+    text = f"{found.text} is {where}. The audit sends forged and malformed messages to it.\nDo so if it is yours."
     console().print(Text(text, "yellow"))
     if typer.prompt(f"Type {found.domain} if that is you").strip().lower() != found.domain:
         raise Failure(Exit.NO, "nothing was sent")
@@ -281,6 +258,17 @@ async def temporary_accounts(config: Config) -> AsyncIterator[tuple[Login, ...]]
         finally:
             for aor in made:
                 await database.accounts.remove(aor)
+
+
+def _show(report: Report, *, evidence: bool, json: bool) -> None:
+    if json:
+        from ringfence.audit.report_json import facts
+
+        print_json(facts(report))
+    else:
+        from ringfence.audit.report_text import render
+
+        console().print(render(report, evidence=evidence))
 
 
 def _write(report: Report, html: Path | None, junit: Path | None) -> None:

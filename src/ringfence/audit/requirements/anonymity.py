@@ -93,7 +93,7 @@ async def critical_privacy(site: Site) -> Verdict:
 
 
 PRIVACY = Fix(
-    "[privacy]  (see docs/configuration.md)",
+    '[hiding] toward = "everybody"\ncontact = true',
     'loadmodule "topoh.so"  and, for P-Asserted-Identity: remove_hf("P-Asserted-Identity") when $hdr(Privacy) =~ "id"',
     "pjsip.conf: [bob] type=endpoint trust_id_outbound=no send_pai=yes",
 )
@@ -110,7 +110,7 @@ REQUIREMENT = Requirement(
             "Nobody can call without giving the name away.",
             Fix(
                 '[security] challenge = "first"',
-                'if (is_present_hf("Privacy") || $fd == "anonymous.invalid") { ... }  before the check of From against $au',
+                'if (is_present_hf("Privacy") || $fd == "anonymous.invalid") { ... }  before From is compared with $au',
                 "pjsip.conf: [alice] type=endpoint identify_by=auth_username",
             ),
             anonymous_call,

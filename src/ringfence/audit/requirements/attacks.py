@@ -140,7 +140,7 @@ REQUIREMENT = Requirement(
             "challenge-once",
             "A challenge is sent once",
             "RFC 3261 section 26.3.2.4",
-            "Each INVITE of a forged sender costs memory for half a minute, and strikes the forged address several times.",
+            "Each INVITE of a forged sender costs memory for half a minute, and strikes that address several times.",
             CHEAP,
             single_challenge,
             2,

@@ -243,7 +243,7 @@ REQUIREMENT = Requirement(
             "A To tag that somebody made up passes for a call that has been let in.",
             Fix(
                 "[proxy] record_route = true",
-                'loadmodule "dialog.so"; if (has_totag() && !is_known_dlg()) { sl_send_reply("481", "No such dialog"); exit; }',
+                'if (has_totag() && !is_known_dlg()) { sl_send_reply("481", "No such dialog"); exit; }  (dialog.so)',
                 "(always on in res_pjsip)",
             ),
             false_dialog,

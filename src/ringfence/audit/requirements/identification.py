@@ -55,8 +55,12 @@ async def stranger_identity(site: Site) -> Verdict:
         )
     if found.arrived is None:
         return passed(f"refused: {found.answer}")
+    if found.mark:
+        return passed(f"it arrives marked as unproved ({found.mark})")
+    if "verstat=TN-Validation-Passed" in found.get("P-Asserted-Identity") + found.get("From"):
+        return failed("it arrives marked as verified")
     if "Identity" in found.arrived.headers.names:
-        return failed("the callee gets the false Identity as it was sent")
+        return failed("the callee gets the false Identity as it was sent, and no word of warning")
     return weak("the call arrives without the Identity, as if it had never been signed")
 
 
@@ -100,7 +104,7 @@ REQUIREMENT = Requirement(
             "A forged call looks signed to the callee, whose phone may show it as verified.",
             Fix(
                 '[identity] verify = "invalid"',
-                'loadmodule "stirshaken.so"; if (!stirshaken_check_identity()) { send_reply("438", "Invalid Identity Header"); exit; }',
+                'if (!stirshaken_check_identity()) { send_reply("438", "Invalid Identity Header"); exit; }',
                 "stir_shaken.conf: [verification] failure_action=reject_request",
             ),
             stranger_identity,

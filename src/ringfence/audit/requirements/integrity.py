@@ -139,7 +139,7 @@ async def verifies_calls(site: Site) -> Verdict:
 
 AGREEMENT = Fix(
     '[security] agreement = "offer"',
-    'if (is_present_hf("Require") && $hdr(Require) =~ "sec-agree") { append_to_reply("Unsupported: sec-agree\\r\\n"); sl_send_reply("420", "Bad Extension"); exit; }',
+    'if ($hdr(Require) =~ "sec-agree") { sl_send_reply("420", "Bad Extension"); exit; }',
     "(RFC 3329 with media plane only: pjsip.conf: [alice] type=endpoint security_negotiation=mediasec)",
 )
 
@@ -156,7 +156,7 @@ REQUIREMENT = Requirement(
             Fix(
                 '[[listen]] transport = "tls"\nport = 5061',
                 "#!define WITH_TLS  and  listen=tls:ADDRESS:5061",
-                "pjsip.conf: [transport-tls] type=transport protocol=tls bind=0.0.0.0:5061 cert_file=... priv_key_file=...",
+                "pjsip.conf: [transport-tls] type=transport protocol=tls bind=0.0.0.0:5061 cert_file=...",
             ),
             offers_tls,
             3,

@@ -187,7 +187,7 @@ async def credentials_stay(site: Site) -> Verdict:
 
 
 HIDE = Fix(
-    "[privacy]  (see docs/configuration.md)",
+    '[hiding] toward = "everybody"\ncontact = true',
     'loadmodule "topoh.so"  and  modparam("topoh", "mask_key", "<secret>")',
     "(always: a B2BUA writes its own Via and Contact)",
 )

@@ -152,14 +152,8 @@ async def strangers(site: Site) -> Verdict:
         )
     if found.arrived is None:
         return passed(f"an unsigned call of a stranger is answered {found.answer}")
-    head = found.arrived.to_bytes().partition(b"\r\n\r\n")[0].decode("utf-8", "replace")
-    marks = [
-        each
-        for each in ("verstat=", "anonymous.invalid", "X-Verified", "Reason:", "Alert-Info:")
-        if each in head
-    ]
-    if marks:
-        return passed(f"an unsigned call of a stranger is marked for the callee ({marks[0].strip(':=')})")
+    if found.mark:
+        return passed(f"an unsigned call of a stranger is marked for the callee ({found.mark})")
     return weak("an unsigned call of a stranger arrives like any other")
 
 
@@ -200,7 +194,7 @@ RELAY = Fix(
 )
 DIALOG = Fix(
     "[proxy] record_route = true",
-    'loadmodule "dialog.so"  and in route[WITHINDLG]: if (!is_known_dlg()) { sl_send_reply("481", "No such dialog"); exit; }',
+    'route[WITHINDLG]: if (!is_known_dlg()) { sl_send_reply("481", "No such dialog"); exit; }  (dialog.so)',
     "(always on in res_pjsip)",
 )
 TOLL = "Strangers place calls and send texts through it to anywhere, in its name and on its bill."
