@@ -31,13 +31,14 @@ class BranchState(StrEnum):
 class Branch:
     """One target of a request. ``user`` is whatever the forwarder keeps with it."""
 
-    __slots__ = ("cancelled", "final", "provisional", "state")
+    __slots__ = ("cancelled", "final", "held_back", "provisional", "state")
 
     def __init__(self) -> None:
         self.state = BranchState.PENDING
         self.final: Response | None = None
         self.provisional = False
         self.cancelled = False
+        self.held_back = False  # not sent, since the next hop wants less (RFC 7339)
 
 
 B = TypeVar("B", bound=Branch)
@@ -142,7 +143,8 @@ class ResponseContext(Generic[B]):
         chosen = min(finals, key=_rank)
         if chosen.status in _CHALLENGES and len(finals) > 1:
             chosen = _with_challenges(chosen, finals)
-        elif chosen.status == 503:
+        elif chosen.status == 503 and not all(branch.held_back for branch in self.branches):
+            # RFC 7339 section 5.10 wants a 503, without Retry-After, for what was held back here. For others, 16.7
             # step 6: "A proxy which receives a 503 SHOULD NOT forward it upstream": it says nothing about us.
             chosen = chosen.copy()
             chosen.status = 500

@@ -1,8 +1,9 @@
 """Who is shut out, why, and until when.
 
-A ban is of an address or a network. The guard's own are short and grow with each time: five minutes, half an hour, three
-hours, then a day. An end is remembered for a day, so that who comes back and goes on is shut out for longer. Those of the
-owner last as long as the owner says. Whoever is on the allow list is never banned, nor is a peer known by its address.
+A ban is of an address or a network. The guard's own are short and grow with each time: five minutes, half an hour,
+three hours, then up to a day. An end is remembered for a day, so that who comes back and goes on is shut out for
+longer. Those of the owner last as long as the owner says. Whoever is on the allow list is never banned, nor is a peer
+known by its address.
 
 Times are seconds since the epoch, since a ban outlives the process.
 """

@@ -1,9 +1,9 @@
 """Who may send, and how much: what stands before the parser, and what is counted behind it.
 
-Three things are kept apart. A *datagram's* source may be forged, so what it does is only limited, until the address has
-shown to be there (``sources``). A *connection's* source is there; who sends too much over one is read more slowly, which
-loses nothing, and who attacks is banned. A connection that an account is bound to is judged by itself, whatever else
-comes from its address: an office behind a NAT is not one person.
+Three things are kept apart. A *datagram's* source may be forged, so what it does is only limited, until the address
+has shown to be there (``sources``). A *connection's* source is there; who sends too much over one is read more slowly,
+which loses nothing, and who attacks is banned. A connection that an account is bound to is judged by itself, whatever
+else comes from its address: an office behind a NAT is not one person.
 
 Peers that are known by their address and networks of the allow list are exempt from all of it; so are connections of
 peers that have proved their name, and those that we have made ourselves.
@@ -57,23 +57,23 @@ _ALL: Final = "all"
 class GuardPolicy:
     """The rates are messages a second, of one source unless it says otherwise."""
 
-    datagrams: Rate = Rate(200.0, 2_000.0)
+    datagrams: Rate = Rate(200.0, 2_000.0)  # noqa: RUF009  (immutable)
     """Of a source that has shown nothing: enough for a gateway that tests us, a hundredth of a flood."""
 
-    connections: Rate = Rate(500.0, 5_000.0)
+    connections: Rate = Rate(500.0, 5_000.0)  # noqa: RUF009  (immutable)
     """Of all connections of an address on which nobody has authenticated."""
 
-    proven: Rate = Rate(1_000.0, 10_000.0)
+    proven: Rate = Rate(1_000.0, 10_000.0)  # noqa: RUF009  (immutable)
     """Of a source that has shown to be there; what is authenticated is given back besides."""
 
-    strangers: Rate = Rate(2_000.0, 4_000.0)
+    strangers: Rate = Rate(2_000.0, 4_000.0)  # noqa: RUF009  (immutable)
     """Of all datagram sources together that have shown nothing: forged addresses are free, so each having a small
     allowance would be no limit."""
 
-    account: Rate = Rate(100.0, 1_000.0)
+    account: Rate = Rate(100.0, 1_000.0)  # noqa: RUF009  (immutable)
     """Requests of one account, outside of calls that are set up."""
 
-    destination: Rate = Rate(50.0, 500.0)
+    destination: Rate = Rate(50.0, 500.0)  # noqa: RUF009  (immutable)
     """Requests of strangers to one of our addresses."""
 
     prefixes: tuple[tuple[str, Rate], ...] = ()
@@ -299,6 +299,15 @@ class Guard:
     def destination_may(self, address: str, now: float) -> bool:
         """Whether a stranger may send one more request to one of our addresses."""
         return self._destinations.take(address, now)
+
+    @property
+    def has_prefixes(self) -> bool:
+        """Whether calls to any prefix are limited."""
+        return bool(self._prefixes)
+
+    def is_proven(self, flow: Flow, now: float) -> bool:
+        """Whether the source of a flow has shown to be there, and welcome."""
+        return self._of(flow, now).proven_until > now
 
     def prefix_may(self, account: str, destination: str, now: float) -> str:
         """The prefix that an account has called too often; empty when it may call the destination."""

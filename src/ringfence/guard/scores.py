@@ -26,7 +26,7 @@ FORGIVEN = 0.5
 class Offence(StrEnum):
     """What a source has done."""
 
-    WRONG_PASSWORD = "wrong password"
+    WRONG_PASSWORD = "wrong password"  # noqa: S105  (a name of it)
     UNKNOWN_USER = "unknown user"
     UNKNOWN_DESTINATION = "calls to addresses that there are not"
     MANY_USERS = "tries many users"

@@ -1,9 +1,10 @@
 """Where messages come from, and how many each source may still send.
 
 A source is an IPv4 address, or the /64 that an IPv6 site can move about in at will. Anybody can write any address into
-a datagram. So what an address has shown counts only when it has been shown to be there, by an answer to something that
-only it was told: a nonce of ours, or the branch of a request of ours. A source that has done so is *proven* for an hour:
-it may send more, it is kept when the table of strangers is full, and it does not share the allowance of all strangers.
+a datagram. So what an address has done counts only when it has been shown to be there, by an answer to something that
+only it was told: a nonce of ours, or the branch of a request of ours. A source that has done so is *proven* for an
+hour: it may send more, it is kept when the table of strangers is full, and it does not share the allowance of all
+strangers.
 
 Finding a source is one look into a dictionary, and whether it may send is one comparison; a ban is an allowance below
 nothing, so that it costs the same look. Time is an argument, of a clock that never jumps.

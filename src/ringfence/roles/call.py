@@ -11,6 +11,7 @@ from ringfence.message import NameAddr, Request, SipUri
 from ringfence.roles.callers import Caller
 from ringfence.roles.view import View
 from ringfence.security.credentials import Credentials
+from ringfence.security.digest import Outcome
 from ringfence.security.privacy import NOTHING, Wish
 from ringfence.security.verification import Verdict
 from ringfence.store.records import Account
@@ -90,6 +91,12 @@ class Findings:
     user: Authenticated | None = None
     in_dialog: bool = False
     """The request carries a dialog token of ours: it belongs to a dialog that was set up through us."""
+
+    of_callee: bool = False
+    """The request is one of the callee, in a dialog whose token it carries."""
+
+    failed: Outcome | None = None
+    """What was wrong with credentials that were not right."""
 
     agreement: str = ""
     """The mechanism that the phone has agreed on with us for this hop (RFC 3329); empty without an agreement."""

@@ -21,6 +21,7 @@ from ringfence.message import PeerError, Request, Response, reason_phrase
 from ringfence.roles.anchors import Anchor, RequestMedia
 from ringfence.roles.border import filter_identity, tell_identity, tell_verdict
 from ringfence.roles.call import Call, Target
+from ringfence.roles.congestion import may_go, note_response, note_silence
 from ringfence.roles.nexthop import known_places, look_up, must_be_tls, next_hop, usable_flow
 from ringfence.roles.outgoing import branch_request, loop_value, record_routes_of_sender
 from ringfence.roles.policy import Fork
@@ -88,6 +89,7 @@ class Forwarding:
         if branch is None:
             return
         status = response.status
+        note_response(self._call, branch.target, response, transaction.flow)  # type: ignore[arg-type]
         if status == 503 and branch.destinations and not branch.cancelled and not self._context.answered:
             self._try_next(branch)  # RFC 3263 section 4.3: a 503 means the next server
             return
@@ -130,6 +132,8 @@ class Forwarding:
         branch = self._branch_of(transaction)
         if branch is None:
             return
+        if not branch.provisional:
+            note_silence(self._call, branch.target, transaction.flow)  # type: ignore[arg-type]
         if branch.destinations and not branch.provisional and not branch.cancelled:
             self._try_next(branch)
             return
@@ -192,7 +196,7 @@ class Forwarding:
     def _try_next(self, branch: ProxyBranch) -> None:
         """Send to the next destination (RFC 3263 section 4.3), in a new client transaction."""
         secure = must_be_tls(self._call, branch.target)
-        unsafe = False
+        unsafe = held_back = False
         while branch.destinations:
             place = branch.destinations.pop(0)
             if secure and place.transport not in SECURE:
@@ -200,9 +204,15 @@ class Forwarding:
                 continue  # RFC 5630 section 3.1.3: never a plaintext hop for sips
             pool = self._call.services.driver.pool
             flow = pool.flow_to(place.transport, place.endpoint, place.server_name)
+            if not branch.target.registered and not may_go(self._call, flow):
+                held_back = True  # RFC 7339 section 5.10: to a different destination
+                continue
             self._send(branch, flow, place.server_name or "")
             return
-        if unsafe:
+        if held_back:
+            branch.held_back = True
+            self._give_up(branch, 503)
+        elif unsafe:
             self._not_secure(branch)
         else:
             self._give_up(branch, 503, "Service Unavailable (no address was found to send to)")

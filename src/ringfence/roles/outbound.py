@@ -14,12 +14,14 @@ from ringfence.roles.steps.reveal import reveal
 from ringfence.roles.steps.routes import follow_routes
 from ringfence.roles.steps.sane import sane
 from ringfence.roles.steps.send import forward
+from ringfence.roles.steps.shed import shed
 from ringfence.roles.steps.sign import sign_identity
 from ringfence.roles.steps.trust import know_peer, take_identity
 from ringfence.roles.steps.verify import strip_marks, verify_identity
 
 STEPS: tuple[Step, ...] = (
     know_peer,
+    shed,
     sane,
     reveal,
     follow_routes,

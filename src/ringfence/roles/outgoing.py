@@ -10,6 +10,7 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import Final
 
+from ringfence.guard.neighbours import OFFER
 from ringfence.message import PeerError, Request, SipUri
 from ringfence.message.fields import (
     CONTACT,
@@ -89,6 +90,8 @@ def branch_request(
         headers.add("Content-Length", len(request.body))
     # RFC 5923 section 8.1: the peer may use this connection for its own requests to us.
     extension = ";alias" if flow.transport == "TLS" else ";rport"
+    if policy.offer_overload and not target.registered:
+        extension += OFFER
     headers.prepend(
         "Via", f"SIP/2.0/{flow.transport} {sent_by};branch={MAGIC_COOKIE}{token}.{loop}{extension}"
     )

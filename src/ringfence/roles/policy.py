@@ -6,6 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from ringfence.guard.gate import Guard
+from ringfence.guard.neighbours import Neighbours
+from ringfence.guard.overload import Overload
 from ringfence.message import SipUri, TelUri, Uri
 from ringfence.message.fields.security_agreement import Mechanism
 from ringfence.roles.addresses import Addresses
@@ -13,9 +16,11 @@ from ringfence.roles.anchors import Anchors
 from ringfence.roles.bodies import Rule
 from ringfence.roles.bridge.bridges import Bridges
 from ringfence.roles.charging import Charging
+from ringfence.roles.directory import Directory
 from ringfence.roles.hiding import Hiding
 from ringfence.roles.hops import Hops
 from ringfence.roles.identity import Signing, Strangers, Verification
+from ringfence.roles.malware import Malware
 from ringfence.roles.media import MediaPlane
 from ringfence.roles.peers import NO_PEERS, Peers
 from ringfence.roles.remote import Remote
@@ -136,6 +141,15 @@ class Policy:
     fork: Fork = Fork.PARALLEL
     max_breadth: int = 60
     max_forwards: int = 70
+    offer_overload: bool = False
+    """Whether next hops are offered overload control (RFC 7339)."""
+
+    emergency_numbers: frozenset[str] = frozenset()
+    """User parts of Request-URIs that are calls for help."""
+
+    priority_namespaces: frozenset[str] = frozenset()
+    """Namespaces of Resource-Priority (RFC 4412) that go first, of those who are known."""
+
     timer_c: float = 185.0
     """Seconds that an INVITE may ring: more than three minutes (RFC 3261 section 16.6 step 11)."""
 
@@ -209,6 +223,9 @@ class Services:
     bridges: Bridges | None = None
     """The private calls; None: no privacy is given that takes a back-to-back user agent."""
 
+    directory: Directory | None = None
+    """The certificates of our users, for whoever wants to encrypt to them; None: nobody is told any."""
+
     charging: Charging | None = None
     """How calls are recorded and limited; None: they are not."""
 
@@ -217,6 +234,18 @@ class Services:
 
     anchors: Anchors | None = None
     """Which calls have their media led through our relay; None: none."""
+
+    guard: Guard | None = None
+    """Who counts what sources and accounts send; None: nobody."""
+
+    overload: Overload | None = None
+    """How much new work is taken; None: all of it."""
+
+    neighbours: Neighbours | None = None
+    """How much next hops want to be sent; None: whatever there is."""
+
+    malware: Malware | None = None
+    """Who looks for malware in bodies; None: nobody."""
 
     def new_nonce(self, flow: Flow) -> str:
         """A nonce for the peer at the other end of a flow."""

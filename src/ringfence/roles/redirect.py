@@ -9,8 +9,10 @@ from ringfence.roles.steps.authenticate import authenticate
 from ringfence.roles.steps.claims import honest_from, permitted
 from ringfence.roles.steps.domain import answer_for_domain
 from ringfence.roles.steps.locate import locate_user
+from ringfence.roles.steps.rates import within_rates
 from ringfence.roles.steps.routes import follow_routes
 from ringfence.roles.steps.sane import sane
+from ringfence.roles.steps.shed import shed
 from ringfence.roles.steps.trust import know_peer, take_identity
 
 
@@ -36,9 +38,11 @@ STEPS: tuple[Step, ...] = (
     sane,
     follow_routes,
     know_peer,
+    shed,
     authenticate,
     honest_from,
     permitted,
+    within_rates,
     take_identity,
     answer_for_domain,
     register,

@@ -14,6 +14,7 @@ from ringfence.roles.forward import Forwarding
 from ringfence.roles.pipeline import ONCE_TAG, Answer, Drop, Forward, Hand, Step, Verdict, run
 from ringfence.roles.policy import Services
 from ringfence.roles.stateless import forward_statelessly
+from ringfence.roles.watch import note_answer
 from ringfence.store.ports import Reading
 from ringfence.store.records import Binding
 from ringfence.transport.driver import Work
@@ -72,6 +73,8 @@ class Server:
             return Forwarding(call, verdict.targets).start()
         if isinstance(verdict, Hand):
             return verdict.to.start()
+        if isinstance(verdict, Answer) and self.services.guard is not None:
+            note_answer(self.services.guard, call, verdict)
         if isinstance(verdict, Answer) and call.transaction is not None:
             self._answer(call, call.transaction, verdict)
         elif isinstance(verdict, Drop):

@@ -23,11 +23,33 @@ from ringfence.store.records import Account
 def authenticate(call: Call) -> Verdict | Awaitable[Verdict]:
     """Find out the user, or challenge. What may pass without is in ``_without_credentials``."""
     findings = call.findings
+    method = call.request.method
     if findings.in_dialog and not findings.agreement:
+        if method == "INVITE":
+            return _in_dialog(call)
         return CONTINUE  # the token proves that the dialog was let in
-    request = call.request
-    if request.method == "ACK":
-        return _ack(call)
+    return _ack(call) if method == "ACK" else _prove(call)
+
+
+def _in_dialog(call: Call) -> Verdict | Awaitable[Verdict]:
+    """An INVITE in a dialog that was let in. When we know its call no more, the node was started anew: the bill has
+    ended, and what goes on needs another one, which whoever called has to pay.
+
+    So a user of ours who goes on calling proves who it is; and when the other side goes on with a call that a user of
+    ours has made, nobody can say that it may: 481 ends it (RFC 3261 section 12.2.1.2).
+    """
+    findings, charging, policy = call.findings, call.services.charging, call.services.policy
+    if charging is None or charging.knows(call) or findings.peer is Trust.TRUSTED:
+        return CONTINUE
+    caller = call.request.to.uri if findings.of_callee else call.request.from_.uri
+    if isinstance(caller, SipUri) and not policy.is_ours(caller):
+        return CONTINUE
+    if findings.of_callee and policy.challenge is not ChallengeMode.NONE:
+        return Answer(481, "Call Does Not Exist (the node has been started anew)")
+    return _prove(call)
+
+
+def _prove(call: Call) -> Verdict | Awaitable[Verdict]:
     if call.flow.secure and call.services.policy.challenge is ChallengeMode.FIRST:
         user = bound_user(call, _claimed(call))
         if user is not None:
@@ -177,6 +199,7 @@ def _judge(call: Call, credentials: Credentials, account: Account | None) -> Ver
 def _settle(call: Call, outcome: Outcome) -> Verdict:
     """Credentials that are not right: another challenge."""
     call.services.driver.counts[f"authentication {outcome}"] += 1
+    call.findings.failed = outcome
     if call.services.policy.challenge is ChallengeMode.NONE:
         return CONTINUE
     return challenge(call, stale=outcome.stale)
@@ -225,7 +248,9 @@ def challenge(call: Call, *, stale: bool = False) -> Answer:
         (name, nonce.join(_around_nonce(policy.realm, algorithm, stale)))
         for algorithm in policy.algorithms_for(call.flow)
     ]
-    return Answer(401 if registrar else 407, headers=tuple(headers), once=True)
+    # The ACK for a response inside a dialog has the tag of that dialog: only its transaction tells it from others.
+    once = not call.findings.in_dialog
+    return Answer(401 if registrar else 407, headers=tuple(headers), once=once)
 
 
 @lru_cache(64)

@@ -1,0 +1,61 @@
+"""What the guard is told of a request that was refused: what it tried, and whether it is certain who did."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from ringfence.guard.gate import Guard
+from ringfence.guard.scores import Offence
+from ringfence.message import PeerError
+from ringfence.roles.call import Call
+from ringfence.roles.pipeline import Answer
+from ringfence.roles.policy import nonce_binding
+from ringfence.security.credentials import parse_credentials
+from ringfence.security.digest import Outcome
+from ringfence.security.nonces import Freshness
+
+OFFENCES = {Outcome.WRONG: Offence.WRONG_PASSWORD, Outcome.UNKNOWN_USER: Offence.UNKNOWN_USER}
+"""Only these: whoever is told that a nonce is stale knows the password."""
+
+
+def note_answer(guard: Guard, call: Call, answer: Answer) -> None:
+    """A request was answered by ourselves."""
+    findings = call.findings
+    status = answer.status
+    if findings.user is not None or findings.in_dialog:
+        return
+    now = call.services.driver.time()
+    if status in (401, 407):
+        offence = OFFENCES.get(findings.failed) if findings.failed is not None else None
+        if offence is not None:
+            guard.offend(call.flow, offence, now, proven=call.flow.reliable or _has_our_nonce(call))
+        elif findings.failed is None:
+            guard.challenged(call.flow, _user(call), now)
+    elif status == 404 and findings.for_us:
+        guard.offend(call.flow, Offence.UNKNOWN_DESTINATION, now, proven=call.flow.reliable)
+
+
+def _user(call: Call) -> str:
+    """Whom the request claims to be; what can't be read is one name for all."""
+    with suppress(PeerError):
+        policy, request = call.services.policy, call.request
+        return policy.address_of((request.to if request.method == "REGISTER" else request.from_).uri)
+    return ""
+
+
+def _has_our_nonce(call: Call) -> bool:
+    """Whether the credentials are over a nonce that we gave to this very address: then it has received it."""
+    services = call.services
+    headers = call.request.headers
+    for name in ("Authorization", "Proxy-Authorization"):
+        for value in headers.all(name):
+            with suppress(PeerError):
+                credentials = parse_credentials(value, name)
+                if credentials is None:
+                    continue
+                freshness = services.nonces.check(
+                    credentials.nonce, services.clock(), nonce_binding(call.flow)
+                )
+                if freshness is not Freshness.FORGED:
+                    return True
+    return False
