@@ -63,6 +63,7 @@ def issue(
             raise Failure(Exit.NO, f"{path} exists already", "name another directory with --out")
     files.save_pair(chain_path, key_path, certificate, key)
     files.record(loaded, certificate)
+    files.publish(loaded, certificate)
     _show(certificate, {"certificate": str(chain_path), "key": str(key_path)}, json)
 
 
@@ -87,6 +88,7 @@ def renew(
     )
     files.save_pair(chain_path, key_path, certificate, key)
     files.record(loaded, certificate)
+    files.publish(loaded, certificate)
     _show(certificate, {"certificate": str(chain_path), "key": str(key_path)}, json)
     remark("A running node takes it with: ringfence reload")
 
@@ -121,6 +123,8 @@ def revoke(
         chosen, now=time.time(), last=files.load_revoked(loaded), lifetime=CRL_LIFETIME
     )
     files.save_revoked(loaded, revoked)
+    for each in chosen:
+        files.withdraw(loaded, each)
     path = files.revocation_path(loaded)
     facts = {"revoked": [f"{each.serial_number:x}" for each in chosen], "list": str(path)}
     if json:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from ringfence.cli.failure import Exit, Failure
 from ringfence.cli.files import write_private
 from ringfence.message import LocalError
+from ringfence.roles.directory import file_name
 from ringfence.security.authority import SERIAL_OCTETS, Authority, serial_number
 from ringfence.security.certificates import WEB_USAGES, domain_identities, judge_domain, user_identities
 from ringfence.security.pem import (
@@ -121,6 +122,24 @@ def save_pair(
 def record(config: Config, certificate: x509.Certificate) -> None:
     """Keep a copy of an issued certificate."""
     write_private(issued_directory(config) / f"{certificate.serial_number:x}.pem", chain_pem([certificate]))
+
+
+def publish(config: Config, certificate: x509.Certificate) -> None:
+    """Have the node tell whoever wants to encrypt to a user of ours (RFC 6072)."""
+    for path in _published(config, certificate):
+        write_private(path, chain_pem([certificate]))
+
+
+def withdraw(config: Config, certificate: x509.Certificate) -> None:
+    """Have the node tell nobody any more."""
+    for path in _published(config, certificate):
+        if path.exists() and load_chain(path)[0].serial_number == certificate.serial_number:
+            path.unlink()
+
+
+def _published(config: Config, certificate: x509.Certificate) -> list[Path]:
+    names = (file_name(each) for each in user_identities(certificate))
+    return [config.certificates.directory / name for name in names if name is not None]
 
 
 def issued(config: Config) -> list[Issued]:

@@ -19,6 +19,7 @@ from typing import Self
 
 from ringfence.client.account import EXPIRES, Account, make_account
 from ringfence.client.agreement import Agreement, wanted_mechanisms
+from ringfence.client.anonymity import Wanted, fields, wanted
 from ringfence.client.certificates import Certificates, Smime
 from ringfence.client.desk import Desk
 from ringfence.client.errors import RequestFailed
@@ -37,6 +38,7 @@ from ringfence.client.text import Text, send_text
 from ringfence.engine.timers import Timers
 from ringfence.message import LocalError, Response, SipUri
 from ringfence.security.digest import STRONG, Algorithm
+from ringfence.security.privacy import Privacy
 from ringfence.transport.flow import Flow
 from ringfence.transport.quiet import quiet_unless_configured
 
@@ -54,7 +56,8 @@ class UserAgent:
     None requires it for ``sips:`` and does it where it can for others. ``accept_transfers`` lets a peer have us call
     somebody else, at our cost; ``follow_redirections`` lets whom we call send us on. ``security_agreement`` (RFC
     3329) has the hop to the server secured where it would not be TLS anyway: True, or which mechanisms are good
-    enough, of ``tls``, ``digest`` and, with ``ipsec``, its mechanisms. ``smime`` is what it signs, encrypts and verifies with, end to end.
+    enough, of ``tls``, ``digest`` and, with ``ipsec``, its mechanisms.
+    ``smime`` is what it signs, encrypts and verifies with, end to end.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class UserAgent:
         trust: str | Path | Iterable[str | Path] = (),
         certificate: tuple[str | Path, str | Path] | None = None,
         expires: int = EXPIRES,
+        privacy: Wanted = (),
         register: bool | None = None,
         encryption: Encryption | None = None,
         host: str | None = None,
@@ -105,6 +109,7 @@ class UserAgent:
                 trust=trust,
                 certificate=certificate,
                 expires=expires,
+                privacy=wanted(privacy),
             )
         self._registers = self.account.has_credentials if register is None else register
         self._place = host, port
@@ -238,12 +243,14 @@ class UserAgent:
         tunnel: bool = False,
         aib: bool = False,
         subject: str = "",
+        privacy: Wanted | None = None,
     ) -> OutgoingCall:
         """Call somebody: returns when the INVITE is on its way; then ``await call.answered``.
 
         An address without a scheme is called like our own, one without a domain in ours. What is negotiated is signed
         and encrypted end to end as asked for, ``tunnel`` protects the header fields too, and ``aib`` adds a statement
-        of who calls (RFC 3893). The subject of an encrypted call can be read by the callee alone.
+        of who calls (RFC 3893). The subject of an encrypted call can be read by the callee alone. ``privacy`` is
+        what the privacy service keeps from the callee, such as ``Privacy.SESSION``; None: what the agent asks for.
 
         Raises:
             CallError: when there is nowhere to send it.
@@ -251,7 +258,7 @@ class UserAgent:
         """
         uri = self.desk.target(address)
         wish = await introduce(self.desk, Wish(sign, encrypt, tunnel or bool(encrypt and subject), aib), uri)
-        return await self._call(uri, media, [("Subject", subject)] if subject else (), wish)
+        return await self._call(uri, media, _more(subject, privacy), wish)
 
     async def _call(
         self, uri: SipUri, media: Media, headers: Iterable[tuple[str, str]], wish: Wish
@@ -275,6 +282,7 @@ class UserAgent:
         tunnel: bool = False,
         aib: bool = False,
         subject: str = "",
+        privacy: Wanted | None = None,
     ) -> None:
         """Send a text message, protected as ``call`` has it; returns when it has arrived.
 
@@ -284,8 +292,7 @@ class UserAgent:
         """
         wish = Wish(sign, encrypt, tunnel or bool(encrypt and subject), aib)
         wish = await introduce(self.desk, wish, self.desk.target(address))
-        headers = [("Subject", subject)] if subject else ()
-        await send_text(self.desk, address, text, wish=wish, headers=headers)
+        await send_text(self.desk, address, text, wish=wish, headers=_more(subject, privacy))
 
     def texts(self) -> AsyncIterator[Text]:
         """Text messages to us."""
@@ -300,3 +307,9 @@ class UserAgent:
         request = self.desk.request("OPTIONS", self.desk.target(address))
         request.headers.add("Accept", "application/sdp")
         return await self.desk.exchange(request).run()
+
+
+def _more(subject: str, privacy: Wanted | None) -> list[tuple[str, str]]:
+    """Header fields that a request gets besides the usual ones."""
+    more = [("Subject", subject)] if subject else []
+    return more if privacy is None else [*more, *(fields(wanted(privacy)) or [("Privacy", Privacy.NONE)])]

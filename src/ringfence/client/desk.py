@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ringfence.client.account import Account
+from ringfence.client.anonymity import disguise, fields
 from ringfence.client.certificates import Certificates
 from ringfence.client.exchange import Exchange, Heard, Prepare
 from ringfence.client.keyring import Keyring
@@ -75,6 +77,8 @@ class Desk:
         self.registration: Registration | None = None
         self.calls: dict[DialogId, Call] = {}
         """Every call by each of its dialogs, early ones too."""
+        self.subscriptions: dict[tuple[str, str], asyncio.Future[tuple[Request, Flow]]] = {}
+        """What waits for the one NOTIFY of a subscription of ours, by Call-ID and our tag."""
         self.live: set[Call] = set()
         """Every call that is not over, those that nobody has heard of yet too."""
         self.encryption: Encryption | None = None
@@ -112,13 +116,18 @@ class Desk:
             for route in self.registration.service_route:  # RFC 3608 section 6.1
                 headers.add("Route", route)
         headers.add("Max-Forwards", 70)
-        headers.add("From", NameAddr(account.aor, account.display).with_param("tag", self.token()))
+        tag = self.token()
+        headers.add("From", NameAddr(account.aor, account.display).with_param("tag", tag))
         headers.add("To", f"<{uri.replace(headers='')}>")
         headers.add("Call-ID", self.token())
         headers.add("CSeq", f"1 {method}")
         headers.add("User-Agent", account.user_agent)
         for name, value in extra:
             headers.add(name, value)
+        if "Privacy" not in headers.names:
+            for name, value in fields(account.privacy):
+                headers.add(name, value)
+        disguise(headers, tag)
         headers.add("Content-Length", 0)
         return Request(method, str(uri.replace(headers="")), headers)
 
@@ -162,15 +171,19 @@ class Desk:
 
     # -- our address -----------------------------------------------------------------------------------
 
-    def contact(self, flow: Flow, *, secure: bool) -> str:
+    def contact(self, flow: Flow, *, secure: bool, private: bool = False) -> str:
         """The Contact of a request or response that makes a dialog.
 
-        The GRUU, which leads to this device from anywhere (RFC 5627 section 4.4), else our address on the flow, with
+        ``private``: a temporary GRUU, if there is one, which nobody can trace to us (RFC 5767 section 4.1).
+
+        Else the GRUU, which leads to this device from anywhere (RFC 5627 section 4.4), else our address on the flow, with
         ``ob`` where the registrar knows Outbound, so that requests for us take the flow (RFC 5626 section 4.3).
         """
         registration = self.registration
         if registration is not None and registration.state is RegistrationState.REGISTERED:
             gruu = registration.public_gruu
+            if private:
+                gruu = registration.temporary_gruu or gruu
             if gruu is not None and gruu.secure >= secure:
                 return f"<{gruu}>"
         uri = self.line.contact_uri(flow, secure=secure or self.account.secure)

@@ -39,8 +39,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IpsecSettings:
-    """What an agent has for IPsec. It can ``ipsec-3gpp`` with ``subscriber``, ``ipsec-man`` with ``keys`` and both SPIs,
-    ``ipsec-ike`` with ``vici``, a certificate of the account and the CA in its ``trust``."""
+    """What an agent has for IPsec.
+
+    It can ``ipsec-3gpp`` with ``subscriber``, ``ipsec-man`` with ``keys`` and both SPIs, ``ipsec-ike`` with ``vici``, a
+    certificate of the account and the CA in its ``trust``."""
 
     subscriber: Path | None = None
     """A file of IK and CK, 32 hexadecimal digits each, mode 0600."""

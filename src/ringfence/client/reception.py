@@ -60,7 +60,8 @@ class Reception:
             if request.to.tag is None:
                 return self._begin(request, transaction, flow)
             if call is None:
-                self._desk.respond(transaction, 481)
+                told = request.method == "NOTIFY" and self._told(request, flow)
+                self._desk.respond(transaction, 200 if told else 481)
                 return None
             request = call.opened(request)
             self._understood(request)
@@ -125,6 +126,15 @@ class Reception:
         accepted = ACCEPTED.get(request.method)
         if accepted is not None:
             check_body(request, accepted)
+
+    def _told(self, request: Request, flow: Flow) -> bool:
+        """Whether it is what a subscription of ours waits for; from our own server, or it is nobody's business."""
+        waiting = self._desk.subscriptions.get((request.call_id, request.to.tag or ""))
+        if waiting is None or not self._desk.line.from_home(flow):
+            return False
+        if not waiting.done():
+            waiting.set_result((request, flow))
+        return True
 
     # -- the methods -----------------------------------------------------------------------------------
 

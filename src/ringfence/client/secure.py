@@ -34,6 +34,7 @@ from ringfence.security.aib import (
     judge_response,
 )
 from ringfence.security.chains import ChainFlaw, fingerprint
+from ringfence.security.cms import malformed
 from ringfence.security.replay import ReplayWindow
 from ringfence.security.smime import (
     Secured,
@@ -276,12 +277,36 @@ class Secure:
             new = new or (met is not None and met.pinned is not Pinned.SAME)
         return new
 
+    def take(self, data: bytes, address: SipUri, *, sure: bool) -> bool:
+        """A certificate (DER) that the domain of an address has told us; gives whether it is believed.
+
+        ``sure``: it came so that nobody between our own server and us can have changed it.
+
+        Raises:
+            LocalError: when it is another one than before, and nobody vouches for it.
+        """
+        certificate, now = _certificate(data), time.time()
+        if certificate is None or not (sure or self.certificates.vouched_for([certificate], now)):
+            return False
+        met = self.certificates.meet(address, certificate, now)
+        if met is not None and not met.accepted:
+            raise LocalError(changed_warning(address, certificate, vouched=False))
+        return met is not None
+
 
 def _reports(message: Message, fragment: Fragment) -> bool:
     """Whether a fragment is what a NOTIFY tells of another message (RFC 3515 section 2.4.5), and no copy of its own."""
     return (
         isinstance(message, Request) and message.method == "NOTIFY" and isinstance(fragment.start, StatusLine)
     )
+
+
+def _certificate(data: bytes) -> x509.Certificate | None:
+    try:
+        with malformed():
+            return x509.load_der_x509_certificate(data)
+    except PeerError:
+        return None
 
 
 def _without_secured_parts(entity: Entity) -> Entity | None:

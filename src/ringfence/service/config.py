@@ -22,7 +22,9 @@ from ringfence.security.pem import key_file_flaw
 from ringfence.service.aaa_sections import AccountsSection, Diameter, DiameterServer, Profile, Radius
 from ringfence.service.caller_sections import Callers, Identity
 from ringfence.service.hiding_sections import HidingSection
+from ringfence.service.certificate_sections import Certificates
 from ringfence.service.ipsec_sections import Ipsec
+from ringfence.service.charging_sections import ChargingSection, Fraud, RateSection
 from ringfence.service.ledger_sections import Ledger
 from ringfence.service.lines import KeyPath, line_of, locate
 from ringfence.service.media_sections import Media, Nat
@@ -84,6 +86,7 @@ class Config(Section):
     websocket: Websocket = Websocket()
     database: Database = Database()
     ipsec: Ipsec = Ipsec()
+    certificates: Certificates = Certificates()
     ledger: Ledger = Ledger()
     log: Log = Log()
     metrics: MetricsSection = MetricsSection()
@@ -99,6 +102,9 @@ class Config(Section):
     bodies: Many[BodyRule] = ()
     accounts: AccountsSection = AccountsSection()
     profile: Many[Profile] = ()
+    charging: ChargingSection = ChargingSection()
+    rate: Many[RateSection] = ()
+    fraud: Fraud = Fraud()
     radius: Many[Radius] = ()
     diameter: Diameter = Diameter()
     diameter_server: Many[DiameterServer] = ()

@@ -25,6 +25,7 @@ from ringfence.message.fields.security_agreement import Mechanism
 from ringfence.roles import core, edge, outbound, redirect
 from ringfence.roles.addresses import Addresses, Listener
 from ringfence.roles.bodies import Body, Rule
+from ringfence.roles.directory import Directory
 from ringfence.roles.peers import Peer, PeerRole, Peers
 from ringfence.roles.pipeline import Step
 from ringfence.roles.policy import (
@@ -45,6 +46,7 @@ from ringfence.security.nonces import NcWindow, Nonces
 from ringfence.security.pem import read_chain
 from ringfence.service.aaa import make_remote
 from ringfence.service.addresses import parse_address
+from ringfence.service.charging import make_control
 from ringfence.service.config import Config
 from ringfence.service.hiding_sections import make_hiding
 from ringfence.service.identity import identify, make_fetcher, make_strangers
@@ -118,7 +120,10 @@ def wire(
         clock=time.time,
         strangers=make_strangers(config, store),
         remote=remote,
-        charging=make_charging(config, ledger, derive(secret, "ledger")) if ledger is not None else None,
+        directory=Directory(config.certificates.directory) if config.certificates.serve else None,
+        charging=make_charging(config, ledger, derive(secret, "ledger"), make_control(config, store))
+        if ledger is not None
+        else None,
     )
     services.media = make_media(config, driver)
     services.anchors = make_anchors(config, services.media, services)
@@ -145,7 +150,7 @@ def bind(parts: Parts) -> None:
         mesh.flow_closed(flow, reason)
         server.flow_closed(flow, reason)
 
-    parts.driver.bind(parts.pool, server.receive, elsewhere=partial(hand_over, mesh), on_closed=closed)
+    parts.driver.bind(parts.pool, server.receive, elsewhere=partial(hand_over, mesh, parts.driver.counts), on_closed=closed)
 
 
 def nonce_key(config: Config, secret: bytes) -> bytes:
