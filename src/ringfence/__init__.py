@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         MessageError,
         OutgoingCall,
         Peer,
+        Privacy,
         Protection,
         RegistrationError,
         RegistrationState,
@@ -75,6 +76,7 @@ __all__ = [
     "OutgoingCall",
     "Peer",
     "PeerError",
+    "Privacy",
     "Protection",
     "RegistrationError",
     "RegistrationState",
@@ -91,7 +93,7 @@ __all__ = [
 
 _CLIENT = (
     "Account AgentError Call CallError CallEvent CallState Encryption Ending Evidence IncomingCall Media "
-    "MessageError OutgoingCall Peer Protection RegistrationError RegistrationState RequestFailed Smime Text UserAgent"
+    "MessageError OutgoingCall Peer Privacy Protection RegistrationError RegistrationState RequestFailed Smime Text UserAgent"
 )
 _MESSAGE = "Headers LocalError PeerError Request Response RingfenceError parse"
 

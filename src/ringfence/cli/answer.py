@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ringfence.cli.call import tell_events
+from ringfence.cli.anonymity import PrivacyOption
 from ringfence.cli.failure import Exit
 from ringfence.cli.hop import AgreeOption, IpsecOption, agreement_of
 from ringfence.cli.options import JsonOption
@@ -63,6 +64,7 @@ def answer(
     password_file: PasswordOption = None,
     username: UserOption = "",
     md5: Md5Option = False,
+    privacy: PrivacyOption = "",
     agree: AgreeOption = None,
     ipsec: IpsecOption = None,
     direct: DirectOption = False,
@@ -79,6 +81,7 @@ def answer(
         username=username,
         md5=md5,
         **agreement_of(agree, ipsec),
+        privacy=privacy,
         direct=direct,
         register=True,
         accept_transfers=transfers,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ringfence.cli.anonymity import PrivacyOption
 from ringfence.cli.failure import Exit
 from ringfence.cli.hop import AgreeOption, IpsecOption, agreement_of
 from ringfence.cli.options import JsonOption
@@ -74,6 +75,7 @@ def call(
     password_file: PasswordOption = None,
     username: UserOption = "",
     md5: Md5Option = False,
+    privacy: PrivacyOption = "",
     agree: AgreeOption = None,
     ipsec: IpsecOption = None,
     direct: DirectOption = False,
@@ -90,6 +92,7 @@ def call(
         username=username,
         md5=md5,
         **agreement_of(agree, ipsec),
+        privacy=privacy,
         direct=direct,
         smime=make_smime(certificate, certificates),
     )

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ringfence.cli.anonymity import PrivacyOption
 from ringfence.cli.failure import Exit, Failure
 from ringfence.cli.hop import AgreeOption, IpsecOption, agreement_of
 from ringfence.cli.options import JsonOption
@@ -54,6 +55,7 @@ def message(
     password_file: PasswordOption = None,
     username: UserOption = "",
     md5: Md5Option = False,
+    privacy: PrivacyOption = "",
     agree: AgreeOption = None,
     ipsec: IpsecOption = None,
     direct: DirectOption = False,
@@ -69,6 +71,7 @@ def message(
         username=username,
         md5=md5,
         **agreement_of(agree, ipsec),
+        privacy=privacy,
         direct=direct,
         smime=make_smime(certificate, certificates),
     )

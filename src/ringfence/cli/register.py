@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ringfence.cli.anonymity import PrivacyOption
 from ringfence.cli.failure import Exit
 from ringfence.cli.hop import AgreeOption, IpsecOption, agreement_of
 from ringfence.cli.options import JsonOption
@@ -32,6 +33,7 @@ def register(
     password_file: PasswordOption = None,
     username: UserOption = "",
     md5: Md5Option = False,
+    privacy: PrivacyOption = "",
     agree: AgreeOption = None,
     ipsec: IpsecOption = None,
     expires: Annotated[int, typer.Option(min=1, help="Seconds to ask for; refreshed before.")] = 600,
@@ -51,6 +53,7 @@ def register(
         username=username,
         md5=md5,
         **agreement_of(agree, ipsec),
+        privacy=privacy,
         register=True,
         expires=expires,
     )

@@ -14,6 +14,7 @@ from ringfence.client.registration import RegistrationState
 from ringfence.client.session import Encryption, Media
 from ringfence.client.states import CallEvent, CallState, Ending
 from ringfence.client.text import Text
+from ringfence.security.privacy import Privacy
 
 __all__ = [
     "Account",
@@ -31,6 +32,7 @@ __all__ = [
     "MessageError",
     "OutgoingCall",
     "Peer",
+    "Privacy",
     "Protection",
     "RegistrationError",
     "RegistrationState",

@@ -11,6 +11,7 @@ from uuid import uuid4
 from ringfence.message import LocalError, PeerError, SipUri, sip_uri
 from ringfence.message.grammar import unescape
 from ringfence.security.digest import STRONG, Algorithm
+from ringfence.security.privacy import Privacy
 from ringfence.transport.contexts import TlsSettings
 
 PRODUCT = f"Ringfence/{version('ringfence')}"
@@ -49,6 +50,8 @@ class Account:
     certificate: tuple[Path, Path] | None = None
     """Our own certificate and its private key, for servers that ask for one."""
     expires: int = EXPIRES
+    privacy: frozenset[Privacy] = frozenset()
+    """What is asked for in registrations and answers, and in calls and texts that do not say otherwise (RFC 3323)."""
 
     @property
     def has_credentials(self) -> bool:

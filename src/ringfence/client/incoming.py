@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from ringfence.client.anonymity import fields
 from ringfence.client.body import SDP, sdp_of
 from ringfence.client.call import Call
 from ringfence.client.desk import ALLOW, SUPPORTED, Desk
@@ -90,10 +91,15 @@ class IncomingCall(Call):
         response = response_to(self.request, status, to_tag=self._tag)
         if status < 300:
             secure = self._flow.secure and needs_sips_contact(self.request)
-            response.headers.add("Contact", self.desk.contact(self._flow, secure=secure))
+            response.headers.add(
+                "Contact",
+                self.desk.contact(self._flow, secure=secure, private=bool(self.desk.account.privacy)),
+            )
             response.headers.add("Allow", ALLOW)
             if status >= 200:
                 response.headers.add("Supported", SUPPORTED)
+        for name, value in fields(self.desk.account.privacy, answer=True):
+            response.headers.add(name, value)
         return response
 
     def receive_prack(self, prack: Request) -> None:

@@ -158,7 +158,9 @@ class OutgoingCall(Call):
         return self._cseq
 
     def _prepare(self, request: Request, flow: Flow) -> None:
-        request.headers.set("Contact", self.desk.contact(flow, secure=is_sips(request)))
+        request.headers.set(
+            "Contact", self.desk.contact(flow, secure=is_sips(request), private="Privacy" in request.headers)
+        )
         self.protect(request)
 
     def _may_try_again(self, response: Response) -> bool:

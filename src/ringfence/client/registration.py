@@ -11,6 +11,7 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from ringfence.client.account import Account
+from ringfence.client.anonymity import fields
 from ringfence.client.errors import RegistrationError, RequestFailed
 from ringfence.client.exchange import Exchange
 from ringfence.client.keepalive import Keepalive
@@ -175,6 +176,8 @@ class Registration:
         headers.add("CSeq", f"{self._number()} REGISTER")
         headers.add("Supported", "path, outbound, gruu")
         headers.add("User-Agent", account.user_agent)
+        for name, value in fields(account.privacy):
+            headers.add(name, value)
         headers.add("Content-Length", 0)
         domain = SipUri(account.aor.scheme, None, account.aor.host, account.aor.port)
 

@@ -32,7 +32,7 @@ OPTION: Final = "privacy"
 """The option tag by which a user agent makes sure that a privacy service takes its request (RFC 3323 section 4.3)."""
 
 
-class Value(StrEnum):
+class Privacy(StrEnum):
     """The priv-values that are known."""
 
     HEADER = "header"
@@ -51,10 +51,10 @@ class Value(StrEnum):
     """What can't be done fails the request."""
 
 
-LEVELS: Final = frozenset({Value.HEADER, Value.SESSION, Value.USER, Value.ID, Value.HISTORY})
+LEVELS: Final = frozenset({Privacy.HEADER, Privacy.SESSION, Privacy.USER, Privacy.ID, Privacy.HISTORY})
 """The values that ask for something."""
 
-BRIDGED: Final = frozenset({Value.HEADER, Value.SESSION, Value.USER})
+BRIDGED: Final = frozenset({Privacy.HEADER, Privacy.SESSION, Privacy.USER})
 """Those that take a back-to-back user agent."""
 
 NOTHING: Final[frozenset[str]] = frozenset()
@@ -88,13 +88,13 @@ def wish_of(headers: Headers, default: frozenset[str] = NOTHING) -> Wish:
     if "Privacy" not in headers.names:
         return Wish(default) if default else NO_WISH
     words = tuple(dict.fromkeys(word for values in headers.every(PRIVACY) for word in values))
-    if Value.NONE in words:
+    if Privacy.NONE in words:
         if len(words) > 1:
             raise PeerError(400, "none stands alone (RFC 3323 section 4.2)", header="Privacy")
         return Wish(none=True)
     values = frozenset(word for word in words if word in LEVELS)
-    unknown = tuple(word for word in words if word not in LEVELS and word != Value.CRITICAL)
-    return Wish(values | default, Value.CRITICAL in words, unknown=unknown)
+    unknown = tuple(word for word in words if word not in LEVELS and word != Privacy.CRITICAL)
+    return Wish(values | default, Privacy.CRITICAL in words, unknown=unknown)
 
 
 def settle(headers: Headers, done: Iterable[str]) -> None:
@@ -105,7 +105,7 @@ def settle(headers: Headers, done: Iterable[str]) -> None:
     if "Privacy" in headers.names:
         words = dict.fromkeys(word for values in headers.every(PRIVACY) for word in values)
         left = [word for word in words if word not in done]
-        if left and left != [Value.CRITICAL]:
+        if left and left != [Privacy.CRITICAL]:
             headers.set("Privacy", ";".join(left))
             return
         headers.remove("Privacy")
@@ -149,10 +149,10 @@ class Row(NamedTuple):
 
 
 _ANY: Final = BRIDGED
-_USER: Final = frozenset({Value.USER})
-_HEADER: Final = frozenset({Value.HEADER, Value.USER})
-_IDENTITY: Final = frozenset({Value.ID, Value.HEADER, Value.USER})
-_HISTORY: Final = frozenset({Value.HISTORY, Value.HEADER})
+_USER: Final = frozenset({Privacy.USER})
+_HEADER: Final = frozenset({Privacy.HEADER, Privacy.USER})
+_IDENTITY: Final = frozenset({Privacy.ID, Privacy.HEADER, Privacy.USER})
+_HISTORY: Final = frozenset({Privacy.HISTORY, Privacy.HEADER})
 
 
 def _rows(treatment: Treatment, values: frozenset[str], why: str, *names: str) -> list[Row]:

@@ -15,7 +15,7 @@ from ringfence.message import Headers, Message, PeerError, sdp
 from ringfence.message.multipart import Entity, join
 from ringfence.message.sdp_lines import Attribute
 from ringfence.message.sipfrag import parse_fragment
-from ringfence.security.privacy import BRIDGED, Value
+from ringfence.security.privacy import BRIDGED, Privacy
 from ringfence.security.smime import body_of, is_secured
 
 NAMING: Final[Mapping[str, str]] = MappingProxyType(
@@ -76,7 +76,7 @@ def clean(message: Message, asked: frozenset[str], boundary: str) -> Cleaned:
             return Cleaned(
                 "the body is S/MIME, and says who has signed it or what only the other end can read"
             )
-        if Value.USER not in asked:
+        if Privacy.USER not in asked:
             return DONE
         if (message.headers.get("Content-Encoding") or "identity").lower() != "identity":
             return Cleaned("the body has a Content-Encoding")

@@ -24,7 +24,7 @@ from ringfence.roles.call import Call, Target
 from ringfence.roles.forward import Forwarding, ProxyBranch
 from ringfence.roles.media import Outcome, Party, Rewritten
 from ringfence.roles.outgoing import needs_flow
-from ringfence.security.privacy import Value, failure, settle, trimmed
+from ringfence.security.privacy import Privacy, failure, settle, trimmed
 from ringfence.transport.driver import explain
 from ringfence.transport.flow import Flow
 
@@ -72,7 +72,7 @@ class Crossing(Forwarding):
         services = self._call.services
         place_contact(request, own_place(services.policy, flow, secure=self._call.uri.secure))
         if not branch.trusted:
-            settle(request.headers, (Value.ID,))  # done: no identity is told outside the trust domain
+            settle(request.headers, (Privacy.ID,))  # done: no identity is told outside the trust domain
         try:
             found = self._rewrite(branch, request, flow)
         except PeerError as error:
@@ -101,7 +101,7 @@ class Crossing(Forwarding):
             key = ""
         if not key or not request.body:
             return None
-        anonymous = bridge.asks(sender, Value.SESSION)
+        anonymous = bridge.asks(sender, Privacy.SESSION)
         seen = self._outer.flow.remote
         if pair is not None and pair.offer_by is sender.other:
             pair.offer_by = None
@@ -142,11 +142,11 @@ class Crossing(Forwarding):
                 return
             if self._must_be_relayed():
                 status = 500 if self._sender is Party.CALLER and bridge.critical else 488
-                self._give_up(branch, status, failure((Value.SESSION,)) if status == 500 else None)
+                self._give_up(branch, status, failure((Privacy.SESSION,)) if status == 500 else None)
                 return
             self._weakened(found)
             if self._pair is None and "Privacy" not in request.headers.names:
-                request.headers.add("Privacy", Value.SESSION)  # not done: perhaps somebody further down can
+                request.headers.add("Privacy", Privacy.SESSION)  # not done: perhaps somebody further down can
         request.body = found.body
         request.headers.set("Content-Length", len(found.body))
         super()._leave(branch, request, flow)
@@ -155,10 +155,10 @@ class Crossing(Forwarding):
         """Whether a description that leads around the relay may not pass: for the sender by ``critical``, and for the
         other party in any case, which has no say in what comes to it."""
         bridge = self._bridge
-        return bridge.critical or bridge.asks(self._sender.other, Value.SESSION)
+        return bridge.critical or bridge.asks(self._sender.other, Privacy.SESSION)
 
     def _weakened(self, found: Rewritten) -> None:
-        self._bridge.unmet |= {Value.SESSION}
+        self._bridge.unmet |= {Privacy.SESSION}
         self._bridge.warned = f"no session privacy: the body is {found.outcome}"
         log.warning("session privacy is not given", outcome=found.outcome, reason=found.reason, private=True)
 
@@ -172,7 +172,7 @@ class Crossing(Forwarding):
     # -- what comes back -------------------------------------------------------------------------------
 
     def cancel(self, reason: str | None) -> None:
-        if reason and self._bridge.asks(self._sender, Value.USER):
+        if reason and self._bridge.asks(self._sender, Privacy.USER):
             reason = trimmed("Reason", reason)
         super().cancel(reason)
 
@@ -269,7 +269,7 @@ class Crossing(Forwarding):
         seen = branch.transaction.flow.remote if branch.transaction is not None else None  # type: ignore[attr-defined]
         if seen is None:
             return None
-        toward, anonymous = self._outer.flow.remote, bridge.asks(responder, Value.SESSION)
+        toward, anonymous = self._outer.flow.remote, bridge.asks(responder, Privacy.SESSION)
         if self._offered or pair.offer_by is self._sender:
             pair.offer_by = None
             return plane.answer(
@@ -301,9 +301,9 @@ class Crossing(Forwarding):
     def _finish_with(self, pair: Pair | None, response: Response, back: Response, found: Rewritten) -> None:
         if not found.safe:
             if self._bridge.relayed and (
-                self._bridge.critical or self._bridge.asks(self._sender, Value.SESSION)
+                self._bridge.critical or self._bridge.asks(self._sender, Privacy.SESSION)
             ):
-                self._refuse_answer(pair, response, 500, failure((Value.SESSION,)))
+                self._refuse_answer(pair, response, 500, failure((Privacy.SESSION,)))
                 return
             if self._bridge.relayed:
                 self._weakened(found)

@@ -9,7 +9,7 @@ from ringfence.engine.dialog import Dialog
 from ringfence.message import NameAddr
 from ringfence.roles.call import Call
 from ringfence.roles.media import Party
-from ringfence.security.privacy import NOTHING, Value
+from ringfence.security.privacy import NOTHING, Privacy
 from ringfence.transport.flow import Flow
 
 MAX_PAIRS: Final = 32
@@ -123,7 +123,7 @@ class Bridge:
     @property
     def relayed(self) -> bool:
         """Whether media have to go through the relay, since a party asks for that."""
-        return any(Value.SESSION in values for values in self.asked.values())
+        return any(Privacy.SESSION in values for values in self.asked.values())
 
     def asks(self, party: Party, value: str) -> bool:
         """Whether a party has asked for something."""

@@ -13,7 +13,7 @@ from ringfence.roles.call import Call, Findings
 from ringfence.roles.charges import InviteCharge
 from ringfence.roles.media import Party
 from ringfence.roles.pipeline import Answer, Hand, Verdict
-from ringfence.security.privacy import BRIDGED, NO_WISH, Value, failure, settle
+from ringfence.security.privacy import BRIDGED, NO_WISH, Privacy, failure, settle
 
 RETRY_AFTER = ("Retry-After", "10")
 """Seconds: as many calls as there may be take minutes to end."""
@@ -52,13 +52,13 @@ def open_bridge(call: Call) -> Verdict:
     cleaned = clean(outgoing, wish.values, token())
     if cleaned.unmet:
         if bridge.critical:
-            return Answer(500, failure((f"{Value.USER}: {cleaned.unmet}",)))
-        bridge.unmet, bridge.warned = frozenset({Value.USER}), f"not all is private: {cleaned.unmet}"
+            return Answer(500, failure((f"{Privacy.USER}: {cleaned.unmet}",)))
+        bridge.unmet, bridge.warned = frozenset({Privacy.USER}), f"not all is private: {cleaned.unmet}"
     elif cleaned.removed and bridge.critical:
-        return Answer(500, failure((f"{Value.USER}: {cleaned.removed}",)))
+        return Answer(500, failure((f"{Privacy.USER}: {cleaned.removed}",)))
     elif cleaned.removed:
         bridge.warned = f"a part of the body was left out: {cleaned.removed}"
-    settle(outgoing.headers, (BRIDGED & wish.values | {Value.HISTORY}) - bridge.unmet)
+    settle(outgoing.headers, (BRIDGED & wish.values | {Privacy.HISTORY}) - bridge.unmet)
     inner = inner_call(call, outgoing)
     inner.findings.breadth = findings.breadth
     inner.charge = call.charge

@@ -23,7 +23,7 @@ from ringfence.roles.bridge.names import translated
 from ringfence.roles.hiding import own_contact
 from ringfence.roles.media import Party
 from ringfence.roles.policy import Policy
-from ringfence.security.privacy import ANONYMOUS, BRIDGED, NOTHING, Value, passed, settle
+from ringfence.security.privacy import ANONYMOUS, BRIDGED, NOTHING, Privacy, passed, settle
 from ringfence.transport.flow import Flow
 
 DIALOG_METHODS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
@@ -87,7 +87,7 @@ def next_request(pair: Pair, sender: Party, bridges: Bridges, request: Request) 
         headers.prepend("Route", route)
     headers.remove("Max-Forwards")
     _copy(headers, request, "Max-Forwards")
-    if Value.USER not in asked:
+    if Privacy.USER not in asked:
         sender_now = request.from_  # it may have changed (RFC 4916)
         params = sender_now.params.without("tag")
         address = NameAddr(sender_now.uri, sender_now.display, params)
@@ -122,7 +122,7 @@ def response_back(
     private = not BRIDGED.isdisjoint(wishes)
     if private and 300 <= status < 400:
         status, reason = 480, None  # where to call instead would tell who it is
-    elif Value.USER in wishes:
+    elif Privacy.USER in wishes:
         reason = None
     written = response_to(asked, status, reason, to_tag=tag)
     headers = written.headers
@@ -149,7 +149,7 @@ def _wishes(standing: frozenset[str], message: Request | Response) -> frozenset[
 
 def anonymous_from(request: Request, asked: frozenset[str]) -> NameAddr:
     """Who calls, as the callee is told, without a tag."""
-    if Value.USER in asked:
+    if Privacy.USER in asked:
         return _ANONYMOUS
     sender = request.from_
     return NameAddr(sender.uri, sender.display, sender.params.without("tag"))

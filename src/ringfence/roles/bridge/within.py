@@ -24,7 +24,7 @@ from ringfence.roles.steps.authenticate import authenticate
 from ringfence.roles.steps.claims import strip_own_credentials
 from ringfence.roles.steps.trust import CLAIMS
 from ringfence.roles.steps.verify import strip_marks
-from ringfence.security.privacy import Value, failure, settle, wish_of
+from ringfence.security.privacy import Privacy, failure, settle, wish_of
 from ringfence.transport.driver import Work
 
 
@@ -92,7 +92,7 @@ def _cross(call: Call, pair: Pair, sender: Party) -> Verdict | Awaitable[Verdict
         return Answer(500, failure(asked.unknown))
     cleaned = clean(request, pair.bridge.asked[sender], call.services.driver.token())
     if cleaned.unmet and (asked.critical or pair.bridge.critical):
-        return Answer(500, failure((f"{Value.USER}: {cleaned.unmet}",)))
+        return Answer(500, failure((f"{Privacy.USER}: {cleaned.unmet}",)))
     return _send_on(call, pair, sender)
 
 
@@ -152,7 +152,7 @@ class _Ack:
             inner.request,
             seen=self._outer.flow.remote,
             toward=other.flow.remote,
-            anonymous=pair.bridge.asks(self._sender, Value.SESSION),
+            anonymous=pair.bridge.asks(self._sender, Privacy.SESSION),
         )
         pair.offer_by = None
         return self._send_with(found) if isinstance(found, Rewritten) else self._send_later(found)

@@ -25,7 +25,7 @@ from ringfence.roles.steps.claims import is_anonymous
 from ringfence.security.privacy import (
     BRIDGED,
     NOTHING,
-    Value,
+    Privacy,
     Wish,
     failure,
     private_entries,
@@ -94,8 +94,8 @@ def _unmet(call: Call, wish: Wish, *, within: bool) -> list[str]:
     unmet = list(wish.unknown)
     if service is None or within:  # the other side knows the dialog already
         unmet += sorted(wish.values & BRIDGED)
-    elif Value.SESSION in wish.values and service.media is None and call.request.method == "INVITE":
-        unmet.append(Value.SESSION)
+    elif Privacy.SESSION in wish.values and service.media is None and call.request.method == "INVITE":
+        unmet.append(Privacy.SESSION)
     return unmet
 
 
@@ -103,10 +103,10 @@ def _keep_history(call: Call, wish: Wish) -> None:
     """``history``, for all entries or for those that ask for it themselves."""
     headers = call.request.headers
     if "History-Info" not in headers.names:
-        settle(headers, (Value.HISTORY,))
-    elif Value.HISTORY in wish.values or private_entries(headers):
+        settle(headers, (Privacy.HISTORY,))
+    elif Privacy.HISTORY in wish.values or private_entries(headers):
         without_history(headers)
-        settle(headers, (Value.HISTORY,))
+        settle(headers, (Privacy.HISTORY,))
 
 
 def keep_private(call: Call) -> Verdict:

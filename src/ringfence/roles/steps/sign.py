@@ -19,7 +19,7 @@ from ringfence.security.canonical import identity_of
 from ringfence.security.diversion import sign_diversion
 from ringfence.security.identity import IdentityFlaw, sign_request
 from ringfence.security.identity import Signing as Signed
-from ringfence.security.privacy import Value
+from ringfence.security.privacy import Privacy
 from ringfence.security.reasons import Reason
 from ringfence.transport.sockets import is_address
 
@@ -44,7 +44,7 @@ def sign_identity(call: Call) -> Verdict:
     if signing is None:
         return CONTINUE
     private = call.findings.private
-    if private is not None and Value.USER in private.values:
+    if private is not None and Privacy.USER in private.values:
         return CONTINUE  # a signature would name who does not want to be named
     methods = SIGNED_IN_DIALOG if call.findings.in_dialog else SIGNED
     if call.request.method not in methods:

@@ -9,7 +9,7 @@ from ringfence.message.fields.contact import instance, reg_id, thousandths
 from ringfence.message.fields.numbers import MAX_DELTA_SECONDS
 from ringfence.roles.call import Call
 from ringfence.roles.policy import FlowReuse, RegistrarPolicy
-from ringfence.security.privacy import BRIDGED, NOTHING, Value, wish_of
+from ringfence.security.privacy import BRIDGED, NOTHING, Privacy, wish_of
 from ringfence.store.records import Binding
 
 KEPT_ELSEWHERE = ("expires", "q", "reg-id", "+sip.instance", "pub-gruu", "temp-gruu", "temp-gruu-cookie")
@@ -121,8 +121,8 @@ def privacy_of(call: Call) -> tuple[str, ...]:
     wish = wish_of(call.request.headers, default)
     service = call.services.bridges
     unmet = [*wish.unknown, *(sorted(wish.values & BRIDGED) if service is None else ())]
-    if service is not None and service.media is None and Value.SESSION in wish.values:
-        unmet.append(Value.SESSION)
+    if service is not None and service.media is None and Privacy.SESSION in wish.values:
+        unmet.append(Privacy.SESSION)
     if wish.critical and unmet:
         raise PeerError(500, f"privacy that can't be given: {', '.join(unmet)}", header="Privacy")
     return tuple(sorted(wish.values & BRIDGED))
