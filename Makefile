@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 help:  ## say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-$(STAMP): pyproject.toml scripts/bootstrap hatch_build.py src/ringfence/message/_scan.pyx
+$(STAMP): pyproject.toml scripts/bootstrap hatch_build.py src/ringfence/message/_scan.pyx src/ringfence/transport/_legs.pyx
 	@scripts/bootstrap $(VENV)
 	@touch $@
 

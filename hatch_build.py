@@ -2,8 +2,8 @@
 
 Two steps, both leave the outcome of every message as it is, and both are passed over with a warning when they fail:
 
-- ``message/_scan.pyx``, the scanner of ordinary messages, by Cython. In every install, an editable one too: its
-  source is not the Python file that somebody edits.
+- ``message/_scan.pyx``, the scanner of ordinary messages, and ``transport/_legs.pyx``, the ports of the media relay, by
+  Cython. In every install, an editable one too: their sources are not the Python files that somebody edits.
 - The Python modules of ``COMPILED``, by mypyc, from their own type annotations. Only in wheels (``pip install .``),
   since a compiled module hides later edits of its source.
 
@@ -17,12 +17,14 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SCANNER = "ringfence.message._scan"
+LEGS = "ringfence.transport._legs"
 
 COMPILED = (
     "message/*.py",
@@ -67,9 +69,11 @@ class CompileHook(BuildHookInterface):  # type: ignore[type-arg]
         if self.target_name != "wheel" or os.environ.get("RINGFENCE_PURE"):
             return
         root = Path(self.root)
-        made = self._try("the scanner", lambda: compile_scanner(root))
-        if made:
-            build_data["artifacts"].append("src/ringfence/message/_scan.*.so")
+        made = False
+        for what, module in (("the scanner", SCANNER), ("the media relay", LEGS)):
+            if self._try(what, partial(compile_native, root, module)):
+                made = True
+                build_data["artifacts"].append(f"src/{module.replace('.', '/')}.*.so")
         if version != "editable":
             compiled = root / "build" / "mypyc"
             if self._try("the hot path", lambda: compile_modules(root, compiled)):
@@ -93,19 +97,24 @@ class CompileHook(BuildHookInterface):  # type: ignore[type-arg]
 
 def compile_scanner(root: Path, *flags: str) -> None:
     """Compile the scanner in place, with further compiler and linker flags (a sanitizer, say)."""
+    compile_native(root, SCANNER, *flags)
+
+
+def compile_native(root: Path, module: str, *flags: str) -> None:
+    """Compile a Cython module in place."""
     from Cython.Build import cythonize
     from setuptools import Extension
 
-    source = root / "src" / Path(*SCANNER.split(".")).with_suffix(".pyx")
-    build = root / "build" / "native"
+    source = root / "src" / Path(*module.split(".")).with_suffix(".pyx")
+    build = root / "build" / "native" / source.stem
     extension = Extension(
-        SCANNER, [str(source)], extra_compile_args=["-O3", *flags], extra_link_args=list(flags)
+        module, [str(source)], extra_compile_args=["-O3", *flags], extra_link_args=list(flags)
     )
     modules = cythonize(
         [extension], build_dir=str(build), quiet=True, compiler_directives={"language_level": 3}
     )
     _build(modules, build, build / "lib")
-    for made in (build / "lib").rglob("_scan*.so"):
+    for made in (build / "lib").rglob(f"{source.stem}*.so"):
         # Put in place at once: a process that runs may have the old one mapped.
         fresh = source.parent / f".{made.name}"
         shutil.copy(made, fresh)
@@ -150,4 +159,5 @@ def _build(modules: list[Any], work: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    compile_scanner(Path(__file__).parent, *sys.argv[1:])
+    for each in (SCANNER, LEGS):
+        compile_native(Path(__file__).parent, each, *sys.argv[1:])

@@ -10,7 +10,7 @@ import pytest
 from ringfence.message import LocalError, PeerError
 from ringfence.transport import legs
 from ringfence.transport import relay as module
-from ringfence.transport.legs import Leg
+from ringfence.transport.legs import Leg, Screen
 from ringfence.transport.ports import bind_pair
 from ringfence.transport.relay import Relay, RelaySession, Side
 
@@ -280,3 +280,73 @@ def test_pairs_of_ports() -> None:
             bind_pair("127.0.0.1", range(port, port + 2))
     with pytest.raises(LocalError, match="cannot receive media"):
         bind_pair("192.0.2.1", range(4000, 4010))
+
+
+async def test_rtcp_of_an_anonymous_party_loses_its_names_and_stun_does_not_pass(
+    relay: Relay, parties: list[Party]
+) -> None:
+    alice, bob, alice_rtcp, bob_rtcp = parties
+    session = relay.open()
+    session.a.expect(alice.address, alice_rtcp.address)
+    session.b.expect(bob.address, bob_rtcp.address)
+    session.a.screen(Screen.CLEAR, b"x1")
+    report = b"\x80\xc9\x00\x01\1\2\3\4"
+    names = b"\x81\xca\x00\x03\1\2\3\4\x01\x05alice\0"
+    alice_rtcp.send(session.a, report + names, rtcp=True)
+    heard, _ = await bob_rtcp.heard()
+    assert heard == report + b"\x81\xca\x00\x03\1\2\3\4\x01\x02x1\0\0\0\0"
+    alice.send(session.a, report + names)  # both on one port (RFC 5761)
+    assert (await bob.heard())[0] == heard
+    alice.send(session.a, b"\0\1\0\0stun")
+    alice_rtcp.send(session.a, report + b"\x81\xca\xff\xff", rtcp=True)
+    await dropped(session.a, 1)
+    await dropped(session.a, 1, rtcp=True)
+    session.a.screen(Screen.HIDDEN)
+    alice.send(session.a, report + b"sealed")  # SRTCP passes
+    assert (await bob.heard())[0] == report + b"sealed"
+    bob.send(session.b, b"\0\1\0\0stun")  # the other party is not anonymous
+    assert (await alice.heard())[0] == b"\0\1\0\0stun"
+
+
+async def test_fax_passes_where_the_stream_is_no_rtp(relay: Relay, parties: list[Party]) -> None:
+    alice, bob, *_ = parties
+    session = relay.open()
+    session.a.expect(alice.address)
+    session.b.expect(bob.address)
+    alice.send(session.a, b"\x50fax")
+    await dropped(session.a, 1)
+    session.a.screen(Screen.ANY)
+    alice.send(session.a, b"\x50fax")
+    assert (await bob.heard())[0] == b"\x50fax"
+
+
+async def test_the_signalled_address_wins_over_whoever_was_first(relay: Relay, parties: list[Party]) -> None:
+    alice, bob, other, _ = parties
+    session = relay.open()
+    session.a.expect(alice.address)
+    session.b.expect(bob.address)
+    other.send(session.a)  # from the same host, before her
+    await bob.heard()
+    alice.send(session.a)
+    await bob.heard()
+    assert session.a.source == alice.address
+    other.send(session.a)
+    await dropped(session.a, 1)
+
+
+async def test_many_sessions_come_and_go(make_leg: MakeLeg, parties: list[Party]) -> None:
+    relay = Relay("127.0.0.1", range(42_800, 43_000), make_leg=make_leg)
+    alice, bob, *_ = parties
+    for _ in range(3):
+        sessions = [relay.open() for _ in range(40)]
+        for session in sessions:
+            session.a.expect(alice.address)
+            session.b.expect(bob.address)
+            alice.send(session.a)
+        for _ in sessions:
+            await bob.heard()
+        for session in sessions:
+            assert session.counts == (1, len(RTP), 0)
+            session.close()
+            assert session.counts == (1, len(RTP), 0)
+    relay.close()

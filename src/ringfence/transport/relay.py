@@ -22,16 +22,22 @@ from socket import socket
 from typing import TYPE_CHECKING
 
 from ringfence.message import LocalError, PeerError
+from ringfence.transport import legs
 from ringfence.transport.legs import Address, Screen
 from ringfence.transport.ports import bind_pair
+
+LEGS = 1
+"""The version of ``_legs.pyx`` that this file was written for."""
 
 if TYPE_CHECKING:
     from ringfence.transport.legs import Leg
 else:
     try:
-        from ringfence.transport._legs import Leg
+        from ringfence.transport import _legs
+
+        Leg = _legs.Leg if _legs.VERSION == LEGS else legs.Leg
     except ImportError:  # no C compiler when it was installed
-        from ringfence.transport.legs import Leg
+        Leg = legs.Leg
 
 __all__ = ["Address", "Relay", "RelaySession", "Screen", "Side"]
 
