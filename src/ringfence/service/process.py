@@ -19,10 +19,10 @@ import structlog
 import uvloop
 
 from ringfence.message import LocalError
+from ringfence.roles.awake import Awake
 from ringfence.roles.bridge.ending import sweep
 from ringfence.roles.spending import Spending
-from ringfence.roles.awake import Awake
-from ringfence.service.charging import settle_what_a_crash_left
+from ringfence.service.charging import settle_what_a_crash_left, unblock_command
 from ringfence.service.collector import Collector
 from ringfence.service.config import Config
 from ringfence.service.control import Arguments, CommandError, ControlServer, Json
@@ -174,7 +174,9 @@ class Node:
         return {
             **self.facts(),
             "transactions": len(parts.driver.transactions),
+            "requests": parts.driver.transactions.counts.received,
             "registrations": None if not isinstance(counts, tuple) else counts.bindings,
+            "media_sessions": 0 if parts.services.media is None else parts.services.media.figures().sessions,
             "counts": dict(parts.driver.counts),
         }
 
@@ -273,6 +275,7 @@ async def _open_control(node: Node, stack: contextlib.AsyncExitStack) -> None:
             "reload": node.reload_command,
             "stop": node.stop_command,
             "trace": node.trace.command,
+            "unblock": unblock_command(node.parts.services.charging),
         },
     )
     await control.start()

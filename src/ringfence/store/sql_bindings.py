@@ -9,7 +9,7 @@ each other's bindings, and in the common case the changes of many addresses are 
 from __future__ import annotations
 
 from asyncio import Lock
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
@@ -83,6 +83,8 @@ class SqlBindings(BindingIndex):
         super().__init__()
         self._writer = writer
         self._known = known
+        self.written: Callable[[], None] | None = None
+        """Called when a change has become durable."""
         self._turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()
 
     async def change(self, aor: str, decide: Decision, now: float) -> tuple[Binding, ...]:
@@ -114,6 +116,8 @@ class SqlBindings(BindingIndex):
     def _apply_outcome(self, outcome: Outcome) -> None:
         self._known.wrote(outcome.revision)
         self.hold(*outcome.held)
+        if self.written is not None and outcome.made:
+            self.written()
 
     def _apply_purged(self, purged: Purged | None) -> None:
         if purged is not None:

@@ -26,8 +26,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from ringfence.message import Message, Response
-from ringfence.message.fields import MAGIC_COOKIE
+from ringfence.message import Request, Response
 from ringfence.transport.flow import Endpoint, Flow, PeerCertificate
 
 log = structlog.get_logger("ringfence.mesh")
@@ -45,7 +44,7 @@ MAX_BURST = 32
 """Datagrams read before other sockets get their turn."""
 
 WORKER_MARK = "w"
-"""How a branch token or a flow key begins that names its worker: "w" is no hexadecimal digit."""
+"""What stands before the number of a worker where a token ends or a flow key begins; it is no hexadecimal digit."""
 
 
 WORKER_PARAM = "rw"
@@ -53,7 +52,7 @@ WORKER_PARAM = "rw"
 
 
 def mark(worker: int) -> str:
-    """What stands before the tokens and keys of a worker."""
+    """What stands behind the tokens of a worker, and before the keys of its flows."""
     return f"{WORKER_MARK}{worker:02d}"
 
 
@@ -204,7 +203,9 @@ class Mesh:
     def send_by(self, flow: RemoteFlow, data: bytes) -> None:
         """Have the worker of a flow send on it. One that is gone has taken its connections with it."""
         worker = marked(flow.key)
-        if worker is None or not self._tell(worker, {"do": "send", "key": flow.key, "from": self.worker}, data):
+        if worker is None or not self._tell(
+            worker, {"do": "send", "key": flow.key, "from": self.worker}, data
+        ):
             self._loop.call_soon(self._ended, flow.key, "the worker that had the connection is gone")
 
     def close_by(self, flow: RemoteFlow, reason: str) -> None:
@@ -323,13 +324,13 @@ def key_of(serial: str, worker: int, transport: str, local: Endpoint, remote: En
     return f"{mark(worker)}.{serial}~{transport},{local},{remote}"
 
 
-def owner_of(message: Message) -> int | None:
+def owner_of(message: Request | Response) -> int | None:
     """The worker that a message belongs to: that of its transaction, or of its dialog; None when it may be any.
 
     What somebody forges here leads to a worker that knows nothing of it, and treats it as any other would.
     """
     if isinstance(message, Response):
-        return marked(message.via.branch.removeprefix(MAGIC_COOKIE))
+        return marked(message.via.branch.partition(".")[0][-3:])
     place = (message.headers.get("Route") or "") if "Route" in message.headers.names else message.uri
     _, found, value = place.partition(f";{WORKER_PARAM}=")
     return marked(value) if found else None
@@ -356,6 +357,6 @@ def _unpacked(packed: list[Any] | None) -> PeerCertificate | None:
 
 def forget_sockets(directory: Path) -> None:
     """Remove what workers that were killed have left. For their supervisor, before it starts any."""
-    for path in directory.glob("*.sock"):
+    for path in (*directory.glob("*.sock"), *directory.glob("control.*")):
         with contextlib.suppress(OSError):
             path.unlink()

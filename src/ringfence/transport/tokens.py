@@ -15,7 +15,7 @@ _BATCH = 512
 
 
 class Tokens:
-    """Call it for a token: 20 hexadecimal digits, unique and not to be guessed, behind the mark of the worker if any."""
+    """Call it for a token: 20 hexadecimal digits, unique and not to be guessed, then the mark of the worker if any."""
 
     __slots__ = ("_mark", "_place", "_text")
 
@@ -31,4 +31,4 @@ class Tokens:
             place = 0
         self._place = place + 2 * OCTETS
         token = self._text[place : place + 2 * OCTETS]
-        return self._mark + token if self._mark else token
+        return token + self._mark if self._mark else token

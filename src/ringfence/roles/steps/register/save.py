@@ -12,6 +12,7 @@ from ringfence.roles.call import Call
 from ringfence.roles.pipeline import Answer, Verdict
 from ringfence.roles.steps.register.contacts import TooBrief, read_contacts
 from ringfence.roles.steps.register.told import told
+from ringfence.security.gruu import INDEX_OCTETS
 from ringfence.store.errors import StoreBusy, StoreError
 from ringfence.store.records import Binding
 
@@ -36,7 +37,7 @@ async def save(call: Call) -> Verdict:
     limit = services.policy.registrar.max_contacts
     if call.findings.user is not None:
         limit = min(limit, call.findings.user.account.rights.max_registrations)
-    fresh = {binding.instance: services.driver.token() for binding in changes or () if binding.instance}
+    fresh = {binding.instance: services.driver.token()[: 2 * INDEX_OCTETS] for binding in changes or () if binding.instance}
 
     def decide(existing: tuple[Binding, ...]) -> Iterable[Binding]:
         return _with_gruus(_merged(call, existing, changes, now, limit), existing, changes or [], fresh)
