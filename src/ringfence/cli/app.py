@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from ringfence.cli import user_credit, user_import, user_privacy
+from ringfence.cli.admin import admin
 from ringfence.cli.answer import answer
 from ringfence.cli.audit import audit
 from ringfence.cli.call import call
@@ -46,11 +48,15 @@ COMMANDS: Sequence[Callable[..., None]] = (
 
 GROUPS: Sequence[tuple[str, typer.Typer]] = (
     ("user", user),
+    ("admin", admin),
     ("cert", cert),
     ("caller", caller),
     ("ledger", ledger),
 )
 """Commands that have commands of their own."""
+
+MORE_COMMANDS = (user_import, user_credit, user_privacy)
+"""Files that add commands to a group."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -73,7 +73,7 @@ def list_calls(
     if json:
         print_json([row_of(each) for each in found])
         return
-    columns = ("call", "started", "account", "callee", "seconds", "status", "reason")
+    columns = ("call", "started", "account", "callee", "seconds", "cost", "status", "reason")
     print_table(columns, [[_shown(row_of(each), name) for name in columns] for each in found])
 
 
@@ -183,6 +183,31 @@ def export(
             return
         with open(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             write(records, file)
+
+
+@ledger.command()
+def alerts(
+    since: Since = "", until: Until = "", config: ConfigOption = None, json: JsonOption = False
+) -> None:
+    """List the accounts that have called more than [fraud] allows."""
+    loaded = load_config(config)
+    earliest, latest = _time(since, 0.0), _time(until, float("inf"))
+    with _reading(loaded) as reader:
+        found = [
+            {"time": _moment(event.time), **event.facts}
+            for event in reader.events()
+            if event.kind == "alert" and earliest <= event.time < latest
+        ]
+    if json:
+        print_json(found)
+        return
+    from ringfence.ledger.rates import money
+
+    columns = ("time", "account", "rule", "value", "limit", "action")
+    for each in found:
+        if str(each["rule"]).startswith("cost"):
+            each |= {name: money(int(each[name])) for name in ("value", "limit")}
+    print_table(columns, [[each[name] for name in columns] for each in found])
 
 
 @ledger.command()

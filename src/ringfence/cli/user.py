@@ -54,6 +54,8 @@ Deny = Annotated[list[str] | None, typer.Option(metavar="PREFIX", help="May not 
 MaxCalls = Annotated[int | None, typer.Option(min=0, help="Calls at a time.")]
 MaxRegistrations = Annotated[int | None, typer.Option(min=0, help="Phones at a time.")]
 
+MaxSeconds = Annotated[int | None, typer.Option(min=0, help="Seconds of one call.")]
+
 
 @user.command()
 def add(
@@ -166,6 +168,10 @@ def limit(
     deny: Deny = None,
     max_calls: MaxCalls = None,
     max_registrations: MaxRegistrations = None,
+    max_seconds: MaxSeconds = None,
+    prepaid: Annotated[
+        bool | None, typer.Option("--prepaid/--postpaid", help="Whether its calls need credit.")
+    ] = None,
     disabled: Annotated[
         bool | None, typer.Option("--disable/--enable", help="Whether it may do anything.")
     ] = None,
@@ -178,6 +184,11 @@ def limit(
 
     def change(account: Account) -> Account:
         rights = _rights(account.rights, allow, deny, max_calls, max_registrations)
+        rights = replace(
+            rights,
+            max_seconds=rights.max_seconds if max_seconds is None else max_seconds,
+            prepaid=rights.prepaid if prepaid is None else prepaid,
+        )
         return replace(account, rights=rights, disabled=account.disabled if disabled is None else disabled)
 
     account = _run(loaded, lambda database: _update(database, uri.aor, change))
@@ -237,6 +248,8 @@ def _facts(account: Account) -> dict[str, Any]:
         "deny": list(account.rights.deny),
         "max_calls": account.rights.max_calls,
         "max_registrations": account.rights.max_registrations,
+        "max_seconds": account.rights.max_seconds,
+        "prepaid": account.rights.prepaid,
         "algorithms": sorted(account.credentials, reverse=True),
         "disabled": account.disabled,
     }

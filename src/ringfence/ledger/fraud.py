@@ -108,8 +108,8 @@ class FraudWatch:
         """Forget accounts that have done nothing for an hour."""
         for account in tuple(self._hours):
             hour = self._hour(account, now)
-            newest = max(hour.called.values(), default=0.0)
-            if not hour.spent and newest <= now - HOUR and hour.blocked_until <= now:
+            newest = max((*hour.called.values(), *hour.alerted.values()), default=0.0)
+            if not hour.spent and newest <= now - max(HOUR, self.rules.block_seconds):
                 del self._hours[account]
 
     def _hour(self, account: str, now: float) -> _Hour:

@@ -36,9 +36,9 @@ class Prepaid:
 
     async def close(self, session: CreditSession) -> None:
         """See `CreditControl.close`."""
-        if session.rate is None or session.rate.free:
+        if not session.reserved:
             return
-        cost = session.rate.cost(session.used) if session.used else 0
+        cost = session.rate.cost(session.used) if session.used and session.rate is not None else 0
         try:
             await self._balances.settle(session.call, cost)
         except StoreError as error:

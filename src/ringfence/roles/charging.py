@@ -195,6 +195,11 @@ class Charging:
 
     # -- requests inside a dialog ----------------------------------------------------------------------
 
+    def knows(self, call: Call) -> bool:
+        """Whether a request belongs to a call that goes on here."""
+        request = call.request
+        return self.calls.find(call.call_id, request.from_.tag, request.to.tag) is not None
+
     def follow(self, call: Call) -> Verdict | Awaitable[Verdict]:
         """A request inside a dialog that was set up through us."""
         request = call.request
@@ -324,7 +329,8 @@ class Charging:
     def _hang_up(self, services: Services, live: LiveCall, now: float, reason: str) -> None:
         for dialog in live.dialogs.values():
             hang_up(services, live, dialog, reason)
-        self.stop(live, now, reason, 200 if live.answered else 0)
+        # What is granted pays for the call to its very end: that we look once a second is not the caller's cost.
+        self.stop(live, min(now, live.paid_until), reason, 200 if live.answered else 0)
 
     def close(self, now: float) -> None:
         """The node stops. Calls go on without us, and their bills end here: what comes then can't be known."""

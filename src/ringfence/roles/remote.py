@@ -10,6 +10,8 @@ from ringfence.store.authority import Authority, Grant
 from ringfence.store.known import KnownAccounts
 from ringfence.store.records import Account, Rights
 
+USUAL_RIGHTS = Rights()
+
 
 @dataclass(slots=True)
 class Remote:
@@ -17,7 +19,7 @@ class Remote:
 
     authority: Authority
     accounts: KnownAccounts
-    rights: Rights = Rights()
+    rights: Rights = USUAL_RIGHTS
     """Of a user of whom nothing is stored here."""
     profiles: Mapping[str, Rights] = field(default_factory=dict)
     """Sets of rights that the authority names."""

@@ -78,6 +78,7 @@ def sender_of(call: Call, policy: Policy, proof: str) -> Sender | None:
     dialog = proof.partition(".")[0]
     for side, tag in ((Sender.CALLER, request.from_.tag), (Sender.CALLEE, request.to.tag)):
         if dialog and check_dialog_token(policy.secret, request.call_id, tag or "", dialog):
+            call.findings.of_callee = side is Sender.CALLEE
             return side
     return None
 

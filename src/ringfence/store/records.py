@@ -209,12 +209,41 @@ class Ban:
         return not self.until or now < self.until
 
 
-class AdministratorRole(StrEnum):
-    """What an administrator may do in the console."""
+class Permission(StrEnum):
+    """What an administrator may do."""
 
-    OWNER = "owner"  # everything, other administrators too
-    OPERATOR = "operator"  # accounts, registrations, bans
-    AUDITOR = "auditor"  # reads everything, changes nothing
+    READ = "read"
+    """Look at accounts, registrations, bans, settings and calls, without what names private callers."""
+    ACCOUNTS = "accounts"
+    """Add, change and remove accounts, registrations and bans."""
+    CREDIT = "credit"
+    """Change balances, export calls."""
+    REVEAL = "reveal"
+    """See who called without wanting to be named."""
+    ADMINISTRATORS = "administrators"
+    """Add, change and remove administrators."""
+
+
+class AdministratorRole(StrEnum):
+    """What an administrator is."""
+
+    OWNER = "owner"
+    OPERATOR = "operator"
+    BILLING = "billing"
+    AUDITOR = "auditor"
+
+    @property
+    def permissions(self) -> frozenset[Permission]:
+        """What the role may do."""
+        return _PERMISSIONS[self]
+
+
+_PERMISSIONS: Mapping[AdministratorRole, frozenset[Permission]] = {
+    AdministratorRole.OWNER: frozenset(Permission),
+    AdministratorRole.OPERATOR: frozenset({Permission.READ, Permission.ACCOUNTS}),
+    AdministratorRole.BILLING: frozenset({Permission.READ, Permission.CREDIT}),
+    AdministratorRole.AUDITOR: frozenset({Permission.READ}),
+}
 
 
 @dataclass(frozen=True, slots=True)

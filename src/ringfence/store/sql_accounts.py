@@ -3,6 +3,7 @@ its write lock, since another process may have taken it a moment ago."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
@@ -56,6 +57,12 @@ class SqlAccounts(AccountIndex):
         """See `ports.Accounts.add`."""
         await self._writer.run(lambda connection: _add(connection, account), self._apply)
 
+    async def add_all(self, accounts: Sequence[Account]) -> None:
+        """Store new accounts in one transaction, all or none. Raises as `add` does."""
+        await self._writer.run(
+            lambda connection: [_add(connection, each) for each in accounts], self._apply_all
+        )
+
     async def update(self, account: Account) -> None:
         """See `ports.Accounts.update`."""
         await self._writer.run(lambda connection: _update(connection, account), self._apply)
@@ -63,6 +70,10 @@ class SqlAccounts(AccountIndex):
     async def remove(self, aor: str) -> None:
         """See `ports.Accounts.remove`."""
         await self._writer.run(lambda connection: _remove(connection, aor), self._apply)
+
+    def _apply_all(self, written: Sequence[Written]) -> None:
+        for each in written:
+            self._apply(each)
 
     def _apply(self, written: Written) -> None:
         self._known.wrote(written.revision)
