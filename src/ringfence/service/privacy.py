@@ -5,6 +5,7 @@ from __future__ import annotations
 from ringfence.message import Message, PeerError, SipUri
 from ringfence.roles.bridge.bridges import BridgePolicy, Bridges
 from ringfence.roles.policy import Services
+from ringfence.security.asserted import ANONYMOUS_HOST
 from ringfence.service.config import Config
 from ringfence.store.records import Account
 
@@ -19,17 +20,22 @@ def make_bridges(config: Config, key: bytes, services: Services) -> Bridges | No
 
 
 def is_private(services: Services, message: Message) -> bool:
-    """Whether a message is of somebody who has asked for privacy: with it, with its call, or once and for all."""
+    """Whether a message comes from, or goes to, somebody who has asked for privacy: with its call, or once and for
+    all."""
     bridges = services.bridges
     try:
-        if bridges is not None and bridges.is_private(message.call_id):
-            return True
+        known = bridges.side(message.call_id) if bridges is not None else None
+        if known is not None:
+            bridge, party = known
+            return bool(bridge.asked[party])
         return any(_asks(services, uri) for uri in (message.from_.uri, message.to.uri))
     except PeerError:
         return True  # what can't be read may name anybody
 
 
 def _asks(services: Services, uri: object) -> bool:
+    if isinstance(uri, SipUri) and uri.host == ANONYMOUS_HOST:
+        return True
     if not isinstance(uri, SipUri) or not services.policy.is_ours(uri):
         return False
     account = services.accounts.by_aor(services.policy.canonical(uri))

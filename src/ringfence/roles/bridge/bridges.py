@@ -45,7 +45,7 @@ class Bridges:
         self._dialogs: dict[tuple[str, str, str], tuple[Pair, Party]] = {}
         self._by_name: dict[str, tuple[Pair, Party]] = {}
         self._pairs: dict[Pair, None] = {}
-        self._call_ids: dict[str, int] = {}
+        self._call_ids: dict[str, tuple[Bridge, Party]] = {}
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -66,6 +66,9 @@ class Bridges:
     def expect(self, bridge: Bridge) -> None:
         """The callee may send requests in dialogs that have no pair yet: a NOTIFY before the 2xx (RFC 6665 4.1.2.4)."""
         self._waiting[bridge.call_id, bridge.tag] = bridge
+        self._call_ids[bridge.call_id] = (bridge, Party.CALLEE)
+        if bridge.first is not None:
+            self._call_ids[bridge.first.request.call_id] = (bridge, Party.CALLER)
 
     def add(self, pair: Pair) -> None:
         """A pair of dialogs begins."""
@@ -74,8 +77,6 @@ class Bridges:
         self._pairs[pair] = None
         self._dialogs[caller.dialog.id] = (pair, Party.CALLER)
         self._dialogs[callee.dialog.id] = (pair, Party.CALLEE)
-        for leg in (caller, callee):
-            self._call_ids[leg.dialog.call_id] = self._call_ids.get(leg.dialog.call_id, 0) + 1
         self._by_name[caller.name] = (pair, Party.CALLER)
         self._by_name.setdefault(callee.name, (pair, Party.CALLEE))
 
@@ -90,23 +91,23 @@ class Bridges:
         self._dialogs.pop(pair.caller.dialog.id, None)
         self._dialogs.pop(pair.callee.dialog.id, None)
         self._by_name.pop(pair.caller.name, None)
-        for leg in (pair.caller, pair.callee):
-            left = self._call_ids[leg.dialog.call_id] - 1
-            if left:
-                self._call_ids[leg.dialog.call_id] = left
-            else:
-                del self._call_ids[leg.dialog.call_id]
         if not bridge.pairs:
             self._by_name.pop(pair.callee.name, None)
-            self._waiting.pop((bridge.call_id, bridge.tag), None)
+            self._forget_names(bridge)
         if pair.media and self.media is not None:
             self.media.end(pair.media)
 
     def forget(self, bridge: Bridge) -> None:
         """What the request began has come to nothing."""
-        self._waiting.pop((bridge.call_id, bridge.tag), None)
+        self._forget_names(bridge)
         for pair in tuple(bridge.pairs.values()):
             self.remove(pair)
+
+    def _forget_names(self, bridge: Bridge) -> None:
+        self._waiting.pop((bridge.call_id, bridge.tag), None)
+        self._call_ids.pop(bridge.call_id, None)
+        if bridge.first is not None and self.side(bridge.first.request.call_id) == (bridge, Party.CALLER):
+            del self._call_ids[bridge.first.request.call_id]
 
     # -- look up ---------------------------------------------------------------------------------------
 
@@ -138,9 +139,9 @@ class Bridges:
                 return *found, first
         return None
 
-    def is_private(self, call_id: str) -> bool:
-        """Whether a message with this Call-ID is of a private call, on either side."""
-        return call_id in self._call_ids
+    def side(self, call_id: str) -> tuple[Bridge, Party] | None:
+        """The private call that has this Call-ID, and the party that knows it by that."""
+        return self._call_ids.get(call_id)
 
     def due(self, now: float) -> list[Pair]:
         """The pairs whose time has come."""

@@ -64,8 +64,8 @@ def open_bridge(call: Call) -> Verdict:
     inner.charge = call.charge
     if isinstance(call.charge, InviteCharge):
         call.charge.ended_by(lambda tag, reason: _end(call, bridge, tag, reason))
+    bridge.first = call
     if request.method in DIALOG_METHODS:
-        bridge.first = call
         bridges.expect(bridge)
     return Hand(Crossing(bridge, call, inner, call.targets, Party.CALLER, None))
 

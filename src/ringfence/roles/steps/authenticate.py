@@ -10,6 +10,7 @@ from typing import Final
 from ringfence.message import NameAddr, SipUri
 from ringfence.roles.bound import bind, bound_user, certified_address, unbind
 from ringfence.roles.call import Authenticated, Call, Trust
+from ringfence.roles.outgoing import is_first_hop
 from ringfence.roles.pipeline import CONTINUE, ONCE_TAG, Answer, Drop, Verdict
 from ringfence.roles.policy import ChallengeMode, nonce_binding
 from ringfence.roles.remote import Remote
@@ -225,7 +226,8 @@ def _without_credentials(call: Call) -> Verdict:
     if findings.peer is Trust.TRUSTED:
         return CONTINUE
     to_us = bool(findings.for_us or findings.flow)
-    if to_us and (method in policy.unauthenticated_methods or not _claims_our_domain(call)):
+    unclaimed = not (_claims_our_domain(call) or _wants_our_privacy(call))
+    if to_us and (method in policy.unauthenticated_methods or unclaimed):
         return CONTINUE
     return challenge(call)
 
@@ -234,6 +236,15 @@ def _claims_our_domain(call: Call) -> bool:
     """Whether From may be somebody of ours. A telephone number may be, whoever writes it."""
     uri = call.request.from_.uri
     return not isinstance(uri, SipUri) or call.services.policy.is_ours(uri)
+
+
+def _wants_our_privacy(call: Call) -> bool:
+    """Whether a user agent that names nobody asks us to keep it so: to us it has to say who it is.
+
+    What comes from another domain has been made anonymous there, or has a proxy between.
+    """
+    names = call.request.headers.names
+    return "Privacy" in names and is_anonymous(call.request.from_.uri) and is_first_hop(call)
 
 
 def challenge(call: Call, *, stale: bool = False) -> Answer:
