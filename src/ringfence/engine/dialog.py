@@ -253,7 +253,7 @@ class Dialog:
         Raises:
             PeerError: 400 when its Contact or Record-Route is malformed.
         """
-        number, method = response.cseq
+        number, method = response.cseq.number, response.cseq.method
         status = response.status
         if method == "INVITE":
             if status >= 200 and number == self.invite_cseq:
@@ -287,7 +287,7 @@ class Dialog:
         In order by CSeq (section 12.2.2), not in the way of another INVITE (14.2) or of an offer (RFC 3311
         section 5.2), and the dialog must not have ended (RFC 5407 section 3.2).
         """
-        number, method = request.cseq
+        number, method = request.cseq.number, request.cseq.method
         if method in {"ACK", "CANCEL"}:
             return None
         if self.state is State.MORGUE or (self.state is State.MORTAL and method != "BYE"):
@@ -314,7 +314,7 @@ class Dialog:
         Raises:
             PeerError: what ``judge`` finds, as an answer.
         """
-        number, method = request.cseq
+        number, method = request.cseq.number, request.cseq.method
         if method == "ACK":
             if number == self.invited_cseq:
                 self.invited_cseq = None

@@ -61,7 +61,7 @@ class Received:
 
 def rack_for(response: Response) -> RAck:
     """The RAck of the PRACK for a response (RFC 3262 section 7.2)."""
-    return RAck(response.headers.only(RSEQ), *response.cseq)
+    return RAck(response.headers.only(RSEQ), response.cseq.number, response.cseq.method)
 
 
 class Sent:

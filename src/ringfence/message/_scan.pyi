@@ -1,9 +1,18 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 VERSION: int
 
+_Items = tuple[tuple[str, str | None], ...]
+_Scanned = tuple[int, str, str, list[str], list[str], int, int, int, int, tuple[str, _Items, str] | None]
+
 def prepare(
-    canonical: dict[str, str], canonical_name: Callable[[str], str], max_lines: int, max_head: int
+    canonical: dict[str, str],
+    canonical_name: Callable[[str], str],
+    marks: dict[str, int],
+    methods: Iterable[str],
+    max_lines: int,
+    max_head: int,
 ) -> None: ...
-def scan(data: bytes) -> tuple[str, list[str], list[str], int, int, int, str] | None: ...
-def plain_params(text: str) -> tuple[tuple[str, str | None], ...] | None: ...
+def scan(data: bytes) -> _Scanned | None: ...
+def plain_params(text: str) -> _Items | None: ...
+def write(start: str, lines: list[str], body: bytes) -> bytes: ...

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-"""The header block of an ordinary message, cut up in one pass over its bytes.
+"""The header block of an ordinary message, cut up in one pass over its bytes, and the block of one put together.
 
 Only an accelerator: it answers for messages that have nothing unusual, and gives None for all others, which
 ``parser`` then reads the long way. So there is one truth about what is right and wrong, and it is not here. A test
@@ -10,62 +10,105 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.dict cimport PyDict_GetItem
 from cpython.list cimport PyList_Append
 from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF, Py_XDECREF
 from cpython.unicode cimport PyUnicode_DecodeUTF8, PyUnicode_Substring
-from libc.string cimport memchr
+from libc.string cimport memchr, memcmp, memcpy
 
 cdef extern from "Python.h":
     bint PyUnicode_IS_COMPACT_ASCII(object)
     void *PyUnicode_1BYTE_DATA(object)
     Py_ssize_t PyUnicode_GET_LENGTH(object)
+    str PyUnicode_New(Py_ssize_t, Py_UCS4)
 
-VERSION = 3
+VERSION = 4
 """Raised with every change of what ``parser`` relies on, so that it leaves a stale compiled file alone."""
 
-cdef unsigned char ALLOWED[256]
-cdef int octet
-for octet in range(256):
-    ALLOWED[octet] = octet == 9 or 32 <= octet < 127 or octet >= 128
-
 cdef dict KNOWN = {}
+cdef dict METHODS = {}
 cdef object CANONICAL_NAME = None
 # Spellings that are kept, and how long one may be: what peers send must not fill memory.
 cdef enum:
     MAX_SPELLINGS = 4096
     MAX_KEPT = 64
-cdef object VIA, FROM, TO, CALL_ID, CSEQ, CONTENT_LENGTH
+    SLOTS = 512  # of the table of the spellings met last
+    MAX_FAST = 46  # octets of a spelling in that table, so that a slot is one line of the cache
+
+ctypedef unsigned long long Mask
+
+cdef struct Spelling:
+    unsigned char size
+    char text[MAX_FAST]
+    PyObject *name  # a reference of our own
+    Mask mark
+
+cdef Spelling MET[SLOTS]
+cdef dict MARKS = {}
+cdef Mask VIA = 0, CSEQ = 0, CONTENT_LENGTH = 0, SINGLE = 0, NEEDED = 0
 cdef Py_ssize_t MAX_LINES = 0
 cdef Py_ssize_t MAX_HEAD = 0
 
 
-def prepare(dict canonical, canonical_name, Py_ssize_t max_lines, Py_ssize_t max_head):
-    """Take over the names of header fields and the limits from the parser; called once."""
-    global CANONICAL_NAME, VIA, FROM, TO, CALL_ID, CSEQ, CONTENT_LENGTH, MAX_LINES, MAX_HEAD
+def prepare(dict canonical, canonical_name, dict marks, methods, Py_ssize_t max_lines, Py_ssize_t max_head):
+    """Take over the names of header fields, their marks and the limits from the parser; called once."""
+    global CANONICAL_NAME, VIA, CSEQ, CONTENT_LENGTH, SINGLE, NEEDED, MAX_LINES, MAX_HEAD
     for spelling, name in canonical.items():
         KNOWN[spelling.encode("ascii")] = name
-    VIA, FROM, TO = canonical["Via"], canonical["From"], canonical["To"]
-    CALL_ID, CSEQ, CONTENT_LENGTH = canonical["Call-ID"], canonical["CSeq"], canonical["Content-Length"]
+    for method in methods:
+        METHODS[method.encode("ascii")] = method
+    MARKS.update(marks)
+    VIA, CSEQ, CONTENT_LENGTH = marks["Via"], marks["CSeq"], marks["Content-Length"]
+    NEEDED = VIA | CSEQ | marks["From"] | marks["To"] | marks["Call-ID"]
+    SINGLE = (NEEDED | CONTENT_LENGTH) & ~VIA
     CANONICAL_NAME = canonical_name
     MAX_LINES = max_lines
     MAX_HEAD = max_head
 
 
 def scan(bytes data):
-    """(start line, names, lines, end of the head, content length or -1, CSeq number, CSeq method), or None.
+    """What an ordinary message consists of, or None; see ``Scanned`` in ``parser`` for the parts.
 
     None says that something is unusual: a folded line, a control character, a mandatory field missing or repeated,
-    a number that is not plain. Whether it is wrong is for the parser to say.
+    a number that is not plain, a method that is not registered. Whether it is wrong is for the parser to say.
     """
     cdef const char *text = PyBytes_AS_STRING(data)
     cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
-    cdef Py_ssize_t position = 0, stop, colon, i, count = 0
-    cdef int vias = 0, froms = 0, tos = 0, call_ids = 0, cseqs = 0, lengths = 0
-    cdef Py_ssize_t cseq_from = 0, cseq_to = 0, length_from = 0, length_to = 0
+    cdef Py_ssize_t position = 0, stop, end, i, count = 0
+    cdef Py_ssize_t cseq_from = 0, cseq_to = 0, length_from = 0, length_to = 0, via_from = 0, via_to = 0
     cdef const char *found
-    cdef PyObject *known
+    cdef Mask mask = 0, mark
     cdef list names = [], lines = []
-    cdef object start = None, name
-    cdef bytes spelling
-    cdef unsigned char byte
+    cdef Spelling *met
+    cdef unsigned char high
+    cdef int status = 0
+    cdef str what, method = None
+
+    found = <const char *> memchr(text, 10, size)
+    if found is NULL:
+        return None
+    stop = found - text
+    if stop < 1 or stop > MAX_HEAD or text[stop - 1] != 13 or _dirt(text, stop - 1, &high):
+        return None
+    end = stop - 1
+    if end >= 11 and memcmp(text, b"SIP/2.0 ", 8) == 0:
+        status = _status(text + 8, end - 8)
+        if not status:
+            return None
+        what = _text(text + 12, end - 12, high) if end > 12 else ""
+    else:
+        i = end - 8
+        if i < 3 or memcmp(text + i, b" SIP/2.0", 8) != 0:
+            return None
+        found = <const char *> memchr(text, 32, i)
+        if found is NULL:
+            return None
+        position = found - text + 1
+        if position == i or memchr(text + position, 32, i - position) is not NULL:
+            return None
+        method = _method(text, position - 1)
+        if method is None:
+            return None
+        what = _text(text + position, i - position, high)
+    position = stop + 1
     while True:
         found = <const char *> memchr(text + position, 10, size - position)
         if found is NULL:
@@ -73,62 +116,124 @@ def scan(bytes data):
         stop = found - text
         if stop == position or text[stop - 1] != 13 or stop > MAX_HEAD:
             return None
-        stop -= 1
-        if stop == position:
+        end = stop - 1
+        if end == position:
             break  # the empty line
-        colon = -1
-        for i in range(position, stop):
-            byte = <unsigned char> text[i]
-            if not ALLOWED[byte]:
-                return None
-            if byte == 58 and colon < 0:
-                colon = i
-        if start is None:
-            start = PyUnicode_DecodeUTF8(text + position, stop - position, "surrogateescape")
-        else:
-            if colon < 0 or text[position] == 32 or text[position] == 9:
-                return None
-            spelling = PyBytes_FromStringAndSize(text + position, colon - position)
-            known = PyDict_GetItem(KNOWN, spelling)
-            name = _learn(spelling) if known is NULL else <object> known
-            if name is None:
-                return None
-            count += 1
-            if name is VIA:
-                vias += 1
-            elif name is FROM:
-                froms += 1
-            elif name is TO:
-                tos += 1
-            elif name is CALL_ID:
-                call_ids += 1
-            elif name is CSEQ:
-                cseqs += 1
-                cseq_from, cseq_to = colon + 1, stop
-            elif name is CONTENT_LENGTH:
-                lengths += 1
-                length_from, length_to = colon + 1, stop
-            PyList_Append(names, name)
-            PyList_Append(lines, PyUnicode_DecodeUTF8(text + position, stop - position, "surrogateescape"))
-        position = stop + 2
-    if start is None or count >= MAX_LINES or vias == 0 or froms != 1 or tos != 1 or call_ids != 1 or cseqs != 1:
-        return None
-    if lengths > 1:
+        if _dirt(text + position, end - position, &high):
+            return None
+        found = <const char *> memchr(text + position, 58, end - position)
+        if found is NULL or text[position] == 32 or text[position] == 9:
+            return None
+        met = _spelling(text + position, found - text - position)
+        if met is NULL:
+            return None
+        i = found - text + 1
+        mark = met.mark
+        if mark & mask & SINGLE:
+            return None
+        if mark & (VIA | CSEQ | CONTENT_LENGTH):
+            if mark == CSEQ:
+                cseq_from, cseq_to = i, end
+            elif mark == CONTENT_LENGTH:
+                length_from, length_to = i, end
+            elif not mask & VIA:
+                via_from, via_to = i, end
+        mask |= mark
+        count += 1
+        PyList_Append(names, <object> met.name)
+        PyList_Append(lines, _text(text + position, end - position, high))
+        position = stop + 1
+    if count >= MAX_LINES or mask & NEEDED != NEEDED:
         return None
     cdef long content_length = -1
-    if lengths:
+    if mask & CONTENT_LENGTH:
         content_length = _number(text, &length_from, length_to)
-        if content_length < 0 or length_from != length_to:
+        if content_length < 0 or length_from != length_to or content_length > size - stop - 1:
             return None
     cdef long number = _number(text, &cseq_from, cseq_to)
     if number < 0 or cseq_from >= cseq_to or text[cseq_from] != 32:
         return None
-    method = text[cseq_from + 1 : cseq_to]
-    return start, names, lines, stop + 2, content_length, number, method.decode("utf-8", "surrogateescape")
+    cdef str counted = _method(text + cseq_from + 1, cseq_to - cseq_from - 1)
+    if counted is None or (method is not None and counted is not method):
+        return None
+    return (
+        status, counted, what, names, lines, mask, stop + 1, content_length, number,
+        _via(text, via_from, via_to),
+    )
 
 
-cdef object _learn(bytes spelling):
-    """The canonical name for a spelling that was not met before, or None."""
+cdef inline bint _dirt(const char *text, Py_ssize_t size, unsigned char *high) noexcept:
+    """Whether a line has a control character; ``high`` says by its top bit that it is not all ASCII."""
+    cdef Py_ssize_t i
+    cdef unsigned char byte, bad = 0, all = 0
+    for i in range(size):
+        byte = <unsigned char> text[i]
+        all |= byte
+        bad |= (<unsigned char> (byte < 32) & <unsigned char> (byte != 9)) | <unsigned char> (byte == 127)
+    high[0] = all
+    return bad
+
+
+cdef inline str _text(const char *text, Py_ssize_t size, unsigned char high):
+    cdef str made
+    if high & 128 or size == 0:
+        return PyUnicode_DecodeUTF8(text, size, "surrogateescape")
+    made = PyUnicode_New(size, 127)
+    memcpy(PyUnicode_1BYTE_DATA(made), text, size)
+    return made
+
+
+cdef inline str _method(const char *text, Py_ssize_t size):
+    """A registered method, always the same object for the same one, or None."""
+    cdef PyObject *known
+    if size > 9:
+        return None
+    cdef bytes spelling = PyBytes_FromStringAndSize(text, size)
+    known = PyDict_GetItem(METHODS, spelling)
+    return None if known is NULL else <str> known
+
+
+cdef int _status(const char *text, Py_ssize_t size) noexcept:
+    """The status code of "200 OK" or "200", or 0."""
+    cdef int i, status = 0
+    for i in range(3):
+        if not 48 <= text[i] <= 57:
+            return 0
+        status = status * 10 + (text[i] - 48)
+    if size > 3 and text[3] != 32:
+        return 0
+    return status if 100 <= status <= 699 else 0
+
+
+cdef Spelling *_spelling(const char *text, Py_ssize_t size) except? NULL:
+    """What is known of a spelling of a name; NULL for what is no name, and for one that is too long to be kept."""
+    cdef Spelling *met
+    cdef unsigned int place
+    if size == 0 or size > MAX_FAST:
+        return NULL
+    place = <unsigned char> text[0]
+    place = place * 31 + <unsigned char> text[size >> 1]
+    place = place * 31 + <unsigned char> text[size - 1]
+    place = (place * 31 + <unsigned int> size) % SLOTS
+    met = &MET[place]
+    if met.size != size or memcmp(met.text, text, size) != 0:
+        name = _name(PyBytes_FromStringAndSize(text, size))
+        if name is None:
+            return NULL
+        Py_INCREF(name)
+        Py_XDECREF(met.name)
+        met.name = <PyObject *> name
+        met.mark = MARKS.get(name, 0)
+        met.size = <unsigned char> size
+        memcpy(met.text, text, size)
+    return met
+
+
+cdef object _name(bytes spelling):
+    """The canonical name for a spelling, or None."""
+    cdef PyObject *known = PyDict_GetItem(KNOWN, spelling)
+    if known is not NULL:
+        return <object> known
     try:
         name = CANONICAL_NAME(spelling.decode("ascii"))
     except Exception:
@@ -138,13 +243,75 @@ cdef object _learn(bytes spelling):
     return name
 
 
+cdef object _via(const char *text, Py_ssize_t position, Py_ssize_t stop):
+    """(what stands before the parameters, the parameters, branch) of a lone plain value, or None."""
+    cdef const char *found
+    cdef Py_ssize_t first
+    cdef list items = []
+    cdef object branch = ""
+    while position < stop and (text[position] == 32 or text[position] == 9):
+        position += 1
+    if position == stop or text[stop - 1] == 32 or text[stop - 1] == 9:
+        return None
+    if memchr(text + position, 44, stop - position) is not NULL:
+        return None
+    found = <const char *> memchr(text + position, 59, stop - position)
+    first = position
+    position = stop if found is NULL else found - text
+    if position == first:
+        return None
+    for i in range(first, position):
+        if <unsigned char> text[i] >= 128:
+            return None
+    head = _text(text + first, position - first, 0)
+    if not _plain(text, position, stop, items):
+        return None
+    for item in items:
+        name, value = <tuple> item
+        if name == "branch" or (<str> name).lower() == "branch":
+            branch = value or ""
+    return head, tuple(items), branch
+
+
+def write(str start, list lines, bytes body):
+    """The bytes of a message: the start line, the header lines, the empty line, the body."""
+    cdef Py_ssize_t size = 4 + len(lines) * 2 + PyBytes_GET_SIZE(body)
+    cdef str line
+    cdef bint ascii = PyUnicode_IS_COMPACT_ASCII(start)
+    cdef char *place
+    size += PyUnicode_GET_LENGTH(start)
+    for line in lines:
+        ascii = ascii and PyUnicode_IS_COMPACT_ASCII(line)
+        size += PyUnicode_GET_LENGTH(line)
+    if not ascii:
+        return (start + "\r\n" + "\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape") + body
+    cdef bytes made = PyBytes_FromStringAndSize(NULL, size)
+    place = PyBytes_AS_STRING(made)
+    place = _put(place, start)
+    for line in lines:
+        place = _put(place, line)
+    place[0] = 13
+    place[1] = 10
+    memcpy(place + 2, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body))
+    return made
+
+
+cdef inline char *_put(char *place, str line) noexcept:
+    cdef Py_ssize_t size = PyUnicode_GET_LENGTH(line)
+    memcpy(place, PyUnicode_1BYTE_DATA(line), size)
+    place[size] = 13
+    place[size + 1] = 10
+    return place + size + 2
+
+
 cdef enum:
     NAME = 1
     VALUE = 2
     MAX_PLAIN = 16
 
-cdef unsigned char KIND[128]
-for octet in range(128):
+cdef unsigned char KIND[256]
+cdef int octet
+for octet in range(256):
     KIND[octet] = 0
 for octet in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.!%*_+`'~":
     KIND[octet] = NAME | VALUE
@@ -157,23 +324,36 @@ def plain_params(str text):
 
     At most 16, and no name twice: more, quotes, blanks and all else is for ``params`` to read or refuse.
     """
+    cdef list items = []
     if not PyUnicode_IS_COMPACT_ASCII(text):
         return None
-    cdef const char *chars = <const char *> PyUnicode_1BYTE_DATA(text)
-    cdef Py_ssize_t size = PyUnicode_GET_LENGTH(text)
-    cdef Py_ssize_t position = 0, first, middle
-    cdef list items = []
-    cdef object name, value
+    if not _plain(<const char *> PyUnicode_1BYTE_DATA(text), 0, PyUnicode_GET_LENGTH(text), items):
+        return None
+    return tuple(items)
+
+
+cdef bint _plain(const char *chars, Py_ssize_t position, Py_ssize_t size, list items) except -1:
+    """Read plain parameters up to ``size`` into ``items``; false when there is anything else."""
+    cdef Py_ssize_t first, middle
+    cdef Py_ssize_t at[MAX_PLAIN]
+    cdef Py_ssize_t sizes[MAX_PLAIN]
+    cdef int count = 0, i
+    cdef str name, value
     while position < size:
-        if chars[position] != 59 or len(items) == MAX_PLAIN:
-            return None
+        if chars[position] != 59 or count == MAX_PLAIN:
+            return False
         position += 1
         first = position
         while position < size and KIND[<unsigned char> chars[position]] & NAME:
             position += 1
         if position == first:
-            return None
-        name = PyUnicode_Substring(text, first, position)
+            return False
+        at[count], sizes[count] = first, position - first
+        for i in range(count):
+            if sizes[i] == sizes[count] and _same(chars + at[i], chars + first, position - first):
+                return False
+        count += 1
+        name = _text(chars + first, position - first, 0)
         value = None
         if position < size and chars[position] == 61:
             position += 1
@@ -181,12 +361,21 @@ def plain_params(str text):
             while position < size and KIND[<unsigned char> chars[position]] & VALUE:
                 position += 1
             if position == middle:
-                return None
-            value = PyUnicode_Substring(text, middle, position)
+                return False
+            value = _text(chars + middle, position - middle, 0)
         items.append((name, value))
-    if len(items) > 1 and len({(<tuple> item)[0].lower() for item in items}) != len(items):
-        return None
-    return tuple(items)
+    return True
+
+
+cdef inline bint _same(const char *one, const char *other, Py_ssize_t size) noexcept:
+    """Whether two tokens are the same without case."""
+    cdef Py_ssize_t i
+    cdef unsigned char a, b
+    for i in range(size):
+        a, b = <unsigned char> one[i], <unsigned char> other[i]
+        if a != b and not ((a ^ b) == 32 and 97 <= (a | 32) <= 122):
+            return False
+    return True
 
 
 cdef long _number(const char *text, Py_ssize_t *place, Py_ssize_t stop) noexcept:

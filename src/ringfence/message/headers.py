@@ -8,11 +8,11 @@ view is made on first use and kept until the field changes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from ringfence.message import grammar
 from ringfence.message.errors import LocalError, PeerError
-from ringfence.message.names import CANONICAL, canonical_name
+from ringfence.message.names import CANONICAL, MARKS, canonical_name
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -24,17 +24,25 @@ class Parse(Protocol[T_co]):
     def __call__(self, text: str, /) -> T_co: ...
 
 
-class Field(NamedTuple, Generic[T]):
+class Field(Generic[T]):
     """What is known of one header field: its names, whether it is a comma list, how to read one value.
 
     ``empty`` says that the list may have no element (``Supported:``), and that stray commas are let through.
+    ``mark`` is its bit among those of ``MARKS``, 0 when it has none.
     """
 
-    name: str
-    compact: str
-    many: bool
-    parse: Parse[T]
-    empty: bool = False
+    __slots__ = ("compact", "empty", "many", "mark", "name", "parse")
+
+    def __init__(self, name: str, compact: str, many: bool, parse: Parse[T], empty: bool = False) -> None:
+        self.name = name
+        self.compact = compact
+        self.many = many
+        self.parse = parse
+        self.empty = empty
+        self.mark = MARKS.get(name, 0)
+
+    def __repr__(self) -> str:
+        return f"Field({self.name!r})"
 
 
 class Headers:
@@ -43,25 +51,30 @@ class Headers:
     Asking and changing take any spelling of a name; the canonical one is fastest.
     """
 
-    __slots__ = ("_lines", "_names", "_typed")
+    __slots__ = ("_lines", "_lists", "_mask", "_names", "_typed")
 
     _names: list[str]
     _lines: list[str]
-    _typed: dict[str, Any] | None
+    _mask: int  # the marks of the fields that are there
+    _typed: dict[str, Any] | None  # first values that were read
+    _lists: dict[str, list[Any]] | None  # all values of a field
 
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
         self._names = []
         self._lines = []
+        self._mask = 0
         self._typed = None
+        self._lists = None
         for name, value in items:
             self.add(name, value)
 
     @classmethod
-    def received(cls, names: list[str], lines: list[str]) -> Headers:
-        """Made by the parser from lines that it has checked."""
+    def received(cls, names: list[str], lines: list[str], mask: int | None = None) -> Headers:
+        """Made from lines that have been checked; ``mask`` has the marks of their names, where they are known."""
         self = Headers()
         self._names = names
         self._lines = lines
+        self._mask = _mask_of(names) if mask is None else mask
         return self
 
     def copy(self) -> Headers:
@@ -69,7 +82,9 @@ class Headers:
         new = Headers()
         new._names = self._names.copy()
         new._lines = self._lines.copy()
+        new._mask = self._mask
         new._typed = self._typed.copy() if self._typed else None
+        new._lists = self._lists.copy() if self._lists else None
         return new
 
     def know(self, field: Field[T], value: T) -> None:
@@ -105,12 +120,20 @@ class Headers:
         """How many lines have that name."""
         return self._names.count(_known(name))
 
+    def has(self, field: Field[Any]) -> bool:
+        """Whether there is a line of that field: the quickest way to ask."""
+        mark = field.mark
+        return self._mask & mark != 0 if mark else field.name in self._names
+
     def __contains__(self, name: str) -> bool:
-        return name in self._names or self._place(name) >= 0
+        return self._place(name) >= 0
 
     def _place(self, name: str) -> int:
         """Where the first line of that name is, or -1."""
         names = self._names
+        mark = MARKS.get(name)
+        if mark is not None:
+            return names.index(name) if self._mask & mark else -1
         if name in names:
             return names.index(name)
         known = _known(name)
@@ -172,21 +195,25 @@ class Headers:
             self._replace(place, name, rest)
         else:
             del self._names[place], self._lines[place]
-            self._forget(name)
+            self._gone(name)
 
     def remove(self, name: str) -> None:
         """Remove every line of that name."""
         name = _known(name)
+        place = self._place(name)
+        if place < 0:
+            return
+        del self._names[place], self._lines[place]
         if name in self._names:
             self._keep(key != name for key in self._names)
-            self._forget(name)
+        self._gone(name)
 
     def remove_line(self, name: str, value: str) -> None:
         """Remove the lines of that name whose value is this text."""
         name = _known(name)
         if value in self.all(name):
             self._keep(key != name or text != value for key, text in self)
-            self._forget(name)
+            self._gone(name)
 
     def _keep(self, wanted: Iterable[bool]) -> None:
         flags = list(wanted)
@@ -203,16 +230,25 @@ class Headers:
     def _insert(self, place: int, name: str, value: object) -> None:
         self._lines.insert(place, _line(name, value))
         self._names.insert(place, name)
+        self._mask |= MARKS.get(name, 0)
         self._forget(name)
 
     def _replace(self, place: int, name: str, value: object) -> None:
         self._lines[place] = _line(name, value)
         self._forget(name)
 
+    def _gone(self, name: str) -> None:
+        """A line of that name was taken out."""
+        self._forget(name)
+        mark = MARKS.get(name, 0)
+        if mark and name not in self._names:
+            self._mask &= ~mark
+
     def _forget(self, name: str) -> None:
         if self._typed:
             self._typed.pop(name, None)
-            self._typed.pop(name + "*", None)
+        if self._lists:
+            self._lists.pop(name, None)
 
     # -- typed -----------------------------------------------------------------------------------------
 
@@ -222,22 +258,21 @@ class Headers:
         Raises:
             PeerError: 400 with the field's name when the value is malformed.
         """
-        typed = self._typed
-        if typed is None:
-            typed = self._typed = {}
         name = field.name
-        if name in typed:
-            return typed[name]  # type: ignore[no-any-return]
-        names = self._names
-        if name not in names:
-            typed[name] = None
+        typed = self._typed
+        if typed is not None:
+            known = typed.get(name)
+            if known is not None:
+                return known  # type: ignore[no-any-return]
+        if not self.has(field):
             return None
-        line = self._lines[names.index(name)]
+        line = self._lines[self._names.index(name)]
         text = line[line.index(":") + 1 :].strip(" \t")
         value = (
             self._read_first(field, text) if "," in text or "\r" in text or not text else read(field, text)
         )
-        typed[name] = value
+        if value is not None:
+            self.know(field, value)
         return value
 
     def _read_first(self, field: Field[T], text: str) -> T | None:
@@ -252,18 +287,18 @@ class Headers:
 
     def every(self, field: Field[T]) -> list[T]:
         """All values, read; comma lists are split where the field is one. Do not change the list."""
-        typed = self._typed
-        if typed is None:
-            typed = self._typed = {}
-        key = field.name + "*"
-        if key not in typed:
-            texts = self.all(field.name)
+        lists = self._lists
+        if lists is None:
+            lists = self._lists = {}
+        values: list[T] | None = lists.get(field.name)
+        if values is None:
+            texts = self.all(field.name) if self.has(field) else []
             if field.many:
                 texts = [part for text in texts for part in _parts(field, text)]
                 if len(texts) > grammar.MAX_VALUES:
                     raise PeerError(400, f"more than {grammar.MAX_VALUES} values", header=field.name)
-            typed[key] = [read(field, text) for text in texts]
-        return typed[key]  # type: ignore[no-any-return]
+            values = lists[field.name] = [read(field, text) for text in texts]
+        return values
 
     def only(self, field: Field[T]) -> T:
         """The value of a field that must stand exactly once.
@@ -280,6 +315,13 @@ class Headers:
 
     def __repr__(self) -> str:
         return f"Headers({list(self)!r})"
+
+
+def _mask_of(names: list[str]) -> int:
+    mask = 0
+    for name in names:
+        mask |= MARKS.get(name, 0)
+    return mask
 
 
 def _known(name: str) -> str:

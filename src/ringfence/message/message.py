@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ringfence.message.fields import CALL_ID, CSEQ, FROM, TO, VIA
@@ -15,6 +16,20 @@ if TYPE_CHECKING:
     from ringfence.message.fields.via import Via
 
 VERSION = "SIP/2.0"
+
+
+def write_pure(start: str, lines: list[str], body: bytes) -> bytes:
+    """The bytes of a message: the start line, the header lines, the empty line, the body."""
+    head = start + "\r\n" + "\r\n".join(lines) + "\r\n\r\n"
+    data = head.encode("utf-8", "surrogateescape")
+    return data + body if body else data
+
+
+write: Callable[[str, list[str], bytes], bytes]
+try:
+    from ringfence.message._scan import write
+except ImportError:  # not compiled
+    write = write_pure
 
 
 class Message:
@@ -59,9 +74,7 @@ class Message:
 
     def to_bytes(self) -> bytes:
         """The message as it goes on the wire. Content-Length is what the headers say: see ``set_body``."""
-        head = self._start_line() + "\r\n" + "\r\n".join(self.headers.lines) + "\r\n\r\n"
-        data = head.encode("utf-8", "surrogateescape")
-        return data + self.body if self.body else data
+        return write(self._start_line(), self.headers.lines, self.body)
 
     def set_body(self, body: bytes, content_type: str | None = None) -> None:
         """Replace the body, its Content-Length and, when given, its Content-Type."""

@@ -10,6 +10,15 @@ from ringfence.message.errors import PeerError
 CANONICAL: dict[str, str] = {}
 """Spellings that are looked up at once: canonical, lower case, upper case and compact."""
 
+MARKED: Final = (
+    *("Via", "From", "To", "Call-ID", "CSeq", "Content-Length", "Max-Forwards", "Route", "Record-Route", "Contact"),
+    *("Max-Breadth", "Proxy-Require", "Require", "Supported", "Proxy-Authorization", "Authorization", "Path"),
+    *("P-Asserted-Identity", "P-Preferred-Identity", "Identity", "Privacy", "Content-Type", "Reason", "Expires"),
+    *("Security-Client", "Security-Verify", "Timestamp", "Date", "History-Info", "Call-Info"),
+)
+"""Fields that are asked for on the way of nearly every request, most of them in vain."""
+MARKS: Final = {name: 1 << place for place, name in enumerate(MARKED)}
+"""One bit for each, so that a message can tell by one number which of them it has."""
 
 MAX_SPELLINGS = 4096
 """Spellings that are kept: some hundreds are known, and every vendor has a dozen of his own."""

@@ -66,7 +66,10 @@ class Params:
     def get(self, name: str) -> str | None:
         """The value without quotes; "" for a parameter that has no value; None when it is not there."""
         for key, value in self.items:
-            if key == name or key.lower() == name:
+            if key == name:
+                return grammar.unquote(value) if value else ""
+        for key, value in self.items:
+            if not key.islower() and key.lower() == name:
                 return grammar.unquote(value) if value else ""
         return None
 
@@ -78,7 +81,7 @@ class Params:
         return None
 
     def __contains__(self, name: str) -> bool:
-        return any(key == name or key.lower() == name for key, _ in self.items)
+        return self.get(name) is not None
 
     def __iter__(self) -> Iterator[tuple[str, str | None]]:
         return iter(self.items)

@@ -15,9 +15,11 @@ from ringfence.message import grammar
 from ringfence.message.errors import PeerError
 from ringfence.message.fields import CONTENT_LENGTH, CSEQ, VIA, CSeq
 from ringfence.message.fields.cseq import METHODS
+from ringfence.message.fields.via import plain_via
 from ringfence.message.headers import Headers
 from ringfence.message.message import Message, Request, Response
-from ringfence.message.names import CANONICAL, Spellings, canonical_name
+from ringfence.message.names import CANONICAL, MARKS, Spellings, canonical_name
+from ringfence.message.params import Items
 
 MAX_HEAD = 65_535
 """Longest start line and header block in bytes: no UDP datagram can carry more."""
@@ -35,11 +37,15 @@ _ALLOWED: Final = bytes([9, *range(32, 127), *range(128, 256)])
 _QUOTED_PAIR: Final = re.compile(rb"\\[\x00-\x09\x0b\x0c\x0e-\x7f]")
 _STATUS: Final = re.compile(r"SIP/([0-9]+\.[0-9]+) ([0-9]+)(?: (.*))?", re.IGNORECASE | re.DOTALL).fullmatch
 _VERSION: Final = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE).fullmatch
-SCANNER: Final = 3
+SCANNER: Final = 4
 """The ``VERSION`` of the compiled scanner that fits this file."""
 
-Scanned = tuple[str, list[str], list[str], int, int, int, str]
-"""What the scanner gives: start line, names, lines, where the body starts, Content-Length or -1, CSeq."""
+Scanned = tuple[
+    int, str, str, list[str], list[str], int, int, int, int, tuple[str, Items, str] | None
+]
+"""What the scanner gives: the status, or 0 for a request; the method that CSeq has, too; Request-URI or reason phrase;
+names, lines, and the marks of the names; where the body starts; Content-Length or -1; the number of CSeq; what stands
+in the topmost Via before its parameters, these, and the branch, where it is plain."""
 
 scan: Callable[[bytes], Scanned | None] | None
 try:
@@ -50,7 +56,7 @@ try:
 except ImportError:  # not compiled: everything is read the long way, with the same outcome
     scan = None
 else:
-    _scan.prepare(CANONICAL, canonical_name, MAX_HEADER_LINES, MAX_HEAD)
+    _scan.prepare(CANONICAL, canonical_name, MARKS, METHODS, MAX_HEADER_LINES, MAX_HEAD)
     scan = _scan.scan
 
 _SPELLINGS = Spellings(CANONICAL)
@@ -217,16 +223,15 @@ def _body(data: bytes, start: int, headers: Headers) -> bytes:
 
 def _ordinary(data: bytes, found: Scanned) -> Request | Response | None:
     """A message from what the scanner has found; None when it is to be read the long way after all."""
-    start, names, lines, end, length, number, method = found
-    message, fault = _start(start, Headers.received(names, lines))
-    if fault is not None or method not in METHODS or not -1 <= length <= len(data) - end:
-        return None
-    if isinstance(message, Request) and method != message.method:
-        return None
-    message.body = data[end:] if length < 0 else data[end : end + length]
-    message.headers.know(CSEQ, CSeq(number, method))
+    status, method, text, names, lines, mask, start, length, number, via = found
+    headers = Headers.received(names, lines, mask)
+    headers.know(CSEQ, CSeq(number, method))
     try:
-        message.headers.first(VIA)
+        if via is not None:
+            headers.know(VIA, plain_via(*via))
+        else:
+            headers.first(VIA)
     except PeerError:
         return None
-    return message
+    body = b"" if length == 0 else data[start:] if length < 0 else data[start : start + length]
+    return Response(status, text, headers, body) if status else Request(method, text, headers, body)

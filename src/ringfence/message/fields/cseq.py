@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final
 
 from ringfence.message import grammar
 from ringfence.message.errors import PeerError
@@ -23,14 +23,28 @@ METHODS = frozenset(
 """The registered methods. Any other token is one too."""
 
 
-class CSeq(NamedTuple):
+class CSeq:
     """A sequence number and the method it counts."""
 
-    number: int
-    method: str
+    __slots__ = ("method", "number")
+
+    def __init__(self, number: int, method: str) -> None:
+        self.number = number
+        self.method = method
 
     def __str__(self) -> str:
         return f"{self.number} {self.method}"
+
+    def __eq__(self, other: object) -> bool:
+        """With another one, or with a plain pair."""
+        pair = (other.number, other.method) if isinstance(other, CSeq) else other
+        return (self.number, self.method) == pair
+
+    def __hash__(self) -> int:
+        return hash((self.number, self.method))
+
+    def __repr__(self) -> str:
+        return f"CSeq({self.number}, {self.method!r})"
 
 
 def parse_cseq(text: str) -> CSeq:

@@ -9,7 +9,7 @@ from typing import Final
 from ringfence.message import grammar
 from ringfence.message.errors import PeerError
 from ringfence.message.fields.field import field
-from ringfence.message.params import NO_PARAMS, Params, parse_params
+from ringfence.message.params import NO_PARAMS, Items, Params, parse_params
 from ringfence.message.uri import CACHE_SIZE, MAX_CACHED
 
 # via-parm = sent-protocol LWS sent-by *( SEMI via-params );  sent-by = host [ COLON port ]
@@ -27,13 +27,19 @@ class Via:
     __slots__ = ("branch", "host", "params", "port", "transport")
 
     def __init__(
-        self, transport: str, host: str, port: int | None = None, params: Params = NO_PARAMS
+        self,
+        transport: str,
+        host: str,
+        port: int | None = None,
+        params: Params = NO_PARAMS,
+        branch: str | None = None,
     ) -> None:
         self.transport = transport
         self.host = host
         self.port = port
         self.params = params
-        self.branch = params.get("branch") or ""  # "" when it is not there (RFC 2543 elements)
+        # "" when it is not there (RFC 2543 elements)
+        self.branch = (params.get("branch") or "") if branch is None else branch
 
     @property
     def received(self) -> str | None:
@@ -84,6 +90,16 @@ def parse_via(text: str) -> Via:
     head, semicolon, rest = text.partition(";")
     transport, host, port = _known_sent_by(head) if len(head) <= MAX_CACHED else _sent_by(head)
     return Via(transport, host, port, parse_params(semicolon + rest) if semicolon else NO_PARAMS)
+
+
+def plain_via(head: str, items: Items, branch: str) -> Via:
+    """One hop from what the scanner has cut out of it.
+
+    Raises:
+        PeerError: 400 when what stands before the parameters is malformed.
+    """
+    transport, host, port = _known_sent_by(head) if len(head) <= MAX_CACHED else _sent_by(head)
+    return Via(transport, host, port, Params(items), branch)
 
 
 def _sent_by(text: str) -> tuple[str, str, int | None]:
