@@ -53,6 +53,7 @@ LEFT_OUT = frozenset(
         "relocate",
         "multipart",
         "validate",
+        "remote",
         "__init__",
     }
 )
