@@ -28,15 +28,16 @@ class Catcher:
         """Open a port that this server can reach. Raises OSError."""
         self.local = (await self._pool.listen("UDP", local_host(remote), 0)).local
 
-    async def hears(self, marks: Iterable[str]) -> bool:
-        """Whether a request with one of these Call-IDs has come, or comes soon."""
-        wanted = [mark.encode() for mark in marks]
+    async def hears(self, marks: Iterable[str]) -> str:
+        """The first of these Call-IDs of which a request has come, or comes soon; empty when none does."""
+        wanted = {mark: mark.encode() for mark in marks}
         end = asyncio.get_running_loop().time() + GRACE
         while True:
-            if any(mark in data for data in self.caught for mark in wanted):
-                return True
+            for mark, octets in wanted.items():
+                if any(octets in data for data in self.caught):
+                    return mark
             if asyncio.get_running_loop().time() > end:
-                return False
+                return ""
             await asyncio.sleep(0.02)
 
     async def close(self) -> None:

@@ -16,6 +16,9 @@ from ringfence.message import PeerError, Response, parse
 EACH_WAIT = 0.05
 """Seconds for the answer to one wrong message; what comes later is counted with the next."""
 
+TOGETHER = 8
+"""Wrong messages that are sent before a look at the server's health: so many may be meant when it is dead."""
+
 IDLE = 40
 """Connections that are opened at a time: many for one address, few for a server."""
 
@@ -34,14 +37,15 @@ async def wrong_messages(site: Site) -> Verdict:
     liked: list[str] = []
     async with site.open() as line:
         cases = list(datagrams(site, line))
-    for start in range(0, len(cases), 8):
-        for case in cases[start : start + 8]:
-            answers = await _one(site, site.main, case)
-            sent += 1
+    for start in range(0, len(cases), TOGETHER):
+        group = cases[start : start + TOGETHER]
+        answered = await asyncio.gather(*(_one(site, site.main, case) for case in group))
+        sent += len(group)
+        for case, answers in zip(group, answered, strict=True):
             if case.answerable and any(100 < each.status < 300 for each in answers):
                 liked.append(case.name)
         if not await _healthy(site):
-            names = ", ".join(each.name for each in cases[start : start + 8])
+            names = ", ".join(each.name for each in group)
             return failed(f"the server no longer answers after one of: {names}")
     stream = site.place("TCP", "TLS")
     if stream is not None:

@@ -103,6 +103,7 @@ async def sips_stays_secure(site: Site) -> Verdict:
         finally:
             await callee.close()
     finally:
+        await site.register(outgoing, login, expires="0")
         await outgoing.close()
 
 
