@@ -12,6 +12,7 @@ from ringfence.cli import user_credit, user_import, user_privacy
 from ringfence.cli.admin import admin
 from ringfence.cli.answer import answer
 from ringfence.cli.audit import audit
+from ringfence.cli.ban import ban
 from ringfence.cli.call import call
 from ringfence.cli.caller import caller
 from ringfence.cli.cert import cert
@@ -51,6 +52,7 @@ GROUPS: Sequence[tuple[str, typer.Typer]] = (
     ("admin", admin),
     ("cert", cert),
     ("caller", caller),
+    ("ban", ban),
     ("ledger", ledger),
 )
 """Commands that have commands of their own."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from ringfence.cli.options import ConfigOption, JsonOption, load_config
 from ringfence.cli.output import print_facts, print_json
@@ -27,9 +29,18 @@ def reload(config: ConfigOption = None, json: JsonOption = False) -> None:
         print_facts(flat(facts))
 
 
-def stop(config: ConfigOption = None, json: JsonOption = False) -> None:
-    """Have the running node finish what it is doing and end."""
-    facts = ask(load_config(config).control_socket, "stop")
+def stop(
+    drain: Annotated[
+        bool,
+        typer.Option(
+            "--drain", help="Take nothing new, and let what goes on be done, up to [limits] drain_seconds."
+        ),
+    ] = False,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Have the running node end. What is in progress gets an answer."""
+    facts = ask(load_config(config).control_socket, "stop", drain=drain)
     if json:
         print_json(facts)
     else:

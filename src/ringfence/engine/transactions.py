@@ -307,6 +307,10 @@ class Transactions:
         found = self._servers.get(server_key(cancel, "INVITE"))
         return found if isinstance(found, InviteServer) else None
 
+    def unanswered(self) -> list[ServerTransaction]:
+        """The requests that have no final response yet."""
+        return [each for each in self._servers.values() if not each.answered]
+
     def merged(self, transaction: ServerTransaction) -> ServerTransaction | None:
         """The ongoing transaction that brought the same request another way, or None (RFC 3261 section 8.2.2.2).
 

@@ -135,6 +135,8 @@ class Overload:
 
     def offered(self, host: str, via: Via, now: float) -> None:
         """A request came whose Via offers overload control (RFC 7339 section 5.1)."""
+        if not self._algorithms:
+            return
         upstream = self._upstreams.get(host)
         if upstream is None or now - upstream.chosen > STABLE_SECONDS:
             algorithm = self._choose(via.params.get("oc-algo") or "")

@@ -21,15 +21,17 @@ from pydantic_core import PydanticCustomError
 from ringfence.security.pem import key_file_flaw
 from ringfence.service.aaa_sections import AccountsSection, Diameter, DiameterServer, Profile, Radius
 from ringfence.service.caller_sections import Callers, Identity
-from ringfence.service.hiding_sections import HidingSection
 from ringfence.service.certificate_sections import Certificates
-from ringfence.service.ipsec_sections import Ipsec
 from ringfence.service.charging_sections import ChargingSection, Fraud, RateSection
+from ringfence.service.guard_sections import Guard, Malware, Overload, Prefix
+from ringfence.service.hiding_sections import HidingSection
+from ringfence.service.ipsec_sections import Ipsec
 from ringfence.service.ledger_sections import Ledger
 from ringfence.service.lines import KeyPath, line_of, locate
 from ringfence.service.media_sections import Media, Nat
 from ringfence.service.privacy_sections import PrivacySection
 from ringfence.service.problems import ConfigError, Problem, translate
+from ringfence.service.registrations_section import Registrations
 from ringfence.service.sections import (
     BodyRule,
     Control,
@@ -85,6 +87,7 @@ class Config(Section):
     dns: Dns = Dns()
     websocket: Websocket = Websocket()
     database: Database = Database()
+    registrations: Registrations = Registrations()
     ipsec: Ipsec = Ipsec()
     certificates: Certificates = Certificates()
     ledger: Ledger = Ledger()
@@ -98,6 +101,10 @@ class Config(Section):
     media: Media = Media()
     privacy: PrivacySection = PrivacySection()
     nat: Nat = Nat()
+    guard: Guard = Guard()
+    prefix: Many[Prefix] = ()
+    overload: Overload = Overload()
+    malware: Malware = Malware()
     peer: Many[Peer] = ()
     bodies: Many[BodyRule] = ()
     accounts: AccountsSection = AccountsSection()
@@ -291,6 +298,7 @@ class Config(Section):
             needed += [("tls", "certificate", self.tls.certificate), ("tls", "key", self.tls.key)]
             needed += [("identity", "certificate", identity.certificate)]
         needed += [("identity", "trust", path) for path in identity.trust]
+        needed += [("certificates", "trust", path) for path in self.certificates.trust]
         needed += [("identity", "crl", path) for path in identity.crl]
         needed += [("identity", "fetch_trust", path) for path in identity.fetch_trust]
         return [

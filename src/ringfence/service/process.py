@@ -1,6 +1,7 @@
 """One running node: open everything in order, serve until a signal, close everything in reverse.
 
-SIGTERM and SIGINT stop it, SIGHUP reads certificates again without dropping a connection.
+SIGTERM and SIGINT stop it when what goes on is done, a second one at once. SIGHUP reads certificates again without
+dropping a connection.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from ringfence.service.charging import settle_what_a_crash_left, unblock_command
 from ringfence.service.collector import Collector
 from ringfence.service.config import Config
 from ringfence.service.control import Arguments, CommandError, ControlServer, Json
+from ringfence.service.drain import Ending, answer_all, drain
 from ringfence.service.health import health_app
 from ringfence.service.identity import identify
 from ringfence.service.ipsec import FirstHops
@@ -70,7 +72,7 @@ class Node:
         self.trace = Trace(parts.driver.watch, private=partial(is_private, parts.services))
         self.metrics = parts.metrics
         read_parts(self.metrics, parts)
-        self.stopping = asyncio.Event()
+        self.ending = Ending()
         self.web: list[WebServer] = []
         self._background: list[asyncio.Task[None]] = []
         self._first_hops = FirstHops(parts)
@@ -88,6 +90,7 @@ class Node:
         self.repeat(PURGE_SECONDS, self._purge)
         self.repeat(OPINIONS_SECONDS, self._purge_opinions)
         self.repeat(SWEEP_SECONDS, self._sweep)
+        await self.parts.protection.open(self.repeat)
         if config.nat.keepalive_seconds:
             self.repeat(1.0, Awake(self.parts.services, config.nat.keepalive_seconds).tick)
         if self.parts.radius is not None:
@@ -146,10 +149,15 @@ class Node:
         }
 
     async def close(self) -> None:
-        """Close every port; connections get a moment to send what waits. Calls that are set up go on without us."""
+        """Answer what is in progress and close every port; connections get a moment to send what waits.
+
+        Calls that are set up go on without us.
+        """
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        answer_all(self.parts)
+        await self.parts.protection.close()
         await self.parts.pool.close()
         if self.parts.mesh is not None:
             self.parts.mesh.close()
@@ -188,10 +196,22 @@ class Node:
             raise CommandError(str(error), "the old certificates are still in use; mend the file") from None
         return {"reloaded": True}
 
-    async def stop_command(self, _arguments: Arguments) -> Json:
+    async def stop_command(self, arguments: Arguments) -> Json:
         """``ringfence stop``."""
-        self.stopping.set()
+        if arguments.get("drain"):
+            self.ending.ask()
+            return {"stopping": True, "drain_seconds": self.parts.config.limits.drain_seconds}
+        self.ending.now()
         return {"stopping": True}
+
+    @property
+    def stopping(self) -> asyncio.Event:
+        """Set when the node is to stop."""
+        return self.ending.begun
+
+    async def drain(self) -> None:
+        """Finish what goes on, as long as the configuration lets it."""
+        await drain(self.parts, self.parts.config.limits.drain_seconds, self.ending)
 
 
 async def _every(seconds: float, work: Any) -> None:
@@ -216,7 +236,7 @@ async def running(config: Config, store: Store | None = None) -> AsyncIterator[N
     async with contextlib.AsyncExitStack() as stack:
         opened = store
         if opened is None:
-            opened = await Database.open(config.database_url)
+            opened = await Database.open(config.database_url, **config.registrations.options)
             stack.push_async_callback(opened.close)
         secret = read_secret(config.secret_file)
         ledger = await open_ledger(config)
@@ -239,7 +259,7 @@ async def serving(config: Config) -> AsyncIterator[Node]:
         await _open_publisher(node, stack)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, node.stopping.set)
+            loop.add_signal_handler(number, node.ending.ask)
         yield node
 
 
@@ -258,6 +278,7 @@ async def _serve(config: Config) -> None:
         )
         await node.stopping.wait()
         log.info("stopping")
+        await node.drain()
 
 
 def _reload_by_signal(node: Node) -> None:
@@ -275,6 +296,7 @@ async def _open_control(node: Node, stack: contextlib.AsyncExitStack) -> None:
             "reload": node.reload_command,
             "stop": node.stop_command,
             "trace": node.trace.command,
+            **node.parts.protection.commands(),
             "unblock": unblock_command(node.parts.services.charging),
         },
     )

@@ -247,6 +247,8 @@ class Limits(Section):
     """From one IPv4 address or IPv6 /64. An office behind one address has one or two for each phone."""
     handshakes: Count = _TRANSPORT.handshakes
     """TLS and WebSocket handshakes in progress at a time."""
+    handshakes_per_source: Count = _TRANSPORT.handshakes_per_source
+    """The same for one IPv4 address or IPv6 /64."""
     handshake_seconds: Seconds = _TRANSPORT.handshake_time
     """For the handshakes of a connection."""
     connect_seconds: Seconds = _TRANSPORT.connect_time
@@ -261,6 +263,9 @@ class Limits(Section):
     """Waiting for a peer that does not read. Over it the connection is closed."""
     transactions: Count = 200_000
     """At a time. Over it a new request is answered 503."""
+    drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    """What goes on when the node is told to stop (SIGTERM, `ringfence stop --drain`) gets so long to be done; nothing
+    new is begun meanwhile. What is left then is answered 503. A second SIGTERM ends the wait."""
 
     def for_transport(self) -> TransportLimits:
         """The same, as the transport takes it."""
@@ -268,6 +273,7 @@ class Limits(Section):
             connections=self.connections,
             connections_per_source=self.connections_per_source,
             handshakes=self.handshakes,
+            handshakes_per_source=self.handshakes_per_source,
             handshake_time=self.handshake_seconds,
             connect_time=self.connect_seconds,
             first_message_time=self.first_message_seconds,
@@ -346,6 +352,9 @@ class BodyRule(Section):
     require: Literal["signed", "encrypted"]
     """signed: so that changes are noticed; encrypted is good enough too. encrypted: so that no server reads it. What
     else comes with a body is answered 403."""
+    verify: bool = False
+    """Whether a signature has to be good, too: by a certificate for the sender, of our CA or of `certificates.trust`. In
+    a body that is encrypted nothing can be verified by a server: it passes where require is signed."""
 
     @property
     def destination(self) -> str:

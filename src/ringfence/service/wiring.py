@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from ipaddress import ip_network
@@ -38,16 +38,18 @@ from ringfence.roles.policy import (
     Services,
 )
 from ringfence.roles.server import Server
+from ringfence.roles.signatures import Authorities
 from ringfence.roles.steps.locate import locate_user
 from ringfence.roles.steps.network import to_core, to_destination
 from ringfence.security.agreement import Name, digest_mechanism, ipsec_mechanism, make_list, tls_mechanism
 from ringfence.security.digest import Algorithm, UriCheck
 from ringfence.security.nonces import NcWindow, Nonces
-from ringfence.security.pem import read_chain
+from ringfence.security.pem import read_chain, read_crl
 from ringfence.service.aaa import make_remote
 from ringfence.service.addresses import parse_address
 from ringfence.service.charging import make_control
 from ringfence.service.config import Config
+from ringfence.service.guard import Protection
 from ringfence.service.hiding_sections import make_hiding
 from ringfence.service.identity import identify, make_fetcher, make_strangers
 from ringfence.service.ledger import make_charging, make_radius
@@ -89,6 +91,10 @@ class Parts:
     ledger: SqlLedger | None
     radius: RadiusAccounting | None
     mesh: Mesh | None = None
+    protection: Protection = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.protection = Protection(self)
 
 
 def wire(
@@ -141,16 +147,21 @@ def wire(
 
 def bind(parts: Parts) -> None:
     """Hand the driver what it needs from outside."""
-    server, mesh = parts.server, parts.mesh
-    if mesh is None:
-        parts.driver.bind(parts.pool, server.receive, on_closed=server.flow_closed)
-        return
+    server, mesh, protection = parts.server, parts.mesh, parts.protection
 
     def closed(flow: Flow, reason: str) -> None:
-        mesh.flow_closed(flow, reason)
+        protection.closed(flow)
+        if mesh is not None:
+            mesh.flow_closed(flow, reason)
         server.flow_closed(flow, reason)
 
-    parts.driver.bind(parts.pool, server.receive, elsewhere=partial(hand_over, mesh, parts.driver.counts), on_closed=closed)
+    parts.driver.bind(
+        parts.pool,
+        server.receive,
+        admit=protection.admit,
+        elsewhere=None if mesh is None else partial(hand_over, mesh, parts.driver.counts),
+        on_closed=closed,
+    )
 
 
 def nonce_key(config: Config, secret: bytes) -> bytes:
@@ -181,9 +192,10 @@ def make_policy(config: Config, secret: bytes) -> Policy:
         },
         agreement=AgreementMode(security.agreement),
         mechanisms=make_mechanisms(config),
-        bodies=tuple(Rule(each.destination, Body(each.require)) for each in config.bodies),
+        bodies=tuple(Rule(each.destination, Body(each.require), each.verify) for each in config.bodies),
         worker_mark=worker_mark(config.worker),
         hiding=make_hiding(config.hiding, derive(secret, "hiding")),
+        authorities=make_authorities(config),
         uri_check=UriCheck(security.uri_check),
         unauthenticated_methods=frozenset(security.unauthenticated_methods),
         user_authorities=own_authority(config),
@@ -194,6 +206,9 @@ def make_policy(config: Config, secret: bytes) -> Policy:
         record_route=proxy.record_route,
         fork=Fork(proxy.fork),
         max_breadth=proxy.max_breadth,
+        offer_overload=config.overload.enabled and config.overload.offer,
+        emergency_numbers=frozenset(config.overload.emergency_numbers),
+        priority_namespaces=frozenset(config.overload.priority_namespaces),
         max_forwards=proxy.max_forwards,
         timer_c=proxy.timer_c_seconds,
         registrar=RegistrarPolicy(
@@ -229,6 +244,19 @@ def own_authority(config: Config) -> frozenset[bytes]:
     if path is None or not path.exists():
         return frozenset()
     return frozenset(each.public_bytes(Encoding.DER) for each in read_chain(path.read_bytes()))
+
+
+def make_authorities(config: Config) -> Authorities:
+    """Who may vouch for the signers of bodies.
+
+    Raises:
+        LocalError: when a file can't be read.
+    """
+    if not any(each.verify for each in config.bodies):
+        return Authorities()
+    own = (config.tls.ca,) if config.tls.ca is not None and config.tls.ca.exists() else ()
+    anchors = [each for path in (*own, *config.certificates.trust) for each in read_chain(path.read_bytes())]
+    return Authorities(tuple(anchors), tuple(read_crl(path.read_bytes()) for path in config.tls.crl))
 
 
 def make_peers(config: Config) -> Peers:

@@ -101,6 +101,11 @@ class Driver:
         """Show each message that comes in ("in") or goes out ("out") to a trace; None ends it."""
         self._observe = observe
 
+    @property
+    def waiting(self) -> int:
+        """How much work waits for something."""
+        return len(self._tasks)
+
     # -- upward, called by the sockets -----------------------------------------------------------------
 
     def received(self, data: bytes, flow: Flow) -> None:
