@@ -17,6 +17,7 @@ from ringfence.engine.machine import ClientTransaction
 from ringfence.message import PeerError, Request, Response, response_to
 from ringfence.message.fields import SUBSCRIPTION_STATE, WarningValue
 from ringfence.roles.anchors import MediaMode
+from ringfence.roles.bridge.bodies import clean
 from ringfence.roles.bridge.ending import T1_64, end_party, lives_until
 from ringfence.roles.bridge.legs import MAX_PAIRS, NAME, Bridge, Leg, Pair
 from ringfence.roles.bridge.translate import DIALOG_METHODS, own_place, place_contact, response_back
@@ -187,7 +188,9 @@ class Crossing(Forwarding):
             self._cross_back(response, self._branch)
 
     def _cross_back(self, response: Response, branch: ProxyBranch | None) -> None:
+        bridge = self._bridge
         try:
+            cleaned = clean(response, bridge.asked[self._sender.other], self._tag)
             pair, back = self._written_back(response, branch)
             found = self._rewrite_back(pair, branch, response)
         except PeerError as error:
@@ -198,7 +201,9 @@ class Crossing(Forwarding):
                 back = response_to(self._outer.request, 502, to_tag=self._tag)
                 self._finish(None, response, back)
             return
-        if found is None:
+        if cleaned.unmet and bridge.critical:
+            self._refuse_answer(pair, response, 500, failure((f"{Privacy.USER}: {cleaned.unmet}",)))
+        elif found is None:
             self._finish(pair, response, back)
         elif isinstance(found, Rewritten):
             self._finish_with(pair, response, back, found)
