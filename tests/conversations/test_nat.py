@@ -302,3 +302,13 @@ async def test_phones_behind_nat_are_kept_awake_and_the_others_left_alone(
     inside >> inside.answer(200)
     assert network.driver.counts["stray responses"] == 1
     network_is_quiet(bob, inside)
+
+
+async def test_an_answer_that_aims_at_a_group_is_no_reason_to_lose_it(
+    plane: EmbeddedMedia, alice: Phone, bob: Phone
+) -> None:
+    calls(alice)
+    bob << "INVITE" >> bob.answer(200, body=described("233.252.0.1"))
+    alice << 200
+    assert alice.response.body == described("233.252.0.1")
+    assert plane.figures().refused == 1

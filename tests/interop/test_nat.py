@@ -164,3 +164,24 @@ def test_baresip_phones_hear_each_other(world: World) -> None:
             lambda: heard(world.directory / f"baresip-{user}", "dump-*-dec.wav", hertz) >= HEARD,  # noqa: B023
             f"{user} hears the other",
         )
+
+
+@pytest.mark.interop("rtpengine")
+@pytest.mark.parametrize("world", ["symmetric"], indirect=True)
+def test_rtpengine_does_it_as_well(world: World) -> None:
+    engine = [
+        "rtpengine",
+        "--config-file=none",
+        "--table=-1",
+        "--foreground",
+        "--log-stderr",
+        f"--interface={NODE}",
+    ]
+    world.start(
+        "core", *engine, "--listen-ng=127.0.0.1:2223", f"--pidfile={world.directory}/pid", name="rtpengine"
+    )
+    world.serve('\n[media]\nrelay = "rtpengine"\nrtpengine = ["udp:127.0.0.1:2223"]\n')
+    world.calls("2")
+    assert heard(world.directory, "alice-heard.wav", 700) >= HEARD
+    assert heard(world.directory, "bob-heard.wav", 440) >= HEARD
+    assert world.node.status()["media_sessions"] == 0

@@ -236,7 +236,10 @@ class RequestMedia:
         if self._waiting:
             self._waiting += 1
             return self._in_turn(None, anchor, message, party, answers, came, goes)
-        found = self._plane(anchor, message, party, answers, came, goes)
+        try:
+            found = self._plane(anchor, message, party, answers, came, goes)
+        except PeerError as error:
+            found = _failed(message, error)
         if isinstance(found, Rewritten):
             self._put(anchor, message, party, answers, found)
             return None
@@ -267,8 +270,11 @@ class RequestMedia:
         assert self._turn is not None
         try:
             async with self._turn:
-                found = asked or self._plane(anchor, message, party, answers, came, goes)
-                rewritten = found if isinstance(found, Rewritten) else await found
+                try:
+                    found = asked or self._plane(anchor, message, party, answers, came, goes)
+                    rewritten = found if isinstance(found, Rewritten) else await found
+                except PeerError as error:
+                    rewritten = _failed(message, error)
                 self._put(anchor, message, party, answers, rewritten)
         finally:
             self._waiting -= 1
@@ -309,3 +315,10 @@ class RequestMedia:
         )
         if refused:
             raise PeerError(488, f"media can't be led through NAT: {rewritten.outcome}: {rewritten.reason}")
+
+
+def _failed(message: Message, error: PeerError) -> Rewritten:
+    """A request is refused with the error; what can't be refused, a response or an ACK, passes as it is."""
+    if isinstance(message, Request) and message.method != "ACK":
+        raise error
+    return Rewritten(message.body, Outcome.UNREADABLE, error.reason)

@@ -16,10 +16,9 @@ from ipaddress import ip_address
 import structlog
 
 from ringfence.message import LocalError, Message, PeerError, sdp
-from ringfence.message.anonymous import anonymize
-from ringfence.message.relocate import relocate
 from ringfence.roles.media import Figures, Outcome, Party, Rewritten, Silent
 from ringfence.roles.media_body import Description, find
+from ringfence.roles.media_party import Member
 from ringfence.roles.media_streams import (
     is_here,
     needs_ice,
@@ -62,24 +61,10 @@ class _Stream:
 
 
 @dataclass(slots=True)
-class _Member:
-    """What a session knows of one party."""
-
-    place: str = ""
-    """The host that its messages come from, or go to."""
-    anonymous: bool = False
-    cname: str = ""
-    identity: int = 0
-    version: int = 0
-    text: str = ""
-    """The anonymous description that the other party was last given; it has ``version``."""
-
-
-@dataclass(slots=True)
 class _Session:
     silent: Silent | None
     streams: list[_Stream | None] = field(default_factory=list)
-    members: dict[Party, _Member] = field(default_factory=lambda: {party: _Member() for party in Party})
+    members: dict[Party, Member] = field(default_factory=lambda: {party: Member() for party in Party})
     offerer: Party = Party.CALLER
     offer: sdp.Session | None = None
     answered: bool = False
@@ -227,10 +212,8 @@ class EmbeddedMedia:
     ) -> None:
         member = session.members[party]
         member.place = seen.host
-        if anonymous and not member.anonymous:
-            member.anonymous = True
-            member.cname = self._token()
-            member.identity = int.from_bytes(self._token().encode()[:7], "big")
+        if anonymous:
+            member.hide(self._token)
         if toward is not None:
             session.members[party.other].place = toward.host
 
@@ -300,35 +283,18 @@ class EmbeddedMedia:
 
     def _written(self, session: _Session, party: Party, found: Description) -> Rewritten:
         member, other = session.members[party], session.members[party.other]
-        described = found.session.copy()
         places: list[Address | None] = []
-        host = None
-        for place, media in enumerate(described.media):
+        host = ""
+        for place, media in enumerate(found.session.media):
             stream = session.streams[place]
-            if member.anonymous and not media.rejected and not relayable(media):
-                media.port = 0  # a stream over TCP would lead to the party
             if stream is None or media.rejected:
                 places.append(None)
                 continue
             side = stream.side(party.other)
             host = self._told(side, other.place)
             places.append((host, side.port))
-        if not member.anonymous:
-            return Rewritten(found.replaced(relocate(described, places).to_bytes()), Outcome.REWRITTEN)
-        host = host or self._nowhere(other.place)
-        moved = relocate(described, places, host)
-        text = self._anonymous(member, moved, host)
+        text = member.written(found.session, places, host or self._nowhere(other.place))
         return Rewritten(found.replaced(text), Outcome.REWRITTEN)
-
-    def _anonymous(self, member: _Member, moved: sdp.Session, host: str) -> bytes:
-        origin = sdp.Origin("-", member.identity, member.version, host, "IP6" if ":" in host else "IP4")
-        hidden = anonymize(moved, origin, member.cname)
-        text = str(hidden)
-        if text != member.text:  # RFC 3264 section 8: "the version in the origin field MUST increment by one"
-            member.version += 1
-            hidden.origin.version = member.version
-            member.text = str(hidden)
-        return hidden.to_bytes()
 
     def _told(self, side: Side, place: str) -> str:
         """Our address as a party at this place has to write it."""

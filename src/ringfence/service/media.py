@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from socket import AF_INET, AF_INET6
 
@@ -10,12 +10,16 @@ from ringfence.engine.places import is_numeric
 from ringfence.roles.anchors import Anchor, Anchors, MediaMode
 from ringfence.roles.hangup import hang_up
 from ringfence.roles.media import MediaPlane
+from ringfence.roles.media_engine import LOOK, RtpengineMedia
 from ringfence.roles.media_relay import EmbeddedMedia, Timeouts
 from ringfence.roles.policy import Services
+from ringfence.service.addresses import parse_address
 from ringfence.service.config import Config
 from ringfence.service.metrics import Metrics, Values
 from ringfence.transport.driver import Driver
+from ringfence.transport.flow import Endpoint
 from ringfence.transport.relay import Relay
+from ringfence.transport.rtpengine import Rtpengine
 from ringfence.transport.sockets import own_address
 
 WILDCARD = {4: "0.0.0.0", 6: "::"}  # noqa: S104  (ports are open while a call uses them, and only to its parties)
@@ -37,6 +41,9 @@ def make_media(config: Config, driver: Driver) -> MediaPlane | None:
     if section.relay == "off":
         return None
     timeouts = Timeouts(section.timeout_seconds, section.hold_timeout_seconds)
+    if section.relay == "rtpengine":
+        engine = Rtpengine([Endpoint(*parse_address(each[4:])) for each in section.rtpengine])
+        return RtpengineMedia(engine, driver.token, replace(timeouts, look=min(LOOK, timeouts.silent)))
     ports = range(section.ports[0], section.ports[1] + 1)
     relays = {
         version: Relay(place.host, ports, advertised=place.advertised)
@@ -53,10 +60,11 @@ def make_anchors(config: Config, plane: MediaPlane | None, services: Services) -
     def ended(anchor: Anchor) -> None:
         _hang_up(services, anchor)
 
+    both = config.media.relay == "rtpengine"  # which has the interfaces that it has
     return Anchors(
         plane,
         MediaMode(config.nat.media),
-        frozenset(media_places(config)),
+        frozenset({4, 6} if both else media_places(config)),
         refuse=config.nat.unreadable == "refuse",
         ended=ended,
     )
