@@ -1,9 +1,10 @@
-"""Stores to test: each test that asks for `store` runs on both kinds."""
+"""Stores to test: each test that asks for `store` runs on every kind."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator
+import subprocess
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from ringfence.store import MemoryStore, Store
 from ringfence.store.connect import sqlite_url
 from ringfence.store.database import Database
 from ringfence.store.migrate import upgrade
+
+from .redis_server import RedisServer
 
 
 @pytest.fixture(scope="session")
@@ -40,8 +43,27 @@ async def database(url: str) -> AsyncIterator[Database]:
     await opened.close()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", pytest.param("redis", marks=pytest.mark.interop("redis-server"))])
 async def store(request: pytest.FixtureRequest, url: str) -> AsyncIterator[Store]:
-    opened: Store = MemoryStore() if request.param == "memory" else await Database.open(url)
+    opened: Store = MemoryStore()
+    if request.param != "memory":
+        redis = request.getfixturevalue("redis_url") if request.param == "redis" else ""
+        opened = await Database.open(url, redis=redis)
     yield opened
     await opened.close()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A Redis of our own on a Unix socket; its directory is short, since such paths are."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("redis-server is not installed")
+    with RedisServer() as server:
+        yield server.socket
+
+
+@pytest.fixture
+def redis_url(redis_server: Path) -> str:
+    """The same, emptied."""
+    subprocess.run(["redis-cli", "-s", str(redis_server), "flushall"], check=True, capture_output=True)
+    return f"unix://{redis_server}"

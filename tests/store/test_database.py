@@ -18,6 +18,7 @@ from ringfence.store.sql_bindings import PURGE_BATCH
 
 from .raw import sql
 from .samples import ALICE, BOB, FULL, NOW, account, binding, only
+from .settle import settled
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ async def test_bindings_changed_elsewhere_are_seen(database: Database, other: Da
     await database.refresh()
     assert database.bindings.counts() == Counts(1, 1)
     assert database.bindings.by_flow("f1") == ()
-    assert [each.cseq for each in database.bindings.lookup(BOB, NOW)] == [2]
+    assert [each.cseq for each in await settled(database.bindings.lookup(BOB, NOW))] == [2]
 
 
 async def test_no_change_is_missed_between_ones_own(database: Database, other: Database) -> None:
@@ -110,9 +111,9 @@ async def test_no_change_is_missed_between_ones_own(database: Database, other: D
 
 async def test_ones_own_changes_need_no_reading(database: Database) -> None:
     await database.bindings.change(ALICE, only(binding()), NOW)
-    (held,) = database.bindings.lookup(ALICE, NOW)
+    (held,) = await settled(database.bindings.lookup(ALICE, NOW))
     await database.refresh()
-    assert database.bindings.lookup(ALICE, NOW)[0] is held
+    assert (await settled(database.bindings.lookup(ALICE, NOW)))[0] is held
     assert database.revision == 1
 
 
@@ -139,7 +140,7 @@ async def test_many_changes_from_both_sides_all_count(database: Database, other:
         *(add(store, f"sip:{n}@{id(store)}") for n in range(20) for store in (database, other))
     )
     await asyncio.gather(database.refresh(), other.refresh())
-    assert len(database.bindings.lookup(ALICE, NOW)) == 40
+    assert len(await settled(database.bindings.lookup(ALICE, NOW))) == 40
     assert database.bindings.lookup(ALICE, NOW) == other.bindings.lookup(ALICE, NOW)
 
 

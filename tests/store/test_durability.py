@@ -12,6 +12,7 @@ from ringfence.store.database import Database
 
 from .raw import sql
 from .samples import NOW
+from .settle import settled
 
 WRITER = """
 import asyncio, resource, sys
@@ -55,7 +56,7 @@ def acknowledged(lines: list[str]) -> dict[str, int]:
 async def assert_kept(url: str, newest: dict[str, int]) -> None:
     database = await Database.open(url)
     for aor, cseq in newest.items():
-        (held,) = database.bindings.lookup(aor, NOW)
+        (held,) = await settled(database.bindings.lookup(aor, NOW))
         # A later change may have been made whose acknowledgement was cut off; an earlier one must not be there.
         assert held.cseq >= cseq
         assert held.user_agent == "x" * 500

@@ -124,7 +124,7 @@ async def open_database(config: Config) -> AsyncIterator[Database]:
     if not config.database_exists():
         reason = f"there is no database in {config.node.data_dir}"
         raise Failure(Exit.UNAVAILABLE, reason, "run ringfence init DOMAIN first")
-    database = await Database.open(config.database_url)
+    database = await Database.open(config.database_url, **config.registrations.options)
     try:
         yield database
     finally:

@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 from dataclasses import replace
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -231,7 +232,8 @@ async def _all_facts(database: Database) -> list[dict[str, Any]]:
     after = ""
     while page := database.accounts.list(after, PAGE):
         for account in page:
-            phones = len(database.bindings.lookup(account.aor, time.time()))
+            found = database.bindings.lookup(account.aor, time.time())
+            phones = len(await found if isawaitable(found) else found)
             facts.append(_facts(account) | {"phones": phones})
         after = page[-1].aor
     return facts

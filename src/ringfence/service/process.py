@@ -45,7 +45,7 @@ from ringfence.service.wiring import Parts, derive, tls_settings, wire
 from ringfence.store.database import Database
 from ringfence.store.errors import StoreError
 from ringfence.store.migrate import upgrade
-from ringfence.store.ports import REFRESH_SECONDS, Store
+from ringfence.store.ports import REFRESH_SECONDS, Counts, Store
 from ringfence.transport.quiet import quiet_unless_configured
 
 log = structlog.get_logger("ringfence.node")
@@ -95,6 +95,8 @@ class Node:
             self.repeat(1.0, Awake(self.parts.services, config.nat.keepalive_seconds).tick)
         if self.parts.radius is not None:
             self._background.append(asyncio.create_task(self.parts.radius.run()))
+        if self.parts.diameter is not None:
+            self.parts.diameter.open()
         await self._open_spending()
 
     def repeat(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
@@ -172,18 +174,21 @@ class Node:
         if self.parts.services.charging is not None:
             self.parts.services.charging.close(time.time())
             await self._close_spending(self.parts.services.charging.spending)
+        if self.parts.diameter is not None:
+            await self.parts.diameter.close()
 
     # -- control commands ------------------------------------------------------------------------------
 
     async def status(self, _arguments: Arguments) -> Json:
         """What the node is doing."""
         parts = self.parts
-        counts = parts.store.bindings.counts()
+        found = parts.store.bindings.counts()
+        counts = found if isinstance(found, Counts) else await found
         return {
             **self.facts(),
             "transactions": len(parts.driver.transactions),
             "requests": parts.driver.transactions.counts.received,
-            "registrations": None if not isinstance(counts, tuple) else counts.bindings,
+            "registrations": counts.bindings,
             "media_sessions": 0 if parts.services.media is None else parts.services.media.figures().sessions,
             "counts": dict(parts.driver.counts),
         }

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
+from inspect import iscoroutine
 
 from ringfence.service.media import read_media
 from ringfence.service.metrics import Labels, Metrics, Values
@@ -35,10 +36,45 @@ def read_parts(metrics: Metrics, parts: Parts) -> None:
     gauge("ringfence_transactions", "Transactions now", (), lambda: {(): len(driver.transactions)})
     counter("ringfence_flows_refused", "Connections over a limit", (), lambda: {(): pool.refused})
     gauge("ringfence_flows", "Connections now", ("transport",), lambda: _flows(parts))
+    _read_protection(metrics, parts)
     gauge("ringfence_accounts", "Accounts", (), lambda: _known(store.accounts.count()))
     if parts.services.media is not None:
         read_media(metrics, parts.services.media)
     gauge("ringfence_registered", "What is registered", ("kind",), lambda: _registered(parts))
+
+
+def _read_protection(metrics: Metrics, parts: Parts) -> None:
+    """What the guard, overload control and the scanner have to tell."""
+    counter, gauge = metrics.counter, metrics.gauge
+    protection = parts.protection
+    guard, overload, clamd = protection.guard, protection.overload, protection.clamd
+    if guard is not None:
+        text = "What the guard has dropped, refused, held up or counted"
+        counter("ringfence_guard_events", text, ("event",), lambda: _named(guard.counts))
+        gauge(
+            "ringfence_guard_remembered", "What the guard remembers", ("what",), lambda: _named(guard.sizes())
+        )
+    gauge("ringfence_share", "Part of new requests that is taken", (), lambda: {(): overload.share})
+    gauge("ringfence_late_seconds", "How late work begins", ("where",), lambda: _late(parts))
+    counter(
+        "ringfence_shed", "Requests refused since there was too much to do", (), lambda: {(): overload.shed}
+    )
+    held = "Requests not sent since the next hop wants less"
+    neighbours = parts.services.neighbours
+    if neighbours is not None:
+        counter("ringfence_held_back", held, (), lambda: {(): neighbours.held_back})
+    if clamd is not None:
+        counter(
+            "ringfence_scans",
+            "Bodies given to clamd",
+            ("finding",),
+            lambda: _named({str(k): v for k, v in clamd.counts.items()}),
+        )
+
+
+def _late(parts: Parts) -> Values:
+    load = parts.protection.overload.load
+    return {("loop",): load.lag, ("datagrams",): load.queue}
 
 
 def _counted(counts: Mapping[str, int], label: str, start: str) -> Values:
@@ -64,5 +100,7 @@ def _known(count: object) -> Values:
 def _registered(parts: Parts) -> Values:
     counts = parts.store.bindings.counts()
     if not isinstance(counts, tuple):
+        if iscoroutine(counts):
+            counts.close()
         return {}
     return {("addresses",): counts.addresses, ("bindings",): counts.bindings}

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, func, select
 from ringfence.store.connect import LOCK_SECONDS, engine_for
 from ringfence.store.migrate import require_head
 from ringfence.store.opinions import Key
-from ringfence.store.ports import Store
+from ringfence.store.ports import Bindings, Elsewhere, Store
 from ringfence.store.records import Account, Ban, Opinion, Rights
 from ringfence.store.revision import KnownRevision, current_revision
 from ringfence.store.schema import accounts, bans, opinions, registrations
@@ -63,25 +63,38 @@ class _Names(NamedTuple):
 
 
 class Database:
-    """See `ports.Store`. Made by `Database.open`; belongs to the event loop it was opened in."""
+    """See `ports.Store`. Made by `Database.open`; belongs to the event loop it was opened in.
 
-    def __init__(self, writer: Writer[Change, Outcome]) -> None:
+    ``elsewhere`` has the bindings, where they are not in this database.
+    """
+
+    def __init__(self, writer: Writer[Change, Outcome], elsewhere: Elsewhere | None = None) -> None:
         self._writer = writer
+        self._elsewhere = elsewhere
         self._known = KnownRevision()
         self._rights: dict[str, Rights] = {}  # the writer thread's
         self._removed_elsewhere = False
-        self.bindings = SqlBindings(writer, self._known)
+        self._registered = SqlBindings(writer, self._known)
+        self.bindings: Bindings = elsewhere or self._registered
         self.opinions = SqlOpinions(writer, self._known)
-        self.accounts = SqlAccounts(writer, self._known, self.bindings, self.opinions)
+        self.accounts = SqlAccounts(writer, self._known, self._registered, self.opinions, elsewhere)
         self.bans = SqlBans(writer, self._known)
         self.administrators = SqlAdministrators(writer)
         self.balances = SqlBalances(writer)
 
     @classmethod
     async def open(
-        cls, url: str, *, lock_seconds: float = LOCK_SECONDS, queue_limit: int = QUEUE_LIMIT
+        cls,
+        url: str,
+        *,
+        lock_seconds: float = LOCK_SECONDS,
+        queue_limit: int = QUEUE_LIMIT,
+        redis: str = "",
+        cluster: bool = False,
     ) -> Database:
         """Open a database that `migrate.upgrade` has prepared, and read it into memory.
+
+        ``redis`` is the URL of a server, or of one of a ``cluster``, that has the bindings instead.
 
         Raises:
             SchemaError: It has not the schema that this version works on.
@@ -90,12 +103,19 @@ class Database:
         writer: Writer[Change, Outcome] = Writer(
             engine_for(url, lock_seconds=lock_seconds), write_changes, queue_limit=queue_limit
         )
-        database = cls(writer)
+        elsewhere: Elsewhere | None = None
         try:
             await writer.run(require_head, read_only=True)
+            if redis:
+                from ringfence.store.redis import RedisBindings  # an extra that few need
+
+                elsewhere = await RedisBindings.open(redis, cluster=cluster)
+            database = cls(writer, elsewhere)
             await database.refresh()
         except BaseException:
             await writer.close()
+            if elsewhere is not None:
+                await elsewhere.close()
             raise
         return database
 
@@ -120,11 +140,15 @@ class Database:
 
     def on_written(self, tell: Callable[[], None]) -> None:
         """See `ports.Store.on_written`."""
-        self.bindings.written = tell
+        self._registered.written = tell
+        if self._elsewhere is not None:
+            self._elsewhere.written = tell
 
     async def close(self) -> None:
         """See `ports.Store.close`. What is in memory stays readable."""
         await self._writer.close()
+        if self._elsewhere is not None:
+            await self._elsewhere.close()
 
     def _read_news(self, connection: Connection, known: int) -> _News | None:
         if connection.dialect.name == "sqlite":
@@ -154,7 +178,7 @@ class Database:
         for account in news.accounts:
             self.accounts.hold(account)
         for held in news.registrations:
-            self.bindings.hold(*held)
+            self._registered.hold(*held)
         for opinion in news.opinions:
             self.opinions.hold(opinion)
         for ban in news.bans:
@@ -163,7 +187,7 @@ class Database:
         # Memory now has all rows there are; if it has more, the rest is gone.
         held_now = (
             self.accounts.count(),
-            self.bindings.counts().addresses,
+            self._registered.counts().addresses,
             self.opinions.count(),
             self.bans.count(),
         )
@@ -171,7 +195,7 @@ class Database:
 
     def _keep_only(self, names: _Names) -> None:
         self.accounts.keep_only(names.accounts)
-        self.bindings.keep_only(names.registrations)
+        self._registered.keep_only(names.registrations)
         self.opinions.keep_only(names.opinions)
         self.bans.keep_only(names.bans)
         self._removed_elsewhere = False

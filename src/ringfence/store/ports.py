@@ -94,6 +94,16 @@ class Bindings(Protocol):
         """Remove the bindings that have expired, and give them, for whoever has to tell of it."""
 
 
+class Elsewhere(Bindings, Protocol):
+    """Bindings that a SQL store leaves to another server."""
+
+    written: Callable[[], None] | None
+    """Called when a change by this process has become durable."""
+
+    async def close(self) -> None:
+        """Let go of the server."""
+
+
 class Opinions(Protocol):
     """What callees think of callers. All of it is in this process's memory, so that a read is no waiting."""
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, insert, select, updat
 from ringfence.store.codec import decode_rights, decode_texts, encode_rights, encode_texts
 from ringfence.store.errors import RecordExists, RecordMissing, StoreError
 from ringfence.store.index import AccountIndex
+from ringfence.store.ports import Bindings
 from ringfence.store.records import Account, Rights
 from ringfence.store.revision import KnownRevision, next_revision
 from ringfence.store.schema import accounts, balances, opinions, registrations
@@ -45,13 +46,19 @@ class SqlAccounts(AccountIndex):
     """See `ports.Accounts`."""
 
     def __init__(
-        self, writer: Writer[Any, Any], known: KnownRevision, bindings: SqlBindings, opinions: SqlOpinions
+        self,
+        writer: Writer[Any, Any],
+        known: KnownRevision,
+        bindings: SqlBindings,
+        opinions: SqlOpinions,
+        elsewhere: Bindings | None = None,
     ) -> None:
         super().__init__()
         self._opinions = opinions
         self._writer = writer
         self._known = known
         self._bindings = bindings
+        self._elsewhere = elsewhere
 
     async def add(self, account: Account) -> None:
         """See `ports.Accounts.add`."""
@@ -70,6 +77,8 @@ class SqlAccounts(AccountIndex):
     async def remove(self, aor: str) -> None:
         """See `ports.Accounts.remove`."""
         await self._writer.run(lambda connection: _remove(connection, aor), self._apply)
+        if self._elsewhere is not None:
+            await self._elsewhere.change(aor, lambda _: (), 0.0)
 
     def _apply_all(self, written: Sequence[Written]) -> None:
         for each in written:
