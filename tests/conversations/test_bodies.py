@@ -10,13 +10,14 @@ from structlog.testing import capture_logs
 
 from ringfence.message import Request
 from ringfence.roles.bodies import Body, Exposure, Rule, body_kind
+from ringfence.roles.signatures import Authorities
 from ringfence.security.cms import AES256_CBC
 from ringfence.security.cms_signed import Signatory
 from ringfence.security.smime import encrypted_body, entity_of, put_body, signed_body
 from tests.conversations.network import WALL, Network
 from tests.conversations.phones import Phone
 from tests.security.bodies import opaque_body
-from tests.security.pki import issue
+from tests.security.pki import Pair, issue
 
 BOB = "sip:bob@example.org"
 PAIR = issue("bob", names=[x509.UniformResourceIdentifier(BOB)], start=WALL - 60)
@@ -149,3 +150,72 @@ def test_the_log_says_who_could_read_and_who_could_change(network: Network, alic
 )
 def test_the_verdict_in_words(exposure: Exposure, said: Any) -> None:
     assert str(exposure) == said
+
+
+# -- signatures ----------------------------------------------------------------------------------------
+
+ROOT = issue("Our CA", ca=True, start=WALL - 60)
+ALICE_URI = "sip:alice@example.org"
+
+
+def signed_by(request: Request, name: str, root: Pair | None = ROOT) -> Request:
+    pair = issue(name, root, names=[x509.UniformResourceIdentifier(name)], start=WALL - 60)
+    put_body(request, signed_body(entity_of(request), [Signatory(pair.key, pair.certificate)], WALL, "b"))
+    return request
+
+
+@pytest.fixture
+def verifying(network: Network) -> Network:
+    network.policy.bodies = (Rule(BOB, Body.SIGNED, verify=True),)
+    network.policy.authorities = Authorities((ROOT.certificate,))
+    return network
+
+
+@pytest.mark.rfc("3261", "23.3")
+def test_a_good_signature_passes_and_is_told(verifying: Network, alice: Phone, bob: Phone) -> None:
+    with capture_logs() as lines:
+        alice >> signed_by(alice.invite(BOB), ALICE_URI) << 100
+    bob << "INVITE"
+    told = next(line for line in lines if line["event"] == "protected end to end")
+    assert told["signature"] == f"signed by {ALICE_URI}"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda request: signed_by(request, "sip:mallory@example.org"), "the certificate is for sip:mallory"),
+        (lambda request: signed_by(request, ALICE_URI, None), "its signature is not good"),
+        (lambda request: changed(signed_by(request, ALICE_URI)), "the content is not what was signed"),
+    ],
+    ids=["somebody else's", "nobody vouches", "changed"],
+)
+def test_a_signature_that_is_not_good_is_refused(
+    verifying: Network, alice: Phone, bob: Phone, spoil: Any, said: str
+) -> None:
+    alice >> spoil(alice.invite(BOB)) << 403
+    assert said in (alice.response.headers.get("Warning") or "")
+    assert not bob.inbox
+
+
+def changed(request: Request) -> Request:
+    request.body = request.body.replace(b"m=audio 4000", b"m=audio 4002")
+    return request
+
+
+def test_nothing_is_verified_in_what_is_encrypted(verifying: Network, alice: Phone, bob: Phone) -> None:
+    with capture_logs() as lines:
+        alice >> protected(alice.invite(BOB), "encrypted") << 100
+    bob << "INVITE"
+    assert next(line for line in lines if line["event"] == "protected end to end")["signature"] == "hidden"
+
+
+@pytest.mark.parametrize(
+    ("exposure", "facts"),
+    [
+        (Exposure(True, True, Body.OPEN), ("servers", "servers")),
+        (Exposure(True, False, Body.SIGNED), ("servers and listeners", "nobody")),
+        (Exposure(False, False, Body.ENCRYPTED), ("the other end", "nobody")),
+    ],
+)
+def test_the_verdict_for_the_ledger(exposure: Exposure, facts: tuple[str, str]) -> None:
+    assert exposure.facts == facts

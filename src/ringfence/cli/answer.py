@@ -148,6 +148,7 @@ async def _take(call: IncomingCall, media: Media, tell: Teller, after: float, re
             call.reject(reject)
         else:
             await call.answer(media)
+            tell("verdict", **call.verdict._asdict())
         await call.ended
     except CallError as error:
         tell("fault", reason=str(error))

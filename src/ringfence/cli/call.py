@@ -120,6 +120,7 @@ async def _call(
                 await call.answered
             if call.peer.protection is not None:
                 tell("protection", **facts_of(call.peer.protection))
+            tell("verdict", **call.verdict._asdict())
             if digits:
                 await call.send_digits(digits)
             await _until_over(call, duration)

@@ -174,6 +174,7 @@ _SENTENCES = {
     "progress": "{status} {reason}",
     "protection": "End to end: {protection}",
     "warning": "Warning: {reason}",
+    "verdict": "Read by {read}; changed unnoticed by {change}, header fields by {fields}; audio heard by {audio}",
     "early-media": "Audio before the answer",
     "redirected": "Sent on to {to}",
     "incoming": "A call from {peer} ({evidence})",

@@ -9,7 +9,7 @@ from ringfence.client.incoming import IncomingCall
 from ringfence.client.ipsec import IpsecSettings
 from ringfence.client.outgoing import OutgoingCall
 from ringfence.client.peer import Evidence, Peer
-from ringfence.client.protection import Protection
+from ringfence.client.protection import Protection, Verdict
 from ringfence.client.registration import RegistrationState
 from ringfence.client.session import Encryption, Media
 from ringfence.client.states import CallEvent, CallState, Ending
@@ -40,4 +40,5 @@ __all__ = [
     "Smime",
     "Text",
     "UserAgent",
+    "Verdict",
 ]

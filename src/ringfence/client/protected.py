@@ -5,8 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from ringfence.client.desk import Desk
-from ringfence.client.protection import NOTHING, Protection, Wish
+from ringfence.client.peer import Peer
+from ringfence.client.protection import NOTHING, Protection, Verdict, Wish, verdict_on
 from ringfence.client.secure import AnyMessage
+from ringfence.client.session import Session
+from ringfence.engine.dialog import Dialog
 from ringfence.message import Request, Response
 
 
@@ -16,6 +19,16 @@ class Protected(ABC):
     desk: Desk
     wish: Wish = NOTHING
     """How what we say in it is protected."""
+
+    peer: Peer
+    dialog: Dialog | None
+    session: Session
+
+    @property
+    def verdict(self) -> Verdict:
+        """Who could read and who could change what of this call, and who could hear it."""
+        every_hop = self.dialog is not None and self.dialog.secure
+        return verdict_on(self.peer.protection, self.wish, every_hop=every_hop, srtp=self.session.encrypted)
 
     @abstractmethod
     def tell(self, kind: str, **facts: object) -> None:

@@ -83,3 +83,44 @@ class Protection(NamedTuple):
         if self.comparison is not None and self.intact and not self.changed:
             text += ", header fields too"
         return f"{text}; {f'encrypted by {self.encrypted}' if self.encrypted else 'not encrypted'}"
+
+
+class Verdict(NamedTuple):
+    """Who could read and who could change what of a call: the price and the worth of its protection."""
+
+    read: str
+    """Who could read what was negotiated."""
+    change: str
+    """Who could change that unnoticed."""
+    fields: str
+    """Who could change the header fields unnoticed. Every server reads them, but for those that are hidden."""
+    audio: str
+    """Who could hear the audio."""
+
+    def __str__(self) -> str:
+        return (
+            f"read by {self.read}; changed unnoticed by {self.change}, header fields by {self.fields}; "
+            f"audio heard by {self.audio}"
+        )
+
+
+NOBODY = "nobody"
+ENDS = "the two ends alone"
+SERVERS = "the servers on the way"
+ANYBODY = "anybody on the way"
+
+
+def verdict_on(protection: Protection | None, wish: Wish, *, every_hop: bool, srtp: bool) -> Verdict:
+    """The verdict on a call; the weaker direction counts of what came (``protection``) and what we send (``wish``).
+
+    ``every_hop``: TLS is demanded on each hop (``sips:``). ``srtp``: the audio is encrypted, with keys that stand in
+    what was negotiated: whoever could read that could hear it.
+    """
+    on_the_way = SERVERS if every_hop else ANYBODY
+    found = protection or Protection()
+    encrypted = bool(found.encrypted) and wish.encrypt
+    proved = found.signed and found.intact and wish.signs
+    told = proved and found.comparison is not None and not found.changed and wish.tunnel
+    read = ENDS if encrypted else on_the_way
+    change = NOBODY if proved or (encrypted and "gcm" in found.encrypted) else on_the_way
+    return Verdict(read, change, NOBODY if told else on_the_way, read if srtp else ANYBODY)

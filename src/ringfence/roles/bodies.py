@@ -1,7 +1,8 @@
 """Who could read a message and who could change it, and what its destination demands of that.
 
-A proxy can't open an encrypted body and has no business to judge a signature: that is between the two ends. It sees
-what kind of body passes, and that says what everybody on the way could do. What nobody on the way can read, nothing of
+A proxy can't open an encrypted body. Of any body it sees what kind it is, and that says what everybody on the way could
+do; whose a signature is, it looks at only where a destination wants it to (``roles.signatures``): that is between the
+two ends. What nobody on the way can read, nothing of
 ours can act on either: the gateway that opens a firewall for the addresses in a session description, the scanner, the
 privacy service. That is the price of confidentiality, and it is told rather than hidden.
 """
@@ -32,6 +33,8 @@ class Rule(NamedTuple):
     to: str
     """An address (``sip:board@example.org``), a domain, or ``*``."""
     require: Body
+    verify: bool = False
+    """Whether the signature of a body that is only signed has to be good, too."""
 
     def covers(self, addresses: Iterable[str]) -> bool:
         """Whether the rule is about one of these addresses, in canonical form."""
@@ -105,6 +108,15 @@ class Exposure(NamedTuple):
         if self.body is Body.SIGNED:
             return "no media relay and no hiding of addresses in the body: it would break the signature"
         return ""
+
+    @property
+    def facts(self) -> tuple[str, str]:
+        """Who could read the body, and who could change it unnoticed, in a word or two for a record."""
+        wire = "" if self.hop and self.every_hop else " and listeners"
+        return (
+            "the other end" if self.body is Body.ENCRYPTED else f"servers{wire}",
+            "nobody" if self.body in (Body.SIGNED, Body.ENCRYPTED) else f"servers{wire}",
+        )
 
     def __str__(self) -> str:
         text = f"could read {self.readers}; could change {self.changers}"

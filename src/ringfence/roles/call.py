@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ringfence.engine.machine import ServerTransaction
 from ringfence.message import NameAddr, Request, SipUri
+from ringfence.roles.bodies import Body
 from ringfence.roles.callers import Caller
 from ringfence.roles.view import View
 from ringfence.security.credentials import Credentials
@@ -100,6 +101,9 @@ class Findings:
 
     agreement: str = ""
     """The mechanism that the phone has agreed on with us for this hop (RFC 3329); empty without an agreement."""
+
+    body: Body = Body.NONE
+    """How the body is protected end to end, as far as a proxy sees."""
 
     credentials: Credentials | None = None
     """The credentials that proved ``user``, where it was digest."""

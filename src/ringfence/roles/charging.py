@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from functools import lru_cache
 from inspect import isawaitable
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from ringfence.ledger.keys import Privacy
 from ringfence.ledger.port import Ledger
 from ringfence.message import Response
 from ringfence.message.fields import SESSION_EXPIRES
+from ringfence.roles.bodies import Body, Exposure
 from ringfence.roles.call import Authenticated, Call
 from ringfence.roles.callers import wants_privacy
 from ringfence.roles.charges import ByeCharge, InviteCharge, RefreshCharge
@@ -183,6 +185,7 @@ class Charging:
             "transport": call.flow.transport,
             "source": f"{call.flow.remote.host} {call.flow.remote.port}",
         }
+        facts["body_read"], facts["body_change"] = _exposed(call.flow.secure, call.uri.secure, findings.body)
         if live.rate is not None:
             facts["rate"] = str(live.rate)
         if findings.peer_name:
@@ -327,8 +330,11 @@ class Charging:
         return ""
 
     def _hang_up(self, services: Services, live: LiveCall, now: float, reason: str) -> None:
-        for dialog in live.dialogs.values():
-            hang_up(services, live, dialog, reason)
+        for tag, dialog in live.dialogs.items():
+            if live.end is not None:
+                live.end(tag, reason)
+            else:
+                hang_up(services, live, dialog, reason)
         # What is granted pays for the call to its very end: that we look once a second is not the caller's cost.
         self.stop(live, min(now, live.paid_until), reason, 200 if live.answered else 0)
 
@@ -336,6 +342,12 @@ class Charging:
         """The node stops. Calls go on without us, and their bills end here: what comes then can't be known."""
         for live in self.calls:
             self.stop(live, now, "the node stopped", 200 if live.answered else 0)
+
+
+@lru_cache(16)
+def _exposed(hop: bool, every_hop: bool, body: Body) -> tuple[str, str]:
+    """Who could read the body and who could change it, as far as this hop tells."""
+    return Exposure(hop, every_hop, body).facts
 
 
 def _evidence(call: Call) -> str:

@@ -24,6 +24,7 @@ from ringfence.roles.malware import Malware
 from ringfence.roles.media import MediaPlane
 from ringfence.roles.peers import NO_PEERS, Peers
 from ringfence.roles.remote import Remote
+from ringfence.roles.signatures import Authorities
 from ringfence.security.digest import STRONG, Algorithm, UriCheck
 from ringfence.security.nonces import NcWindow, Nonces
 from ringfence.store.ports import Accounts, Bindings
@@ -125,6 +126,9 @@ class Policy:
 
     worker_mark: str = ""
     """URI parameter of our Record-Route that names this worker, where several share the ports."""
+
+    authorities: Authorities = Authorities()
+    """Who may vouch for the signers of bodies, where their signature is looked at."""
 
     hiding: Hiding | None = None
     """What is not shown to those outside; None: everything is shown."""

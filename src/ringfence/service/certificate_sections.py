@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ringfence.service.sections import Section
-from ringfence.service.values import FilePath
+from ringfence.service.values import FilePath, Many
 
 
 class Certificates(Section):
@@ -16,3 +16,6 @@ class Certificates(Section):
     directory: FilePath = Path("tls/users")
     """Where they are: a file for each user, such as alice@example.org.pem. `ringfence cert issue --user` puts one
     there, `ringfence cert revoke` takes it away; it may also come from elsewhere. No private keys."""
+    trust: Many[FilePath] = ()
+    """Authorities besides our CA that may vouch for the signers of bodies, where `bodies` has them verified: files of
+    PEM."""

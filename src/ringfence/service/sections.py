@@ -30,7 +30,7 @@ from ringfence.service.values import (
 )
 from ringfence.transport.limits import Limits as TransportLimits
 
-Role = Literal["edge", "core", "outbound", "redirect"]
+Role = Literal["edge", "core", "outbound", "redirect", "privacy"]
 Algorithm = Literal["SHA-512-256", "SHA-256", "MD5"]
 TransportName = Literal["udp", "tcp", "tls", "ws", "wss"]
 Mechanism = Literal["tls", "digest", "ipsec-ike", "ipsec-man", "ipsec-3gpp"]
@@ -62,7 +62,8 @@ class NodeSection(Section):
     roles: Annotated[Many[Role], Field(min_length=1, max_length=1)] = ("edge",)
     """One of: edge: where phones and other domains are met, with the registrar unless `proxy.core` names one. core: the
     registrar behind edges, which serves only them. outbound: what leaves the domain goes through it. redirect:
-    registrar and redirect server (RFC 3261 section 8.3), which forwards nothing."""
+    registrar and redirect server (RFC 3261 section 8.3), which forwards nothing. privacy: the privacy service, apart
+    from everything else (docs/privacy.md)."""
     name: Host = "localhost"
     """The host name of this machine, for logs and bindings."""
     workers: Annotated[Count, Field(ge=1, le=64)] = 1
@@ -353,8 +354,8 @@ class BodyRule(Section):
     """signed: so that changes are noticed; encrypted is good enough too. encrypted: so that no server reads it. What
     else comes with a body is answered 403."""
     verify: bool = False
-    """Whether a signature has to be good, too: by a certificate for the sender, of our CA or of `certificates.trust`. In
-    a body that is encrypted nothing can be verified by a server: it passes where require is signed."""
+    """Whether a signature has to be good, too: by a certificate for the sender, of our CA or of `certificates.trust`.
+    In a body that is encrypted nothing can be verified by a server: it passes where require is signed."""
 
     @property
     def destination(self) -> str:

@@ -22,7 +22,7 @@ from ringfence.engine.timers import Timers
 from ringfence.engine.transactions import Transactions
 from ringfence.message import sip_uri
 from ringfence.message.fields.security_agreement import Mechanism
-from ringfence.roles import core, edge, outbound, redirect
+from ringfence.roles import core, edge, outbound, privacy, redirect
 from ringfence.roles.addresses import Addresses, Listener
 from ringfence.roles.bodies import Body, Rule
 from ringfence.roles.directory import Directory
@@ -40,7 +40,7 @@ from ringfence.roles.policy import (
 from ringfence.roles.server import Server
 from ringfence.roles.signatures import Authorities
 from ringfence.roles.steps.locate import locate_user
-from ringfence.roles.steps.network import to_core, to_destination
+from ringfence.roles.steps.network import to_core, to_destination, to_next
 from ringfence.security.agreement import Name, digest_mechanism, ipsec_mechanism, make_list, tls_mechanism
 from ringfence.security.digest import Algorithm, UriCheck
 from ringfence.security.nonces import NcWindow, Nonces
@@ -49,6 +49,7 @@ from ringfence.service.aaa import make_remote
 from ringfence.service.addresses import parse_address
 from ringfence.service.charging import make_control
 from ringfence.service.config import Config
+from ringfence.service.diameter import make_client
 from ringfence.service.guard import Protection
 from ringfence.service.hiding_sections import make_hiding
 from ringfence.service.identity import identify, make_fetcher, make_strangers
@@ -71,6 +72,7 @@ from ringfence.transport.websocket import WebSocketPolicy
 
 if TYPE_CHECKING:
     from ringfence.ledger.book import SqlLedger
+    from ringfence.ledger.diameter import DiameterClient
     from ringfence.ledger.radius import RadiusAccounting
     from ringfence.store.ports import Store
 
@@ -91,6 +93,7 @@ class Parts:
     ledger: SqlLedger | None
     radius: RadiusAccounting | None
     mesh: Mesh | None = None
+    diameter: DiameterClient | None = None
     protection: Protection = field(init=False)
 
     def __post_init__(self) -> None:
@@ -113,7 +116,8 @@ def wire(
     resolver = make_resolver(config)
     pool = make_pool(config, driver)
     policy = make_policy(config, secret)
-    remote = make_remote(config, store.accounts)
+    diameter = make_client(config)
+    remote = make_remote(config, store.accounts, diameter)
     services = Services(
         policy=policy,
         accounts=store.accounts if remote is None else remote.accounts,
@@ -127,7 +131,7 @@ def wire(
         strangers=make_strangers(config, store),
         remote=remote,
         directory=Directory(config.certificates.directory) if config.certificates.serve else None,
-        charging=make_charging(config, ledger, derive(secret, "ledger"), make_control(config, store))
+        charging=make_charging(config, ledger, derive(secret, "ledger"), make_control(config, store, diameter))
         if ledger is not None
         else None,
     )
@@ -140,6 +144,7 @@ def wire(
     radius = make_radius(config, derive(secret, "ledger"))
     server = Server(services, steps_of(config), metrics.finished)
     parts = Parts(config, driver, pool, resolver, store, services, server, metrics, fetcher, ledger, radius)
+    parts.diameter = diameter
     parts.mesh = make_mesh(config, parts)
     bind(parts)
     return parts
@@ -358,7 +363,7 @@ def steps_of(config: Config) -> tuple[Step, ...]:
     return (*role[:place], *own, *role[place:])
 
 
-CHOOSES: tuple[Step, ...] = (locate_user, to_core, to_destination)
+CHOOSES: tuple[Step, ...] = (locate_user, to_core, to_destination, to_next)
 """The steps that choose where a request goes."""
 
 
@@ -369,6 +374,7 @@ def role_of(config: Config) -> tuple[Step, ...]:
         "core": core.STEPS,
         "outbound": outbound.STEPS,
         "redirect": redirect.STEPS,
+        "privacy": privacy.STEPS,
     }
     return lists[config.node.roles[0]]
 

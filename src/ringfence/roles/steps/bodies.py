@@ -8,8 +8,12 @@ from ringfence.message.fields import WarningValue
 from ringfence.roles.bodies import Body, Rule, body_kind, exposure_of
 from ringfence.roles.call import Call
 from ringfence.roles.pipeline import CONTINUE, Answer, Verdict
+from ringfence.roles.signatures import judge_signature
 
 log = structlog.get_logger("ringfence.roles")
+
+MAX_WHY = 300
+"""Characters of a warning: names in it come from a certificate."""
 
 MISCELLANEOUS = 399
 """warn-code: Miscellaneous warning, a text for people (RFC 3261 section 20.43)."""
@@ -26,22 +30,35 @@ def protected_bodies(call: Call) -> Verdict:
         return CONTINUE
     rules = _rules(call) if call.services.policy.bodies else []
     kind = body_kind(request) if rules or _looks_secured(call) else Body.OPEN
+    call.findings.body = kind
+    signature = ""
     for rule in rules:
         if not rule.allows(kind):
-            why = f"what is sent to {rule.to} must be {rule.require} end to end, and this is {kind}"
-            log.info("body refused", to=rule.to, wanted=rule.require, found=kind)
-            return Answer(403, headers=(("Warning", str(WarningValue(MISCELLANEOUS, "ringfence", why))),))
+            return _refuse(rule, kind, f"this is {kind}")
+        if rule.verify and kind is Body.SIGNED:
+            judged = judge_signature(request, call.services.policy.authorities, call.services.clock())
+            if not judged.good:
+                return _refuse(rule, kind, f"its signature is not good: {judged.text}")
+            signature = judged.text
     if kind in (Body.SIGNED, Body.ENCRYPTED):
         exposure = exposure_of(request, call.uri, secure=call.flow.secure)
         log.info(
             "protected end to end",
             method=request.method,
             body=kind,
+            signature=signature or ("hidden" if kind is Body.ENCRYPTED else "not looked at"),
             read=exposure.readers,
             change=exposure.changers,
             limits=exposure.limits,
         )
     return CONTINUE
+
+
+def _refuse(rule: Rule, kind: Body, found: str) -> Answer:
+    why = f"what is sent to {rule.to} must be {rule.require} end to end, and {found}"
+    why = "".join(each if each.isprintable() else "?" for each in why)[:MAX_WHY]
+    log.info("body refused", to=rule.to, wanted=rule.require, found=kind, reason=found)
+    return Answer(403, headers=(("Warning", str(WarningValue(MISCELLANEOUS, "ringfence", why))),))
 
 
 def _rules(call: Call) -> list[Rule]:
