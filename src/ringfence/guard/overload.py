@@ -22,9 +22,6 @@ LAG = 0.1
 """Seconds that the event loop, or a datagram in the kernel's queue, may be late: a fifth of T1, after which clients
 begin to send everything twice."""
 
-BACKLOG = 0.1
-"""Part of a socket's receive buffer that may be full: with the buffer that we ask for, about `LAG` at full speed."""
-
 FULL = 0.9
 """Part of a table, such as that of transactions, that may be full."""
 
@@ -54,16 +51,16 @@ ALGORITHMS = ("loss", "rate")
 
 
 class Load(NamedTuple):
-    """One measurement: seconds of lateness, and parts from 0 to 1."""
+    """One measurement: by how many seconds the loop is late, and datagrams are; how full the fullest table is, to 1."""
 
     lag: float
-    backlog: float
+    queue: float
     full: float
 
     @property
     def pressure(self) -> float:
         """Above 1: too much."""
-        return max(self.lag / LAG, self.backlog / BACKLOG, self.full / FULL)
+        return max(self.lag / LAG, self.queue / LAG, self.full / FULL)
 
 
 class Upstream:

@@ -21,8 +21,10 @@ from ringfence.message import LocalError
 from ringfence.security.certificates import matches_domain
 from ringfence.security.chains import ChainFlaw, judge_chain
 from ringfence.security.pem import check_pair, read_chain, read_crl, read_key
+from ringfence.service.aaa_checks import diameter_is_there, passwords_are_known, spending_is_limited
 from ringfence.service.config import Config
 from ringfence.service.finding import Finding, Rule, Severity, error, expiry, warning
+from ringfence.service.guard_checks import bodies_are_scanned, the_guard_watches
 from ringfence.service.identity_checks import fetching_is_bounded, identity_holds, identity_is_in_use
 from ringfence.service.lines import KeyPath
 from ringfence.service.role_checks import network_holds_together, the_border_signs, the_inside_is_closed
@@ -296,12 +298,17 @@ RULES: tuple[Rule, ...] = (
     the_inside_is_closed,
     the_border_signs,
     methods_are_challenged,
+    the_guard_watches,
+    bodies_are_scanned,
     identity_holds,
     identity_is_in_use,
     fetching_is_bounded,
     nobody_else_steers,
     metrics_stay_inside,
     calls_are_recorded,
+    passwords_are_known,
+    diameter_is_there,
+    spending_is_limited,
     policy_can_be_loaded,
     database_is_ready,
 )

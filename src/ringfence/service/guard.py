@@ -159,14 +159,14 @@ class Protection:
             await asyncio.sleep(TICK_SECONDS)
             now = loop.time()
             full = max(len(transactions) / transactions.limit, driver.waiting / MAX_WAITING)
-            load = Load(max(0.0, now - before - TICK_SECONDS), pool.backlog, full)
+            load = Load(max(0.0, now - before - TICK_SECONDS), pool.lateness(now - before), full)
             was = self.overload.share
             self.overload.measure(load, now, time.time())
             if self.guard is not None:
                 self.guard.share = self.overload.share
             if was == 1.0 and self.overload.share < 1.0:
                 log.warning(
-                    "overloaded", lag=round(load.lag, 3), backlog=round(load.backlog, 3), full=round(full, 3)
+                    "overloaded", lag=round(load.lag, 3), queue=round(load.queue, 3), full=round(full, 3)
                 )
             elif was < 1.0 and self.overload.share == 1.0:
                 log.info("not overloaded any more", shed=self.overload.shed)

@@ -325,10 +325,9 @@ class Pool:
         """Have connections from addresses refused at the door; for the guard."""
         self._streams.barred = barred
 
-    @property
-    def backlog(self) -> float:
-        """How full the kernel's queue of the fullest UDP socket is, from 0 to 1: what came and was not read yet."""
-        return max((listener.backlog for listener in self._udp), default=0.0)
+    def lateness(self, seconds: float) -> float:
+        """How many seconds a datagram waits in the kernel before it is read; see ``UdpListener.lateness``."""
+        return max((listener.lateness(seconds) for listener in self._udp), default=0.0)
 
     # -- from the flows --------------------------------------------------------------------------------
 

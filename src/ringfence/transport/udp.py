@@ -32,6 +32,9 @@ MAX_FLOWS = 16_384
 """Flow objects kept for reuse. Forged source addresses could make any number, so all are forgotten when it is
 full: they are cheap to make again, and whoever still holds one goes on using it."""
 
+DATAGRAM_MEMORY = 1_024
+"""Bytes that the kernel counts for a datagram of a few hundred bytes that waits."""
+
 MAX_BURST = 32
 """Datagrams read before other sockets and timers get their turn."""
 
@@ -44,6 +47,7 @@ MAX_ERRORS = 64
 _SO_SNDBUFFORCE = 32
 _SO_RCVBUFFORCE = 33
 _SO_MEMINFO = 55
+_MEMINFO_SIZE = 36
 _IP_RECVERR = 11
 _IPV6_RECVERR = 25
 _MSG_ERRQUEUE = 0x2000
@@ -116,6 +120,7 @@ class UdpListener:
         "_received",
         "_recvfrom",
         "_socket",
+        "_taken",
         "_upward",
         "closed",
         "dropped",
@@ -132,6 +137,7 @@ class UdpListener:
         self._upward = upward
         self._received = upward.received
         self._recvfrom = sock.recvfrom
+        self._taken = 0
         self._flows: dict[Address, UdpFlow] = {}
         self._burst = 1
         self.ways: dict[Endpoint, tuple[Callable[[bytes, Address], int], Address]] = {}
@@ -164,11 +170,13 @@ class UdpListener:
                 self._take(data, address)
         except BlockingIOError:
             self._burst = count or 1
+            self._taken += count
             if not count:
                 self._read_errors()
         except OSError:
             self._read_errors()
         else:
+            self._taken += count
             if count < MAX_BURST:
                 self._burst = count * 2
 
@@ -247,14 +255,17 @@ class UdpListener:
     def _tell(self, flow: UdpFlow, reason: str) -> None:
         self._loop.call_soon(self._upward.closed, flow, reason)
 
-    @property
-    def backlog(self) -> float:
-        """How full the kernel's receive queue is, from 0 to 1."""
+    def lateness(self, seconds: float) -> float:
+        """How many seconds a datagram that comes now will wait in the kernel's queue, by what was read lately.
+
+        ``seconds`` is how long ago this was last asked.
+        """
+        taken, self._taken = self._taken, 0
         if self.closed or sys.platform != "linux":
             return 0.0
-        memory = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 36)
-        allocated, limit = struct.unpack_from("=II", memory)
-        return float(allocated) / float(limit or 1)
+        memory = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO_SIZE)
+        queued = struct.unpack_from("=I", memory)[0] / DATAGRAM_MEMORY
+        return float(queued * seconds / max(taken, 1))
 
     def close(self) -> None:
         """Stop receiving and sending."""
