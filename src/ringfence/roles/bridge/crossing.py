@@ -337,23 +337,23 @@ class Crossing(Forwarding):
         if back.status < 200:
             return
         if self._pair is None:
-            self._begun(pair, back.status)
+            self._begun(pair, back)
         elif pair is not None:
             self._changed(pair, back)
 
-    def _begun(self, pair: Pair | None, status: int) -> None:
+    def _begun(self, pair: Pair | None, back: Response) -> None:
         """The request that began it has its answer."""
         services, bridge = self._call.services, self._bridge
         bridges = services.bridges
         if bridges is None:
             return
         method = self._server.method
-        if status >= 300 or method not in DIALOG_METHODS:
+        if back.status >= 300 or method not in DIALOG_METHODS:
             bridges.forget(bridge)
             used = frozenset[str]()
         else:
             if pair is not None:
-                pair.expires = lives_until(services, pair)
+                pair.expires = lives_until(services, pair, back)
             lapse = (
                 services.clock() + T1_64
             )  # another phone may have answered, too (RFC 3261 section 13.2.2.4)

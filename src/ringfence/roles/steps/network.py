@@ -85,6 +85,18 @@ def _leaves(target: Target) -> bool:
     return not (target.registered or target.flow or target.route)
 
 
+def to_next(call: Call) -> Verdict:
+    """At a privacy service of its own: to the core what is for the domain, everything else where it says."""
+    findings, core = call.findings, call.services.policy.core
+    if findings.for_us and not findings.in_dialog:
+        if not core:
+            return Answer(404, "Not Found (the privacy service has no users of its own)")
+        call.targets = (Target(call.request.uri, (core,), inside=True),)
+    else:
+        call.targets = (Target(call.request.uri, flow=findings.flow, only_flow=True),)
+    return CONTINUE
+
+
 def to_destination(call: Call) -> Verdict:
     """At the border: where the request says. It has no users of its own."""
     if call.findings.for_us and not call.findings.in_dialog:
