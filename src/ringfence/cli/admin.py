@@ -30,12 +30,8 @@ admin = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the administrator.")]
-Role = Annotated[
-    AdministratorRole,
-    typer.Option(
-        help="owner: everything. operator: accounts and bans. billing: calls, credit. auditor: reads, changes nothing."
-    ),
-]
+ROLES = "owner: everything. operator: accounts and bans. billing: calls and credit. auditor: reads, changes nothing."
+Role = Annotated[AdministratorRole, typer.Option(help=ROLES)]
 
 
 @admin.command()
@@ -74,7 +70,12 @@ def list_administrators(config: ConfigOption = None, json: JsonOption = False) -
 
 
 @admin.command()
-def role(name: Name, new: Role, config: ConfigOption = None, json: JsonOption = False) -> None:
+def role(
+    name: Name,
+    new: Annotated[AdministratorRole, typer.Argument(metavar="ROLE", help=ROLES)],
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
     """Give an administrator another role."""
 
     async def change(database: Database) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ from ringfence.cli.output import console, print_json
 from ringfence.cli.phone import read_password
 from ringfence.message import LocalError
 from ringfence.service.config import Config
+from ringfence.service.control import CommandError
 from ringfence.service.control_client import NodeUnavailable, ask
 
 if TYPE_CHECKING:
@@ -234,14 +236,13 @@ def _is_serving(config: Config) -> None:
 
 @asynccontextmanager
 async def temporary_accounts(config: Config) -> AsyncIterator[tuple[Login, ...]]:
-    """Two accounts on our own node, which are removed at the end."""
-    import asyncio
-
+    """Two accounts on our own node, which are removed at the end, as is a ban that the audit has earned."""
     from ringfence.audit.site import Login
     from ringfence.store.records import Account
 
     logins = []
     made: list[str] = []
+    before = _banned(config)
     async with open_database(config) as database:
         try:
             for name in NAMES:
@@ -258,6 +259,16 @@ async def temporary_accounts(config: Config) -> AsyncIterator[tuple[Login, ...]]
         finally:
             for aor in made:
                 await database.accounts.remove(aor)
+            for network in _banned(config) - before:
+                with suppress(CommandError, NodeUnavailable):
+                    ask(config.control_socket, "ban-remove", network=network)
+
+
+def _banned(config: Config) -> set[str]:
+    try:
+        return {each["network"] for each in ask(config.control_socket, "ban-list")}
+    except (CommandError, NodeUnavailable):
+        return set()  # a node without a guard
 
 
 def _show(report: Report, *, evidence: bool, json: bool) -> None:

@@ -127,12 +127,18 @@ def userhash(username: str, realm: str, algorithm: Algorithm) -> str:
 
 
 def request_digest(
-    credentials: Credentials, ha1: str, method: str, body: bytes = b"", *, covering: str | None = None
+    credentials: Credentials,
+    ha1: str,
+    method: str,
+    body: bytes = b"",
+    *,
+    covering: str | None = None,
+    body_hash: str = "",
 ) -> str:
     """The response that proves knowledge of H(A1) for these credentials (RFC 7616 section 3.4.1).
 
     Without `qop` this is the digest of RFC 2069. With an empty method it is the `rspauth` of section 3.5.
-    `covering` is text that stands at the end of A2, for the `d-ver` of RFC 3329 section 2.2.
+    `body_hash` is H(entity-body), where the body is somewhere else. `covering` is text that stands at the end of A2, for the `d-ver` of RFC 3329 section 2.2.
 
     Raises:
         LocalError: when the algorithm is unknown, or needs a cnonce that is not there.
@@ -149,7 +155,7 @@ def request_digest(
     a2 = f"{method}:{credentials.uri}"
     qop = credentials.qop
     if qop is not None and qop.lower() == AUTH_INT:
-        a2 = f"{a2}:{_NEW[plain](body).hexdigest()}"
+        a2 = f"{a2}:{body_hash or _NEW[plain](body).hexdigest()}"
     if covering is not None:
         a2 = f"{a2}:{covering}"
     if qop is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from ringfence.ledger.radius import RadiusServer
 from ringfence.ledger.radius_digest import RadiusAuthority
@@ -15,19 +16,26 @@ from ringfence.store.authority import Authority
 from ringfence.store.known import KnownAccounts
 from ringfence.store.ports import Accounts
 
+if TYPE_CHECKING:
+    from ringfence.ledger.diameter import DiameterClient
 
-def make_remote(config: Config, accounts: Accounts) -> Remote | None:
+
+def make_remote(config: Config, accounts: Accounts, diameter: DiameterClient | None) -> Remote | None:
     """Whoever knows the passwords; None where our own store does. Raises LocalError."""
     section = config.accounts
     if section.source == "database":
         return None
     profiles = {each.name: each.rights() for each in config.profile}
     known = KnownAccounts(accounts, section.cache_seconds, time.time)
-    return Remote(make_authority(config), known, section.rights(), profiles)
+    return Remote(make_authority(config, diameter), known, section.rights(), profiles)
 
 
-def make_authority(config: Config) -> Authority:
+def make_authority(config: Config, diameter: DiameterClient | None) -> Authority:
     """The servers that are asked about passwords."""
+    if diameter is not None and config.accounts.source == "diameter":
+        from ringfence.ledger.diameter_digest import DiameterAuthority  # needs an optional package
+
+        return DiameterAuthority(diameter, f"sip:{config.node.name}")
     servers = [radius_server(each, each.authentication) for each in config.radius if each.authentication]
     return RadiusAuthority(servers, config.node.name)
 

@@ -112,5 +112,6 @@ class Diameter(Section):
     """For one answer. A request that has none is sent to another server once."""
     watchdog_seconds: Annotated[float, Field(ge=6, le=300)] = 30.0
     """How long a connection may be quiet before it is asked whether it lives (Tw of RFC 3539)."""
-    service_context: Annotated[str, Field(min_length=3, max_length=200)] = "sip@ringfence.invalid"
-    """Service-Context-Id of credit control (RFC 8506 section 8.42): what the server knows this service by."""
+    service_context: Annotated[str, Field(max_length=200, examples=["sip@example.org"])] = ""
+    """Service-Context-Id of credit control (RFC 8506 section 8.42): what the server knows this service by; empty:
+    "sip@" and the realm."""

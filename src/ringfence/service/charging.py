@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -22,6 +23,9 @@ from ringfence.service.config import Config
 from ringfence.service.control import Arguments, Command, CommandError, Json
 from ringfence.store.balances import Balances
 from ringfence.store.ports import Store
+
+if TYPE_CHECKING:
+    from ringfence.ledger.diameter import DiameterClient
 
 log = structlog.get_logger("ringfence.charging")
 
@@ -52,9 +56,15 @@ def make_spending(config: Config, ledger: Ledger, control: CreditControl | None)
     return Spending(ledger, rates, watch, control, told)
 
 
-def make_control(config: Config, store: Store) -> CreditControl:
-    """Whoever grants credit to prepaid accounts: the balances of our own store."""
-    return Prepaid(store.balances, config.writer, config.charging.quota_seconds)
+def make_control(config: Config, store: Store, diameter: DiameterClient | None) -> CreditControl:
+    """Whoever grants credit to prepaid accounts: the balances of our own store, or Diameter servers."""
+    quota = config.charging.quota_seconds
+    if diameter is None or config.charging.credit != "diameter":
+        return Prepaid(store.balances, config.writer, quota)
+    from ringfence.ledger.diameter_credit import DiameterCredit  # needs an optional package
+
+    context = config.diameter.service_context or f"sip@{diameter.us.realm}"
+    return DiameterCredit(diameter, store.balances, config.writer, context, quota)
 
 
 async def settle_what_a_crash_left(config: Config, spending: Spending, balances: Balances) -> int:
