@@ -78,8 +78,10 @@ class Probe:
     ask: Callable[[Site], Awaitable[Verdict]]
     weight: int = 1
     """1 for good practice, 2 for what the standard demands or an attacker likes, 3 for an open door."""
-    loud: bool = False
-    """It sends what a guard may answer with a ban, so it comes last."""
+    loud: int = 0
+    """When it comes: 0 with the others, 1 after them, 2 since a guard may answer it with a ban, 3 at the very end."""
+    proves_guard: bool = False
+    """A ban of the auditor is what it asks for."""
 
 
 class Requirement(NamedTuple):

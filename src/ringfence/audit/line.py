@@ -23,6 +23,9 @@ from ringfence.transport.tcp import StreamFlow
 CONNECT_SECONDS = 4.0
 """For a connection with its handshakes: a server that takes longer is not there for callers either."""
 
+CLOSE_SECONDS = 0.3
+"""For a server to take what was sent: one that has had enough of it never will."""
+
 WEAKEST = "ALL:@SECLEVEL=0"
 """The auditor talks to any server, however weak its cipher, in order to say so."""
 
@@ -96,7 +99,9 @@ class Line:
         self._pace = pace
         self._arrived: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._ready = asyncio.Event()
-        self._pool = Pool(self, Limits(connect_time=CONNECT_SECONDS), contexts=contexts)
+        self._pool = Pool(
+            self, Limits(connect_time=CONNECT_SECONDS, close_time=CLOSE_SECONDS), contexts=contexts
+        )
         self._flow: Flow | None = None
 
     # -- life ------------------------------------------------------------------------------------------

@@ -56,9 +56,14 @@ class Delivery:
 class Script:
     """What the callee answers to one call, and what it got."""
 
+    method: str
     status: int
     fields: tuple[tuple[str, str], ...] = ()
     arrived: list[Request] = field(default_factory=list)
+
+    def fits(self, request: Request) -> bool:
+        """Whether this may be the request that is waited for: a privacy service gives it another Call-ID."""
+        return not self.arrived and self.method == request.method
 
 
 class Callee:
@@ -67,8 +72,15 @@ class Callee:
     def __init__(self, site: Site, login: Login, line: Line) -> None:
         self.site, self.login, self.line = site, login, line
         self.scripts: dict[str, Script] = {}
+        self.awaited: Script | None = None
+        """What was sent last, under whatever Call-ID it comes."""
         self._tag = token(4)
         self._reading: asyncio.Task[None] | None = None
+
+    def expect(self, request: Request, status: int, fields: Iterable[tuple[str, str]] = ()) -> Script:
+        """Answer this request in this way; gives what keeps it when it has come."""
+        self.awaited = self.scripts[request.call_id] = Script(request.method, status, tuple(fields))
+        return self.awaited
 
     def start(self) -> None:
         """Answer from now on."""
@@ -88,6 +100,8 @@ class Callee:
 
     async def _answer(self, request: Request) -> None:
         script = self.scripts.get(request.call_id)
+        if script is None and self.awaited is not None and self.awaited.fits(request):
+            script = self.scripts[request.call_id] = self.awaited
         status = 200
         fields: tuple[tuple[str, str], ...] = ()
         if script is not None:
@@ -136,7 +150,7 @@ class Pair:
         parts.setdefault("sender", site.uri(self.caller.user))
         parts.setdefault("contact", f"<{contact_of(line).replace('audit@', f'{self.caller.user}@')}>")
         request = build(line, method, uri or site.uri(self.callee.login.user), extra=extra, **parts)
-        script = self.callee.scripts[request.call_id] = Script(status, tuple(answering))
+        script = self.callee.expect(request, status, answering)
         answer = await ask(line, request, site.wait)
         if authenticate and answer.challenged:
             fields = site.credentials(self.caller, answer, request)

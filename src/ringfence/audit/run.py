@@ -21,11 +21,12 @@ from ringfence.audit.finding import (
     Shown,
     Verdict,
     failed,
+    passed,
     unseen,
 )
 from ringfence.audit.line import Crossed, Place, Tape
 from ringfence.audit.requirements import REQUIREMENTS
-from ringfence.audit.site import Site, Unobservable
+from ringfence.audit.site import BANNED, Site, Unobservable
 from ringfence.audit.strain import begin_slow
 from ringfence.client.errors import AgentError
 from ringfence.message import LocalError, PeerError
@@ -39,6 +40,9 @@ MESSAGES = 8
 
 CHARACTERS = 1_600
 """Of one message that are kept: all of an ordinary one."""
+
+LAST = 3
+"""The loudness of the probe that only looks what has become of the server."""
 
 Progress = Callable[[int, int, Requirement, Probe], None]
 """Told before each probe: its number, how many there are, what it is."""
@@ -116,17 +120,19 @@ async def _one(site: Site, probe: Probe, left: float) -> Finding:
     verdict = await _ask(site, probe, left)
     evidence, more = _evidence(site.tape, first, start)
     seconds = loop.time() - start
-    if not site.lost and probe.name != "serves-on" and left > 0 and not await site.alive():
+    if not site.lost and probe.loud < LAST and left > 0 and not await site.alive():
         why = await site.diagnose()
         if why:
-            site.lost = f"{why} since {probe.name}"
-            if "ban" not in why and verdict.result is not Result.UNSEEN:
+            site.lost = f"{why}, since {probe.name}"
+            if BANNED not in why and verdict.result is not Result.UNSEEN:
                 verdict = failed(f"{verdict.detail}; and then {why}")
     return Finding(probe, verdict, evidence, more, seconds)
 
 
 async def _ask(site: Site, probe: Probe, left: float) -> Verdict:
-    if site.lost and probe.name != "serves-on":
+    if site.lost and probe.proves_guard and BANNED in site.lost:
+        return passed(f"{site.lost}")
+    if site.lost and probe.loud < LAST:
         return unseen(f"{site.lost}")
     if left <= 0:
         return unseen("the time for the audit was over: give more with --seconds")

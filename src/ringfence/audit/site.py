@@ -25,6 +25,8 @@ PREFERRED = ("UDP", "TCP", "TLS", "WSS", "WS")
 OTHER_SOURCE = "127.0.0.9"
 """Another address of this machine: who answers it and not us has banned us."""
 
+BANNED = "it refuses this address, and answers another (a ban)"
+
 EXPIRES = "300"
 """Seconds of a test registration: it is taken back at the end, and is soon over if that fails."""
 
@@ -185,7 +187,7 @@ class Site:
             and ":" not in self.main.endpoint.host
             and await self.alive(local=OTHER_SOURCE)
         ):
-            return "it refuses this address (a ban): let it pass for the time of the audit"
+            return f"{BANNED}: let it pass for the time of the audit"
         return "it answers no more"
 
     # -- with credentials ------------------------------------------------------------------------------

@@ -7,10 +7,10 @@ from contextlib import AsyncExitStack
 
 from ringfence.audit import digests
 from ringfence.audit.exchange import Answer, again, build, token
-from ringfence.audit.finding import Fix, Probe, Verdict, failed, passed, unseen, weak
+from ringfence.audit.finding import Fix, Probe, Verdict, failed, passed, weak
 from ringfence.audit.line import Line, Place
 from ringfence.audit.malformed import Case, datagrams, streams
-from ringfence.audit.site import Login, Site, Unobservable
+from ringfence.audit.site import BANNED, Login, Site, Unobservable
 from ringfence.message import PeerError, Response, parse
 
 EACH_WAIT = 0.05
@@ -210,6 +210,11 @@ async def burst(site: Site) -> Verdict:
         return passed(f"{told}, {limited} of them with 429 or 503")
     if before:
         return passed(f"{told}; limits were met before: {site.refusals[0]}")
+    if site.config is not None and site.config.guard.enabled:
+        rate = site.config.guard.datagrams_per_second
+        return passed(
+            f"{told}: within the limits of [guard], {rate:g} a second and ten seconds' worth at once"
+        )
     return weak(f"{told} as if they were one: no limit for one address was seen")
 
 
@@ -236,16 +241,16 @@ async def guesses(site: Site) -> Verdict:
 
 async def serves_on(site: Site) -> Verdict:
     """After all of this the server answers."""
-    why = await site.diagnose()
+    why = site.lost or await site.diagnose()
     if not why:
         return passed("after all probes it answers as before")
-    if "ban" in why:
-        return unseen(why)
+    if BANNED in why:
+        return passed("after all probes it answers other addresses as before; this one is banned")
     return failed(f"after all probes {why}")
 
 
 LIMITS = Fix(
-    "[limits] connections_per_source = 1000",
+    "[guard] enabled = true\nban = true",
     '#!define WITH_ANTIFLOOD  and  modparam("pike", "reqs_density_per_unit", 30)',
     "fail2ban: jail asterisk, with [logfiles] security => security",
 )
@@ -302,7 +307,7 @@ PROBES: tuple[Probe, ...] = (
         ),
         slow_streams,
         2,
-        loud=True,
+        loud=1,
     ),
     Probe(
         "burst",
@@ -311,7 +316,8 @@ PROBES: tuple[Probe, ...] = (
         "One machine takes all of the server.",
         LIMITS,
         burst,
-        loud=True,
+        loud=1,
+        proves_guard=True,
     ),
     Probe(
         "guesses",
@@ -320,7 +326,8 @@ PROBES: tuple[Probe, ...] = (
         "Weak passwords are found in hours.",
         LIMITS,
         guesses,
-        loud=True,
+        loud=2,
+        proves_guard=True,
     ),
     Probe(
         "serves-on",
@@ -330,6 +337,6 @@ PROBES: tuple[Probe, ...] = (
         LIMITS,
         serves_on,
         3,
-        loud=True,
+        loud=3,
     ),
 )

@@ -93,7 +93,7 @@ async def critical_privacy(site: Site) -> Verdict:
 
 
 PRIVACY = Fix(
-    '[hiding] toward = "everybody"\ncontact = true',
+    "[privacy] enabled = true",
     'loadmodule "topoh.so"  and, for P-Asserted-Identity: remove_hf("P-Asserted-Identity") when $hdr(Privacy) =~ "id"',
     "pjsip.conf: [bob] type=endpoint trust_id_outbound=no send_pai=yes",
 )

@@ -7,7 +7,7 @@ from ringfence.audit.exchange import build, contact_of
 from ringfence.audit.finding import Fix, Probe, Requirement, Verdict, failed, passed, unseen, weak
 from ringfence.audit.hello import TLS12, VERSIONS, offer
 from ringfence.audit.line import Line, Place
-from ringfence.audit.pair import PAIR, Callee, Script, registered
+from ringfence.audit.pair import PAIR, Callee, registered
 from ringfence.audit.site import Site, Unobservable
 
 OLD = (hello.SSL3, hello.TLS10, hello.TLS11)
@@ -112,7 +112,7 @@ async def _call_sips(site: Site, callee: Callee, outgoing: Line) -> Verdict:
     uri = site.uri(callee.login.user, "sips")
     contact = f"<{contact_of(outgoing).replace('sip:', 'sips:', 1)}>"
     request = build(outgoing, "INVITE", uri, sender=site.uri(login.user, "sips"), contact=contact)
-    script = callee.scripts[request.call_id] = Script(486)
+    script = callee.expect(request, 486)
     answer = await site.authorized(outgoing, login, request)
     if script.arrived:
         return failed(f"a call to {uri} was delivered over {callee.line.place.transport}, in plaintext")
