@@ -98,3 +98,17 @@ def test_a_route_that_means_the_place_it_came_to_is_ours_though_nothing_has_been
     ):
         uri = sip_uri(text)
         assert known.is_here(uri, flow) is expected
+
+
+@pytest.mark.rfc("3261", "18.1.1")
+def test_a_connection_that_is_not_there_yet_of_a_transport_without_a_port() -> None:
+    """A long request goes by TCP from a node that listens on UDP alone; a port 0 in its Via is malformed."""
+    made = wire("TCP", "", "")
+    made.local = Endpoint("", 0)
+    assert addresses(UDP).sent_by(made) == "192.0.2.1:5060"
+
+
+def test_nodes_of_one_network_are_told_names_on_loopback_too() -> None:
+    near = wire("TLS", "127.0.0.1", "127.0.0.1")
+    assert addresses(TLS).sent_by(near) == "127.0.0.1:5061"
+    assert Addresses([TLS], by_name=True).sent_by(near) == "sip.example.org:5061"

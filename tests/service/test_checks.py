@@ -209,8 +209,36 @@ def test_policy_that_is_not_there(domain: Domain) -> None:
     text = '[policy]\nsteps = [\n  "os.path:join",\n  "os.path:absent",\n  "absent_package:step",\n  "os:sep",\n]\n'
     found = domain.findings(text)
     assert [each.partition(":")[0] for each in found] == [
-        f"error ringfence.toml line {line}" for line in (9, 10, 11)
+        *(f"error ringfence.toml line {line}" for line in (9, 10, 11)),
+        "warning ringfence.toml line 8",
     ]
+    assert "os.path:join is your own code, which check can't see into" in found[-1]
+
+
+# -- nodes of one network ------------------------------------------------------------------------------
+
+CORE = '[node]\nroles = ["core"]\n'
+CLOSED = '[tls]\nclient_certificates = "required"\n[[listen]]\ntransport = "tls"\nport = 5061\n'
+EDGE = '[[peer]]\nname = "e"\nrole = "edge"\ncertificate_names = ["edge1.example.org"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (CORE + CLOSED, "core serves only nodes of its own network, and no [[peer]] has the role edge"),
+        (CORE + CLOSED.replace("required", "optional") + EDGE, "after TLS has let it in"),
+        (CORE + CLOSED + '[[listen]]\ntransport = "udp"\nport = 5060\n' + EDGE, "nobody is served on udp 5060"),
+        ('[proxy]\ncore = "sip:core.example.org"\n', "what it sends is taken for a stranger's"),
+        ('[proxy]\noutbound = "sip:border.example.org"\n', "border.example.org is no [[peer]]"),
+        ('[node]\nroles = ["outbound"]\n', "no [[peer]] has the role core or edge"),
+    ],
+)
+def test_nodes_of_one_network_that_do_not_know_one_another(domain: Domain, text: str, said: str) -> None:
+    assert any(said in found for found in domain.findings(text)), domain.findings(text)
+
+
+def test_a_core_that_is_closed(domain: Domain) -> None:
+    assert domain.findings(CORE + CLOSED + EDGE) == []
 
 
 def test_a_database_of_no_schema(domain: Domain) -> None:

@@ -228,12 +228,12 @@ def needs_flow(call: Call) -> bool:
     """Whether requests to the sender of this one must take the flow it came on (RFC 5626, RFC 3581).
 
     So it is for a phone on a connection, which nobody else may open towards it, and for one behind a NAT: the
-    address in its Via is not where its datagrams come from. A peer that the configuration names is reached as DNS
-    says.
+    address in its Via is not where its datagrams come from. And for every phone of an edge that has a core: where users
+    are is known there, not here. A peer that the configuration names is reached as DNS says.
     """
     if not is_first_hop(call) or call.findings.peer_name:
         return False  # a proxy is before us, and reachable
-    if call.flow.reliable:
+    if call.flow.reliable or call.services.policy.core:
         return True
     via = call.request.via
     remote = call.flow.remote

@@ -59,10 +59,10 @@ def admit_registration(call: Call) -> Verdict | Awaitable[Verdict]:
 def to_core(call: Call) -> Verdict:
     """What comes from outside goes to the core, and what the core sends to the phone whose flow it names."""
     findings = call.findings
-    if findings.flow or findings.in_dialog:
+    if findings.flow or (findings.in_dialog and not findings.for_us):
         call.targets = (Target(call.request.uri, flow=findings.flow, only_flow=True),)
         return CONTINUE
-    if findings.role:
+    if findings.role and not findings.in_dialog:
         return Answer(404, "Not Found (the request names no flow of this edge)")
     call.targets = (Target(call.request.uri, (call.services.policy.core,), inside=True),)
     return CONTINUE
