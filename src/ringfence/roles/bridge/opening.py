@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ringfence.engine.routing import contact_of
 from ringfence.message import PeerError, Request, sip_uri
+from ringfence.message.fields import WarningValue
 from ringfence.roles.bridge.bodies import clean
-from ringfence.roles.bridge.crossing import Crossing
+from ringfence.roles.bridge.crossing import MISCELLANEOUS, Crossing
 from ringfence.roles.bridge.ending import hang_up
 from ringfence.roles.bridge.legs import Bridge
 from ringfence.roles.bridge.translate import DIALOG_METHODS, anonymous_from, first_request, without_tag
@@ -17,6 +20,10 @@ from ringfence.security.privacy import BRIDGED, NO_WISH, Privacy, failure, settl
 
 RETRY_AFTER = ("Retry-After", "10")
 """Seconds: as many calls as there may be take minutes to end."""
+
+
+CONTENT_METHODS: Final = frozenset({"MESSAGE", "PUBLISH"})
+"""Methods that are nothing without their body."""
 
 
 def open_bridge(call: Call) -> Verdict:
@@ -56,6 +63,9 @@ def open_bridge(call: Call) -> Verdict:
         bridge.unmet, bridge.warned = frozenset({Privacy.USER}), f"not all is private: {cleaned.unmet}"
     elif cleaned.removed and bridge.critical:
         return Answer(500, failure((f"{Privacy.USER}: {cleaned.removed}",)))
+    elif cleaned.removed and request.method in CONTENT_METHODS and not outgoing.body:
+        warning = WarningValue(MISCELLANEOUS, "ringfence", f"the body names its sender: {cleaned.removed}")
+        return Answer(488, headers=(("Warning", str(warning)),))
     elif cleaned.removed:
         bridge.warned = f"a part of the body was left out: {cleaned.removed}"
     settle(outgoing.headers, (BRIDGED & wish.values | {Privacy.HISTORY}) - bridge.unmet)
