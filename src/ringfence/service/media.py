@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import dataclass, replace
 from functools import partial
 from socket import AF_INET, AF_INET6
@@ -44,12 +45,31 @@ def make_media(config: Config, driver: Driver) -> MediaPlane | None:
     if section.relay == "rtpengine":
         engine = Rtpengine([Endpoint(*parse_address(each[4:])) for each in section.rtpengine])
         return RtpengineMedia(engine, driver.token, replace(timeouts, look=min(LOOK, timeouts.silent)))
-    ports = range(section.ports[0], section.ports[1] + 1)
+    ports = media_ports(config)
+    allow_files(len(ports))
     relays = {
         version: Relay(place.host, ports, advertised=place.advertised)
         for version, place in media_places(config).items()
     }
     return EmbeddedMedia(relays, driver.token, timeouts)
+
+
+def media_ports(config: Config) -> range:
+    """The ports of this process: of several workers, each has its share."""
+    first, last = config.media.ports
+    if config.worker is None:
+        return range(first, last + 1)
+    share = (last + 1 - first) // config.node.workers // 2 * 2
+    return range(first + config.worker * share, first + (config.worker + 1) * share)
+
+
+def allow_files(ports: int) -> None:
+    """Raise what this process may open to what media may need, as far as the system lets it: each port is a file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = soft + ports
+    if soft != resource.RLIM_INFINITY:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 def make_anchors(config: Config, plane: MediaPlane | None, services: Services) -> Anchors | None:

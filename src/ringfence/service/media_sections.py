@@ -39,14 +39,15 @@ class Media(Section):
     """What carries audio and video when it has to pass this node (docs/media.md)."""
 
     relay: Literal["embedded", "rtpengine", "off"] = "embedded"
-    """``embedded``: ports of this process. ``rtpengine``: a daemon beside it, or elsewhere. ``off``: media go from
-    phone to phone, whatever is between them."""
+    """embedded: ports of this process. rtpengine: a daemon beside it, or elsewhere. off: media go from phone to phone,
+    whatever is between them."""
     address: Many[MediaAddress] = ()
     """Addresses to open ports on, one for IPv4 and one for IPv6; default: those that the node listens on."""
     advertise: Many[MediaAddress] = ()
     """What phones are told instead, where a NAT that forwards the ports is before this node."""
     ports: Annotated[Many[MediaPort], Field(min_length=2, max_length=2)] = (30_000, 39_999)
-    """The first and the last UDP port for media. A stream takes four; the firewall has to let them in."""
+    """The first and the last UDP port for media. A stream takes four; the firewall has to let them in. Workers share
+    them out among themselves."""
     timeout_seconds: Seconds = 60.0
     """A call in which nobody has sent anything for so long is over: its ports are freed, and both sides get a BYE."""
     hold_timeout_seconds: Seconds = 3600.0
@@ -83,7 +84,7 @@ class Nat(Section):
     """Phones behind NAT (docs/media.md)."""
 
     media: Literal["auto", "always", "never"] = "auto"
-    """Whose media pass the relay. ``auto``: calls with a party behind NAT, or between IPv4 and IPv6."""
+    """Whose media pass the relay. auto: those of calls with a party behind NAT, or between IPv4 and IPv6."""
     unreadable: Literal["pass", "refuse"] = "pass"
     """What becomes of a description that the relay can't change, such as one that is encrypted end to end. It passes,
     and is heard only if the phones reach each other; or it is answered 488."""
