@@ -69,4 +69,5 @@ class Limiter(Generic[K]):
     def _look(self, key: K) -> float:
         if len(self._young) >= self._half:
             self._old, self._young = self._young, {}
-        return self._old.pop(key, 0.0)
+        full_at = self._young[key] = self._old.pop(key, 0.0)
+        return full_at

@@ -43,6 +43,6 @@ def make_matcher(names: Iterable[str]) -> Callable[[bytes], object]:
     if not chosen:
         return lambda _data: None
     return re.compile(
-        rb'\n(?:user-agent[ \t]*:[ \t]*(?:%b)|(?:from|f)[ \t]*:[ \t]*"?(?:%b)\b)' % (chosen, chosen),
+        rb'\n(?:user-agent[ \t]*:[ \t]*(?:%b)\b|(?:from|f)[ \t]*:[ \t]*"?(?:%b)\b)' % (chosen, chosen),
         re.IGNORECASE,
     ).search
