@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ringfence.ledger.memory import MemoryLedger
+from ringfence.roles.anchors import Anchors, MediaMode
+from ringfence.roles.charging import Charging, Limits
+from ringfence.roles.media_relay import EmbeddedMedia, Timeouts
 from ringfence.service.config import Config
-from ringfence.service.media import media_places, media_ports
+from ringfence.service.media import end_call, media_places, media_ports
 from ringfence.service.media_checks import media_can_flow
 from ringfence.service.problems import ConfigError
+from ringfence.transport.relay import Relay
+from tests.conversations.network import Network
+from tests.conversations.phones import SDP, Phone
 
 
 def config(tmp_path: Path, host: str = "192.0.2.1", **sections: Any) -> Config:
@@ -68,3 +77,33 @@ def test_what_check_remarks_on(tmp_path: Path) -> None:
     assert "among those for media" in found(media={"ports": [5000, 5099]})[0]
     assert "there is none" in found(media={"relay": "off"}, nat={"media": "always"})[0]
     assert found(media={"relay": "off"}) == []
+
+
+async def test_a_call_without_media_is_ended_on_both_sides_and_on_the_bill() -> None:
+    network = Network()
+    book = MemoryLedger()
+    network.services.charging = charging = Charging(book, Limits())
+    relay = Relay("127.0.0.1", range(44_300, 44_340))
+    plane = EmbeddedMedia({4: relay}, lambda: "t", Timeouts(0.05, 600, 0.01))
+    ended = partial(end_call, network.services)
+    network.services.anchors = Anchors(plane, MediaMode.ALWAYS, frozenset({4}), ended=ended)
+    network.account("alice")
+    network.account("bob")
+    alice, bob = Phone(network, "alice", "198.51.100.21"), Phone(network, "bob", "198.51.100.22")
+    bob >> bob.register() << 401 >> bob.authorized() << 200
+    alice >> alice.invite("sip:bob@example.org") << 407 >> alice.ack() >> alice.authorized() << 100
+    bob << "INVITE" >> bob.answer(200, body=SDP)
+    alice << 200
+    alice.begin() >> alice.within("ACK")
+    bob << "ACK"
+    relay.sessions.copy().pop().idle = 1.0
+    for _ in range(200):
+        await asyncio.sleep(0.01)
+        if not len(plane):
+            break
+    alice << "BYE"
+    bob << "BYE"
+    assert alice.request.headers.get("Reason") == 'SIP;cause=408;text="no media"'
+    assert not len(charging.calls)
+    assert book.events[-1].facts["reason"] == "its media ended"
+    plane.close()

@@ -77,20 +77,17 @@ def make_anchors(config: Config, plane: MediaPlane | None, services: Services) -
     if plane is None or config.nat.media == "never":
         return None
 
-    def ended(anchor: Anchor) -> None:
-        _hang_up(services, anchor)
-
     both = config.media.relay == "rtpengine"  # which has the interfaces that it has
     return Anchors(
         plane,
         MediaMode(config.nat.media),
         frozenset({4, 6} if both else media_places(config)),
         refuse=config.nat.unreadable == "refuse",
-        ended=ended,
+        ended=partial(end_call, services),
     )
 
 
-def _hang_up(services: Services, anchor: Anchor) -> None:
+def end_call(services: Services, anchor: Anchor) -> None:
     """Nobody has sent media for long: the call is over, and the bill with it."""
     charging = services.charging
     if charging is None:
