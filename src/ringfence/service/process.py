@@ -22,6 +22,7 @@ import uvloop
 from ringfence.message import LocalError
 from ringfence.roles.awake import Awake
 from ringfence.roles.bridge.ending import sweep
+from ringfence.roles.media import Figures
 from ringfence.roles.spending import Spending
 from ringfence.service.charging import settle_what_a_crash_left, unblock_command
 from ringfence.service.collector import Collector
@@ -184,12 +185,14 @@ class Node:
         parts = self.parts
         found = parts.store.bindings.counts()
         counts = found if isinstance(found, Counts) else await found
+        media = parts.services.media.figures() if parts.services.media is not None else Figures()
         return {
             **self.facts(),
             "transactions": len(parts.driver.transactions),
             "requests": parts.driver.transactions.counts.received,
             "registrations": counts.bindings,
-            "media_sessions": 0 if parts.services.media is None else parts.services.media.figures().sessions,
+            "media_sessions": media.sessions,
+            "media_packets": media.packets,
             "counts": dict(parts.driver.counts),
         }
 
