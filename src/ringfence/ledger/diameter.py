@@ -137,11 +137,13 @@ class _Link:
         """Connect, and again, until cancelled."""
         told = False
         while True:
-            reason = await self._connected()
-            if not told or self.open:
-                log.warning("no Diameter connection", server=self.peer.name, reason=reason)
-            told = True
-            self._lost()
+            try:
+                reason = await self._connected()
+                if not told or self.open:
+                    log.warning("no Diameter connection", server=self.peer.name, reason=reason)
+                told = True
+            finally:
+                self._lost()
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def ask(self, command: int, application: int, avps: list[Avp], end: int, *, again: bool) -> Message:
