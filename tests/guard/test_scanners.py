@@ -6,7 +6,7 @@ import pytest
 
 from ringfence.guard.scanners import SCANNERS, make_matcher
 
-REQUEST = b"OPTIONS sip:100@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 1.1.1.1;branch=z9hG4bK1\r\n%b\r\nContent-Length: 0\r\n\r\n"
+REQUEST = b"OPTIONS sip:100@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 1.1.1.1;branch=z9hG4bK1\r\n%b\r\n\r\n"
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ class Overload:
         self.active = self.share < 1.0 or self.draining
         self._sequence = f"{wall:.3f}"
         for upstream in self._upstreams.values():
-            if self.share == 1.0:
+            if self.share == 1.0 and not self._late:
                 upstream.rate += 0.1 * (upstream.requests / TICK_SECONDS - upstream.rate)
             upstream.requests = 0
 

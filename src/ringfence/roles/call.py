@@ -126,6 +126,9 @@ class Findings:
     for_us: bool = False
     """The Request-URI names a domain of ours, or this node itself."""
 
+    nobody: bool = False
+    """The Request-URI is of our domain, and there is no such user."""
+
     flow: str = ""
     """Key of the flow that a Route of ours named (RFC 5626 section 5.3.1)."""
 

@@ -31,7 +31,7 @@ def note_answer(guard: Guard, call: Call, answer: Answer) -> None:
             guard.offend(call.flow, offence, now, proven=call.flow.reliable or _has_our_nonce(call))
         elif findings.failed is None:
             guard.challenged(call.flow, _user(call), now)
-    elif status == 404 and findings.for_us:
+    elif findings.nobody:
         guard.offend(call.flow, Offence.UNKNOWN_DESTINATION, now, proven=call.flow.reliable)
 
 

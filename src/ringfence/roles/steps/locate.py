@@ -110,8 +110,9 @@ def _to_owners(
     if bindings:
         return _to_contacts(call, tuple(bindings))
     # A stranger learns nothing about who exists: both answers are alike for one who has not authenticated.
-    exists = known is not None or bool(owners) or call.findings.user is None
-    return Answer(480) if exists else Answer(404)
+    exists = known is not None or bool(owners)
+    call.findings.nobody = not exists
+    return Answer(480) if exists or call.findings.user is None else Answer(404)
 
 
 async def _to_owners_later(call: Call, owners: tuple[Account, ...]) -> Verdict:
