@@ -99,7 +99,7 @@ def test_who_does_not_say_who_calls_is_refused(
 ) -> None:
     network.account("bob", rights=Rights(reject_anonymous=True))
     anonymous = '"Anonymous" <sip:anonymous@anonymous.invalid>'
-    invite = alice.invite(bob.aor, *fields, **({} if fields else {"from_": anonymous}))
+    invite = alice.invite(bob.aor, *fields, from_=f"<{alice.aor}>" if fields else anonymous)
     alice >> invite
     if fields:
         alice << 407 >> alice.ack() >> alice.authorized(invite)

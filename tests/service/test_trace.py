@@ -91,6 +91,28 @@ def test_who_asked_for_privacy_is_not_named() -> None:
     )
 
 
+def test_nor_is_where_it_is_nor_anything_that_it_has_written() -> None:
+    private = INVITE.replace(b"Max-Forwards", b"Privacy: user\r\nUser-Agent: alice\r\nMax-Forwards")
+    found = event(private)
+    assert (found["remote"], found["call_id"]) == ("[private]", "[private]")
+    trace = Driver().trace
+    watcher = module._Watcher(Filter(), True)
+    trace._watchers.add(watcher)
+    trace.observe("in", message(private), PaperFlow())
+    text = watcher._queue.get_nowait()["text"]
+    assert "alice" not in text
+    assert "192.0.2.1" not in text
+    assert "CSeq: 7 INVITE" in text
+
+
+def test_a_party_may_be_private_without_saying_so_each_time() -> None:
+    trace = Trace(lambda _observe: None, lambda: 5.0, lambda _message: True)
+    watcher = module._Watcher(Filter(), False)
+    trace._watchers.add(watcher)
+    trace.observe("in", message(INVITE), PaperFlow())
+    assert watcher._queue.get_nowait()["from"] == "[private]"
+
+
 @pytest.mark.parametrize(
     ("conditions", "fits"),
     [

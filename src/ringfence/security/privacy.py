@@ -13,6 +13,7 @@ A field that has no row may say anything. For ``user`` it is removed: what nobod
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -122,6 +123,14 @@ def failure(unmet: Iterable[str]) -> str:
 
 
 # -- the table -----------------------------------------------------------------------------------------
+
+
+_PLACE: Final = frozenset({"index", "rc", "mp", "np"})
+_NUMBERS: Final = re.compile(r"[0-9.]{1,40}").fullmatch
+"""Parameters of History-Info that say where in the tree an entry stands (RFC 7044 section 5.1)."""
+
+_PROTOCOLS: Final = frozenset({"SIP", "Q.850", "PREEMPTION", "RELEASE_CAUSE"})
+"""Protocols of Reason (RFC 3326, RFC 4411); another word may be anything."""
 
 
 class Treatment(StrEnum):
@@ -281,7 +290,8 @@ def passed(
         elif row.values.isdisjoint(asked) or name in keep:
             kept.append((name, value))
         elif treatment is Treatment.TRIM:
-            kept.append((name, trimmed(name, value)))
+            if code := trimmed(name, value):
+                kept.append((name, code))
         elif name == "History-Info":
             kept += [(name, each) for each in _history(value)]
     return kept
@@ -305,9 +315,8 @@ def _history(value: str) -> list[str]:
     entries = Headers([("History-Info", value)]).every(HISTORY_INFO)
     kept = []
     for entry in entries:
-        params = Params(
-            tuple(each for each in entry.params if each[0].lower() in {"index", "rc", "mp", "np"})
-        )
+        places = [each for each in entry.params if each[0].lower() in _PLACE and _NUMBERS(each[1] or "")]
+        params = Params(tuple(places))
         kept.append(f"<{ANONYMOUS_URI}>{params}")
     return kept
 
@@ -321,11 +330,13 @@ def private_entries(headers: Headers) -> bool:
 
 
 def trimmed(name: str, value: str) -> str:
-    """A Reason or Retry-After without its texts."""
+    """A Reason or Retry-After without its texts; empty when nothing is left."""
     if name == "Retry-After":
         after = Headers([(name, value)]).first(RETRY_AFTER)
         return str(after.seconds) if after is not None else "0"
     reasons = Headers([(name, value)]).every(REASON)
     return ", ".join(
-        f"{each.protocol};cause={each.cause}" if each.cause is not None else each.protocol for each in reasons
+        f"{each.protocol};cause={each.cause}" if each.cause is not None else each.protocol
+        for each in reasons
+        if each.protocol.upper() in _PROTOCOLS
     )

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self
 
 from ringfence.message import Message, PeerError, Request, Response
 from ringfence.roles.bodies import exposure_of
+from ringfence.security.privacy import LEVELS, Treatment, treatment_of
 from ringfence.service.control import Arguments, CommandError, Json
 from ringfence.service.logs import PRIVATE, redact, redact_identities
 from ringfence.transport.flow import Flow
@@ -25,6 +26,9 @@ MAX_TEXT = 65_536
 """Characters of a message that are shown."""
 
 Observe = Callable[[str, Message, Flow], None]
+
+COUNTS = frozenset({"CSeq", "RAck", "Max-Forwards", "Content-Length"})
+"""What the privacy service replaces and that names nobody."""
 
 FILTER_KEYS = ("method", "status", "from", "to", "call-id", "remote", "transport")
 
@@ -181,5 +185,17 @@ def asks_privacy(message: Message) -> bool:
 
 
 def _whole(message: Message, *, private: bool) -> str:
-    text = redact(message.to_bytes().decode("utf-8", "replace"))
-    return (redact_identities(text) if private else text)[:MAX_TEXT]
+    if private:
+        return _without_names(message)[:MAX_TEXT]
+    return redact(message.to_bytes().decode("utf-8", "replace"))[:MAX_TEXT]
+
+
+def _without_names(message: Message) -> str:
+    """The message without its body and what names the party on this side, by the table of `security.privacy`."""
+    start = message.to_bytes().partition(b"\r\n")[0].decode("utf-8", "replace")
+    lines = [redact_identities(redact(start))]
+    for name, value in message.headers:
+        told = treatment_of(name, LEVELS) is Treatment.KEEP or name in COUNTS
+        lines.append(f"{name}: {redact(value) if told else PRIVATE}")
+    body = f"[{len(message.body)} octets]" if message.body else ""
+    return "\r\n".join([*lines, "", body])

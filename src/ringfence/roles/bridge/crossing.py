@@ -174,7 +174,7 @@ class Crossing(Forwarding):
 
     def cancel(self, reason: str | None) -> None:
         if reason and self._bridge.asks(self._sender, Privacy.USER):
-            reason = trimmed("Reason", reason)
+            reason = trimmed("Reason", reason) or None
         super().cancel(reason)
 
     def responded(self, response: Response, transaction: ClientTransaction) -> None:
