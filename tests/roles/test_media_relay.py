@@ -147,6 +147,7 @@ async def test_only_addresses_and_ice_change_for_a_caller_who_is_not_anonymous(p
         ["alice@example.org (Alice)"],
         "alice",
     )
+    assert session.origin.address == "127.0.0.1"
     assert session.media[0].attribute("X-seat") == " 12B"
     assert not session.media[0].has("candidate")
     assert not session.media[0].has("rtcp")

@@ -34,12 +34,12 @@ class Member:
             self.identity = int.from_bytes(token().encode()[:7], "big")
 
     def written(self, described: sdp.Session, places: Sequence[Address | None], host: str) -> bytes:
-        """Its description with the streams at these places of ours. ``host`` is for ``o=``, if it is anonymous.
+        """Its description with the streams at these places of ours, and ``host`` in ``o=``, where its own address may be.
 
         A stream that the relay can't carry would lead to the party: of an anonymous one it is refused.
         """
         if not self.anonymous:
-            return relocate(described, places).to_bytes()
+            return relocate(described, places, host).to_bytes()
         copy = described.copy()
         for media in copy.media:
             if not relayable(media):
