@@ -4,8 +4,8 @@
     python bench/relay.py --write         also into docs/media.md
 
 Each relay is a process of its own. Streams of G.711 (50 packets a second each way, 172 octets) run through it for some
-seconds, between sockets of this program on 127.0.0.1; then its CPU time is read from /proc, user and system. The streams
-that a core carries follow from that: a stream is 100 packets a second. A packet's way through is timed from before it
+seconds, between sockets of this program on 127.0.0.1; then its CPU time is read from /proc, user and system. How many
+streams a core carries follows from that: a stream is 100 packets a second. A packet's way through is timed from before it
 is sent until it has been read. In our own process an event loop runs besides, as signalling does: how late it is shows
 whether media hold it up.
 """
@@ -163,7 +163,8 @@ async def _connect(pairs: list[Pair]) -> list[Way]:
 
 
 def _message(phone: socket.socket, status: int = 0) -> Request | Response:
-    body = f"v=0\r\no=- 1 1 IN IP4 {HOST}\r\ns=-\r\nc=IN IP4 {HOST}\r\nt=0 0\r\nm=audio {phone.getsockname()[1]} RTP/AVP 0\r\n"
+    head = f"v=0\r\no=- 1 1 IN IP4 {HOST}\r\ns=-\r\nc=IN IP4 {HOST}\r\nt=0 0\r\n"
+    body = f"{head}m=audio {phone.getsockname()[1]} RTP/AVP 0\r\n"
     headers = Headers([("CSeq", "1 INVITE"), ("Content-Type", "application/sdp")])
     if status:
         return Response(status, None, headers, body.encode())
