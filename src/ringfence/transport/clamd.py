@@ -82,10 +82,8 @@ class Clamd:
         except TimeoutError:
             return Scan(Finding.UNSCANNED, f"no answer from clamd in {self._seconds:g} s")
         except (OSError, asyncio.IncompleteReadError) as error:
-            return Scan(
-                Finding.UNSCANNED,
-                f"clamd can't be asked: {error.strerror if isinstance(error, OSError) else 'it hung up'}",
-            )
+            why = getattr(error, "strerror", None) or "it hung up"
+            return Scan(Finding.UNSCANNED, f"clamd can't be asked: {why}")
         finally:
             self._scans -= 1
         return Scan(Finding.CLEAN)
