@@ -188,9 +188,10 @@ def test_without_the_scanner_nothing_with_a_body_passes(
     assert message(dan, bob, b"hello") == 202
 
 
-def test_a_scanner_that_fails_open(tmp_path: Path) -> None:
-    settings = f'[malware]\nclamd = "{tmp_path}/nothing.sock"\nfail_open = true\n'
-    node = Node.create(tmp_path / "node", transports=["udp"], settings=settings)
+def test_a_scanner_that_fails_open(tmp_path_factory: pytest.TempPathFactory) -> None:
+    directory = tmp_path_factory.mktemp("open")
+    settings = f'[malware]\nclamd = "{directory}/nothing.sock"\nfail_open = true\n'
+    node = Node.create(directory / "node", transports=["udp"], settings=settings)
     node.add_user("bob")
     node.serve()
     bob, dan = RawPhone(node, "bob"), RawPhone(node, "dan", "127.0.0.1", "example.net")
