@@ -256,7 +256,6 @@ async def test_a_later_offer_may_come_from_the_callee_and_add_a_stream(plane: Em
     assert len(plane.relays[4].sessions) == 1  # the refused stream has given its ports back
 
 
-@pytest.mark.rfc("7362", "4")
 async def test_behind_nat_media_come_from_where_signalling_does_and_nothing_is_sent_elsewhere(
     plane: EmbeddedMedia, phones: Callable[..., Phone]
 ) -> None:

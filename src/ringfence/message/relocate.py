@@ -46,7 +46,7 @@ def relocate(
         media.port_count = None
         media.remove("rtcp", "remote-candidates", "bundle-only", *ICE)
     moved.remove(*ICE)
-    # Each stream has a place of its own now (RFC 8843 section 7.2 has them share one).
+    # Each stream has a place of its own now (RFC 8843 has them share one).
     moved.attributes = [each for each in moved.attributes if not _is_bundle(each)]
     if all(media.rejected or media.connections for media in moved.media):
         _connect(moved, origin)
