@@ -72,7 +72,8 @@ def description(direction: str = "sendrecv", port: int = 41_000) -> bytes:
         f"v=0\r\no=origin-mark 1 1 IN IP4 {HOST}\r\ns=session-mark\r\ni=information-mark\r\n"
         "u=http://uri-mark.example/\r\n"
         f"e=email-mark@example.org\r\np=phone-mark <+1 555 0100>\r\nc=IN IP4 {HOST}\r\nt=0 0\r\na=tool:tool-mark\r\n"
-        f"m=audio {port} RTP/AVP 0\r\na=rtcp:{port + 1} IN IP4 {HOST}\r\na=ssrc:1234 cname:cname-mark\r\na={direction}\r\n"
+        f"m=audio {port} RTP/AVP 0\r\na=rtcp:{port + 1} IN IP4 {HOST}\r\n"
+        f"a=ssrc:1234 cname:cname-mark\r\na={direction}\r\n"
     ).encode()
 
 
@@ -168,7 +169,8 @@ def call(alice: Phone, bob: Phone, privacy: str) -> None:
 def description_of_bob(direction: str = "sendrecv") -> bytes:
     host = "203.0.113.20"
     return (
-        f"v=0\r\no=- 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\nm=audio 42000 RTP/AVP 0\r\na={direction}\r\n"
+        f"v=0\r\no=- 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\n"
+        f"m=audio 42000 RTP/AVP 0\r\na={direction}\r\n"
     ).encode()
 
 

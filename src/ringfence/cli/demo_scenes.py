@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ringfence.cli.demo_pair import Stage
+from ringfence.cli.demo_private import anonymous
 from ringfence.cli.demo_record import record
 from ringfence.cli.demo_stage import HOST, TIMEOUT
 from ringfence.cli.demo_verdict import Promise
@@ -271,6 +272,7 @@ SCENES = (
     Scene("A message", (1, 6), message),
     Scene("A stolen signature", (5, 8), stolen_signature, "mallory"),
     Scene("A message that no server can read", (5, 6), sealed_message),
+    Scene("A call from nobody", (2, 4, 7), anonymous),
     Scene("The record of a call", (4, 5), record),
     Scene("No downgrade", (6,), no_downgrade),
 )

@@ -115,6 +115,7 @@ class Recording:
         self._names: dict[Endpoint, str] = {}
         self._seen: list[_Seen] = []
         self._octets = bytearray()
+        self._sent: dict[Endpoint, bytearray] = {}
         self._audio: list[Arrow] = []
         self._protections: dict[str, str] = {}
         self._proofs: dict[str, str] = {}
@@ -141,6 +142,7 @@ class Recording:
         self.stranger = stranger
         self._seen.clear()
         self._octets.clear()
+        self._sent.clear()
         self._audio.clear()
 
     def heard(self, source: str, target: str, label: str, *, encrypted: bool) -> None:
@@ -153,7 +155,10 @@ class Recording:
             self._names[flow.local] = node
         status = message.status if isinstance(message, Response) else None
         self._seen.append(_Seen(time.perf_counter(), node, incoming, label(message), status, flow))
-        self._octets += message.to_bytes()
+        data = message.to_bytes()
+        self._octets += data
+        if not incoming:
+            self._sent.setdefault(flow.remote, bytearray()).extend(data)
         if protection := protection_of(flow):  # not known yet of a connection that is being made
             self._protections[flow.key] = protection
         if "Identity" in message.headers.names:
@@ -195,6 +200,12 @@ class Recording:
     def could_read(self, text: str) -> bool:
         """Whether a node could read this in a message of the scene."""
         return text.encode() in self._octets
+
+    def was_told(self, name: str, text: str) -> bool:
+        """Whether a node has sent this to the phone of that name."""
+        return any(
+            text.encode() in data for remote, data in self._sent.items() if self._names.get(remote) == name
+        )
 
     def proof(self, address: str) -> str:
         """How an account was proved, such as "digest SHA-512-256"; empty when it was not."""

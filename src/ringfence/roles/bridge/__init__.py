@@ -8,7 +8,8 @@ What needs no state of ours stays between the parties: a 2xx or a reliable 1xx i
 ACK or PRACK has come the whole way, and so are session timers refreshed. Forking, failover, timers and where to send to
 are those of the proxy: a ``Crossing`` is a ``Forwarding`` whose two sides have different names.
 
-``legs`` what is known of a private call · ``bridges`` all of them · ``translate`` messages from one dialog to the other ·
-``names`` dialogs that are named in messages · ``bodies`` what a body may tell · ``crossing`` one request on its way ·
-``within`` requests inside the dialogs · ``ending`` what ends without a party · ``registration`` anonymous contacts
+``legs`` what is known of a private call · ``bridges`` all of them · ``opening`` how one begins · ``within`` requests in
+the dialogs · ``crossing`` one request on its way · ``translate`` messages from one dialog to the other · ``names``
+dialogs that messages name · ``bodies`` what a body may tell · ``ending`` what ends without a party · ``registration``
+anonymous contacts
 """

@@ -1,8 +1,8 @@
 """What a body may tell of its sender, who has asked for user privacy: header fields alone name nobody then.
 
 A body is for the other party, and what a person writes is that person's own affair. But some kinds of body are written
-by devices, and name who has it. Those are taken out, or reduced to what the other side needs. What cannot be read, since
-it is encrypted or signed, can be neither: whether it passes is the sender's choice, by ``critical``.
+by devices, and name who has it. Those are taken out, or reduced to what the other side needs. What cannot be read,
+since it is encrypted or signed, can be neither: whether it passes is the sender's choice, by ``critical``.
 """
 
 from __future__ import annotations

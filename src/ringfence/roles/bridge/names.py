@@ -26,13 +26,12 @@ def translated(headers: Headers, bridges: Bridges, receiver: str) -> list[tuple[
     """
     if NAMING.isdisjoint(headers.names):
         return []
-    fields: list[tuple[str, str]] = []
-    for each in FIELDS:
-        for name in headers.every(each):
-            fields.append((each.name, _written(other_name(name, bridges, receiver), each.name)))
-    for value in headers.every(REFER_TO):
-        fields.append(("Refer-To", _referred(value, bridges)))
-    return fields
+    fields = [
+        (each.name, _written(other_name(name, bridges, receiver), each.name))
+        for each in FIELDS
+        for name in headers.every(each)
+    ]
+    return fields + [("Refer-To", _referred(value, bridges)) for value in headers.every(REFER_TO)]
 
 
 def translate_in_place(request: Request, bridges: Bridges) -> None:

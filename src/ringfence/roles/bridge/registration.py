@@ -1,8 +1,8 @@
 """Anonymous registration: a registrar elsewhere gets a Contact that leads to us and tells of no phone (RFC 3323 4.4).
 
 Nothing is remembered. The Contact holds the phone's own one and the flow that leads to it, sealed; whoever calls it
-comes by us, and we open it. The same phone always gets the same one, so that a refresh refreshes. Call-ID and branch are
-ours; To, From and the credentials stay, since the registrar has to know whose registration it is.
+comes by us, and we open it. The same phone always gets the same one, so that a refresh refreshes. Call-ID and branch
+are ours; To, From and the credentials stay, since the registrar has to know whose registration it is.
 """
 
 from __future__ import annotations
