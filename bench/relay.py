@@ -6,8 +6,8 @@
 Each relay is a process of its own. Streams of G.711 (50 packets a second each way, 172 octets) run through it for some
 seconds, between sockets of this program on 127.0.0.1; then its CPU time is read from /proc, user and system. How many
 streams a core carries follows from that: a stream is 100 packets a second. A packet's way through is timed from just
-before it is sent until it has been read. In our own process an event loop runs besides, as signalling does: how late it is shows
-whether media hold it up.
+before it is sent until it has been read. In our own process an event loop runs besides, as signalling does: how late it
+is shows whether media hold it up.
 """
 
 from __future__ import annotations
