@@ -50,6 +50,7 @@ level = "warning"
 enabled = {ledger}
 [limits]
 connections_per_source = 20000
+{guard}
 [hiding]
 toward = "{hiding}"
 {listen}
@@ -72,6 +73,7 @@ def main() -> None:
     parser.add_argument(
         "--ledger", action="store_true", help="record every call durably, as a node does by default"
     )
+    parser.add_argument("--no-guard", action="store_true", help="count nobody's messages, refuse nothing to save work")
     arguments = parser.parse_args()
     directory = arguments.dir / f"ringfence-{arguments.mode}"
     directory.mkdir(parents=True, exist_ok=True)
@@ -104,6 +106,7 @@ def text_of(arguments: argparse.Namespace, directory: Path) -> str:
         ledger=str(arguments.ledger).lower(),
         hiding="nobody" if arguments.mode == "noauth" else "strangers",
         listen=listen,
+        guard="[guard]\nenabled = false\n[overload]\nenabled = false\n" if arguments.no_guard else "",
     )
 
 
