@@ -40,6 +40,7 @@ docs: $(STAMP)  ## write anew the pages that are made from the source
 	$(BIN)/python scripts/draw_machines.py
 	$(BIN)/python scripts/configuration.py
 	$(BIN)/python scripts/rfc_status.py
+	$(BIN)/python scripts/privacy_table.py
 
 clean:  ## remove what was made
 	rm -rf $(VENV) .venv-bench build dist .mypy_cache .ruff_cache .pytest_cache
