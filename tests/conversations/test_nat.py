@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from ringfence.message import Message, sdp
-from ringfence.roles.anchors import Anchor, Anchors, MediaMode
+from ringfence.roles.anchors import MAX_OF_STRANGER, Anchor, Anchors, MediaMode
 from ringfence.roles.awake import Awake
 from ringfence.roles.media_relay import EmbeddedMedia
 from ringfence.transport.relay import Relay
@@ -312,3 +312,50 @@ async def test_an_answer_that_aims_at_a_group_is_no_reason_to_lose_it(
     alice << 200
     assert alice.response.body == described("233.252.0.1")
     assert plane.figures().refused == 1
+
+
+async def test_a_stranger_gets_so_many_ports_and_no_more(
+    network: Network, plane: EmbeddedMedia, bob: Phone
+) -> None:
+    dan = Phone(network, "dan", "10.0.0.9", domain="example.net", behind="203.0.113.9")
+    for _ in range(MAX_OF_STRANGER):
+        dan >> dan.invite("sip:bob@example.org", body=described("10.0.0.9")) << 100
+        bob << "INVITE"
+    (
+        dan >> dan.invite("sip:bob@example.org", body=described("10.0.0.9")) << 500
+    )  # RFC 3261 section 16.7: not a 503
+    assert len(plane) == MAX_OF_STRANGER
+    bob >> bob.answer(486) << "ACK"
+    dan << 486
+    dan >> dan.invite("sip:bob@example.org", body=described("10.0.0.9")) << 100
+    bob << "INVITE"
+
+
+async def test_a_call_that_began_before_us_is_led_from_its_next_offer_on(
+    network: Network, plane: EmbeddedMedia, alice: Phone, bob: Phone
+) -> None:
+    anchored, network.services.anchors = network.services.anchors, None
+    calls(alice)
+    bob << "INVITE" >> bob.answer(200, body=OUTSIDE)
+    alice << 200
+    assert alice.response.body == OUTSIDE
+    alice.begin() >> alice.within("ACK")
+    bob << "ACK"
+    network.services.anchors = anchored
+    alice >> alice.within("INVITE", TYPE, body=INSIDE) << 100
+    bob << "INVITE"
+    assert place(bob.request) == NODE4
+    bob >> bob.answer(488) << "ACK"
+    alice << 488
+    assert not len(plane)
+    alice >> alice.ack() >> alice.within("INVITE", TYPE, body=INSIDE) << 100
+    dialog = bob.dialog
+    bob << "INVITE" >> bob.answer(200, body=OUTSIDE)
+    bob.dialog = dialog
+    alice << 200
+    assert place(alice.response) == NODE4
+    alice >> alice.within("ACK", cseq=alice.dialog.cseq)
+    bob << "ACK" >> bob.within("BYE")
+    alice << "BYE" >> alice.answer(200)
+    bob << 200
+    assert not anchors(network)

@@ -11,6 +11,7 @@ Whether a branch needs it is decided once, when it leaves: a party is behind NAT
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -34,6 +35,10 @@ GONE: Final = frozenset({408, 481})
 
 PASSED_OVER: Final = frozenset({Outcome.NEEDS_ICE})
 """What NAT does not harm: ICE finds the way by itself."""
+
+
+MAX_OF_STRANGER: Final = 20
+"""Sessions at a time of one host that has proved nothing: each takes ports, and strangers may call our users."""
 
 
 class MediaMode(StrEnum):
@@ -60,6 +65,12 @@ class Anchor:
     """Tags of those who have answered."""
     offerer: Party | None = None
     """Whose offer waits for an answer."""
+    hosts: dict[Party, str] = field(default_factory=dict)
+    """Where the messages of each party come from: a call that passes here twice has two anchors with the same tags."""
+    settled: bool = False
+    """An INVITE of it has been answered with a 2xx."""
+    stranger: str = ""
+    """The host that it counts against."""
     open: bool = False
     """A description has been rewritten: the plane has a session."""
     over: bool = False
@@ -89,6 +100,7 @@ class Anchors:
         self._by_key: dict[str, Anchor] = {}
         self._by_call: dict[str, list[Anchor]] = {}
         self._made = 0
+        self._strangers: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -100,7 +112,7 @@ class Anchors:
         """What goes with a request; None where its media do not concern us."""
         request = call.request
         if request.to.tag is not None:
-            found = self._find(call.call_id, request.from_.tag or "", request.to.tag)
+            found = self._find(call, request.from_.tag or "", request.to.tag)
             if found is not None:
                 return RequestMedia(self, call, *found)
         if request.method != "INVITE" or self.mode is MediaMode.NEVER:
@@ -114,13 +126,24 @@ class Anchors:
         return len(self.versions) > 1 and other_version(call, flow)
 
     def add(self, call: Call) -> Anchor:
-        """A new anchor, for a branch of this INVITE."""
+        """A new anchor, for a branch of this INVITE.
+
+        Raises:
+            PeerError: 503, a stranger has too many.
+        """
+        stranger = ""
+        if call.findings.user is None and not call.findings.peer_name:
+            stranger = call.flow.remote.host
+            if self._strangers[stranger] >= MAX_OF_STRANGER:
+                raise PeerError(503, "too many calls from there")
+            self._strangers[stranger] += 1
         self._made += 1
         tag = call.request.from_.tag or ""
         made = f"{call.call_id}\n{tag}\n{self._made}\n{call.services.driver.token()}"
         anchor = Anchor(
             blake2b(made.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest(), call.call_id, tag
         )
+        anchor.stranger = stranger
         if (to_tag := call.request.to.tag) is not None:
             anchor.dialogs.add(to_tag)  # of a call that began before us
             anchor.up.add(to_tag)
@@ -133,6 +156,10 @@ class Anchors:
         if anchor.over:
             return
         anchor.over = True
+        if anchor.stranger:
+            self._strangers[anchor.stranger] -= 1
+            if not self._strangers[anchor.stranger]:
+                del self._strangers[anchor.stranger]
         del self._by_key[anchor.key]
         same = self._by_call[anchor.call_id]
         same.remove(anchor)
@@ -148,13 +175,18 @@ class Anchors:
             if self._ended is not None:
                 self._ended(anchor)
 
-    def _find(self, call_id: str, sender: str, receiver: str) -> tuple[Anchor, Party] | None:
-        for anchor in self._by_call.get(call_id, ()):
+    def _find(self, call: Call, sender: str, receiver: str) -> tuple[Anchor, Party] | None:
+        found: tuple[Anchor, Party] | None = None
+        for anchor in self._by_call.get(call.call_id, ()):
             if anchor.tag == sender and receiver in anchor.dialogs:
-                return anchor, Party.CALLER
-            if anchor.tag == receiver and sender in anchor.dialogs:
-                return anchor, Party.CALLEE
-        return None
+                party = Party.CALLER
+            elif anchor.tag == receiver and sender in anchor.dialogs:
+                party = Party.CALLEE
+            else:
+                continue
+            if found is None or anchor.hosts.get(party) == call.flow.remote.host:
+                found = anchor, party
+        return found
 
 
 class RequestMedia:
@@ -188,6 +220,8 @@ class RequestMedia:
         Raises (when awaited, if that is needed):
             PeerError: 488 or 503, it must not.
         """
+        if request.method == "INVITE":
+            anchor.hosts = {self._party: self._call.flow.remote.host, self._party.other: flow.remote.host}
         if not request.body or anchor.over:
             return None
         answers = request.method == "ACK" or (
@@ -206,6 +240,7 @@ class RequestMedia:
         if method == "INVITE" and 100 < status < 300 and tag is not None:
             anchor.dialogs.add(tag if self._party is Party.CALLER else (self._call.request.from_.tag or ""))
             if status >= 200:
+                anchor.settled = True
                 anchor.up.add(self._callee_tag(response))
         elif method == "BYE" and (200 <= status < 300 or status in GONE):
             anchor.up.discard(self._callee_tag(response))
@@ -223,7 +258,7 @@ class RequestMedia:
 
     def over(self, anchor: Anchor) -> None:
         """The branch has failed. That of a request inside a dialog leaves the session as it was."""
-        if self._anchor is None and not anchor.up:
+        if self._anchor is None and not anchor.settled:
             self._anchors.end(anchor)
 
     def _callee_tag(self, response: Response) -> str:

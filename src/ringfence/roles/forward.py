@@ -240,13 +240,11 @@ class Forwarding:
 
     def _lead(self, branch: ProxyBranch, request: Request, flow: Flow, media: RequestMedia) -> None:
         """Have the media of the branch led through our relay, if they need it."""
-        if branch.anchor is None or branch.anchor.over:
-            branch.anchor = media.anchor(branch.target, flow)
-        if branch.anchor is None:
-            self._leave(branch, request, flow)
-            return
         try:
-            work = media.leaves(branch.anchor, request, flow)
+            anchor = branch.anchor
+            if anchor is None or anchor.over:
+                anchor = branch.anchor = media.anchor(branch.target, flow)
+            work = media.leaves(anchor, request, flow) if anchor is not None else None
         except PeerError as error:
             self._give_up(branch, error.status, explain(error))
             return

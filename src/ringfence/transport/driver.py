@@ -17,6 +17,7 @@ import structlog
 
 from ringfence.engine.effects import Deliver, Due, Effect, Ended, Failed, Send
 from ringfence.engine.machine import ClientTransaction, ServerTransaction
+from ringfence.engine.places import is_private
 from ringfence.engine.transactions import Transactions
 from ringfence.message import Message, PeerError, Request, Response, parse, reason_phrase, response_to
 from ringfence.transport.flow import Endpoint, Flow
@@ -335,8 +336,9 @@ def _stamp(request: Request, flow: Flow) -> Flow:
     """Note where a request came from in its topmost Via; gives the flow that its responses take.
 
     RFC 3261 section 18.2.1 (received), RFC 3581 section 4 (rport). Over UDP without rport, responses go to the
-    port of the Via, not to the port that the request came from (18.2.2). ``maddr`` is not followed: it would let
-    anybody aim our answers at a third party.
+    port of the Via, not to the port that the request came from (18.2.2); but a private address there that is not the
+    source is behind NAT, where that port leads nowhere. ``maddr`` is not followed: it would let anybody aim our answers
+    at a third party.
     """
     via = request.via
     remote = flow.remote
@@ -350,4 +352,6 @@ def _stamp(request: Request, flow: Flow) -> Flow:
     if flow.reliable:
         return flow
     port = via.port or 5060
-    return flow if port == remote.port else flow.toward(Endpoint(remote.host, port))
+    if port == remote.port or (host != remote.host and is_private(host)):
+        return flow
+    return flow.toward(Endpoint(remote.host, port))
