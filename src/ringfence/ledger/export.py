@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import islice
 from typing import Any, BinaryIO
 
 from ringfence.ledger.records import CallRecord
@@ -14,6 +16,9 @@ from ringfence.message.errors import LocalError
 
 COLUMNS: Sequence[str] = tuple(field.name for field in fields(CallRecord))
 _TIMES = ("started", "answered", "ended")
+
+PORTION = 10_000
+"""Records of a Parquet file that are held in memory at a time."""
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that a spreadsheet would compute. Peers choose some of these texts (CSV injection)."""
@@ -45,16 +50,50 @@ def write_json(records: Iterable[CallRecord], file: BinaryIO) -> None:
 
 
 def write_parquet(records: Iterable[CallRecord], file: BinaryIO) -> None:
-    """A table for data tools.
+    """A table for data tools, in portions: times are times, costs are decimal numbers, the rest is as in JSON.
 
     Raises:
         LocalError: pyarrow is not installed.
     """
     try:
-        from pyarrow import Table, parquet  # type: ignore[import-untyped, import-not-found, unused-ignore]
+        import pyarrow  # type: ignore[import-untyped, import-not-found, unused-ignore]
+        from pyarrow import parquet
     except ModuleNotFoundError:
-        raise LocalError("Parquet needs the pyarrow package; run: pip install pyarrow") from None
-    parquet.write_table(Table.from_pylist([row_of(record) for record in records]), file)
+        raise LocalError("Parquet needs the pyarrow package; run: pip install 'ringfence[parquet]'") from None
+    kinds = {
+        "float": pyarrow.float64(),
+        "int": pyarrow.int64(),
+        "bool": pyarrow.bool_(),
+        "str": pyarrow.string(),
+    }
+    special = {
+        **dict.fromkeys(_TIMES, pyarrow.timestamp("ms", "UTC")),
+        "cost": pyarrow.decimal128(18, 6),
+        "notes": pyarrow.list_(pyarrow.string()),
+    }
+    schema = pyarrow.schema(
+        [(each.name, special.get(each.name) or kinds[str(each.type)]) for each in fields(CallRecord)]
+    )
+    with parquet.ParquetWriter(file, schema) as writer:
+        remaining = iter(records)
+        while portion := list(islice(remaining, PORTION)):
+            rows = [_typed(record) for record in portion]
+            writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
+
+
+def _typed(record: CallRecord) -> dict[str, Any]:
+    row = {name: _valid(getattr(record, name)) for name in COLUMNS}
+    for name in _TIMES:
+        row[name] = datetime.fromtimestamp(row[name], UTC) if row[name] else None
+    return row | {
+        "cost": Decimal(record.cost) if record.cost else None,
+        "notes": list(map(_valid, record.notes)),
+    }
+
+
+def _valid(value: Any) -> Any:
+    """A text without octets that are no UTF-8."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 class _Text:
