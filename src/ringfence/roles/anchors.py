@@ -22,7 +22,7 @@ import structlog
 
 from ringfence.message import Message, PeerError, Request, Response
 from ringfence.roles.media import MediaPlane, Outcome, Party, Rewritten
-from ringfence.roles.nat import callee_behind_nat, caller_behind_nat, other_version
+from ringfence.roles.nat import callee_behind_nat, caller_behind_nat, media_host, other_version
 
 if TYPE_CHECKING:
     from ringfence.roles.call import Call, Target
@@ -111,7 +111,7 @@ class Anchors:
     def of(self, call: Call) -> RequestMedia | None:
         """What goes with a request; None where its media do not concern us."""
         request = call.request
-        if request.to.tag is not None:
+        if call.call_id in self._by_call and request.to.tag is not None:
             found = self._find(call, request.from_.tag or "", request.to.tag)
             if found is not None:
                 return RequestMedia(self, call, *found)
@@ -121,9 +121,12 @@ class Anchors:
 
     def wants(self, call: Call, target: Target, flow: Flow) -> bool:
         """Whether the media of a branch have to be led through the relay."""
-        if self.mode is MediaMode.ALWAYS or caller_behind_nat(call) or callee_behind_nat(target, flow):
+        if self.mode is MediaMode.ALWAYS:
             return True
-        return len(self.versions) > 1 and other_version(call, flow)
+        told = media_host(call.request.body)
+        if caller_behind_nat(call, told) or callee_behind_nat(target, flow):
+            return True
+        return len(self.versions) > 1 and other_version(told, flow)
 
     def add(self, call: Call) -> Anchor:
         """A new anchor, for a branch of this INVITE.

@@ -24,20 +24,20 @@ MAX_REMEMBERED: Final = 8192
 _CONNECTION: Final = re.compile(rb"^c=IN IP[46] ([0-9A-Fa-f.:]+)", re.MULTILINE)
 
 
-def caller_behind_nat(call: Call) -> bool:
+def caller_behind_nat(call: Call, told: str) -> bool:
     """Whether media can't be sent to where the sender of a request says, since a NAT is between us.
 
-    A phone that knows its public address (by STUN, or since somebody told it) says that in its description, and a
-    gateway may have another public address for media: those are believed.
+    ``told`` is the address in its description; empty where it has made no offer yet. A phone that knows its public
+    address (by STUN, or since somebody told it) says that there, and a gateway may have another public address for
+    media: those are believed.
     """
     source = call.flow.remote.host
-    told = media_host(call.request.body)
     if told == source or not is_first_hop(call):
         return False
     via = call.request.via.host.strip("[]")
     if told:
         return is_private(told) or (told == via and is_numeric(via))
-    return is_numeric(via) and via != source  # it has made no offer yet
+    return is_numeric(via) and via != source
 
 
 def callee_behind_nat(target: Target, flow: Flow) -> bool:
@@ -50,9 +50,8 @@ def callee_behind_nat(target: Target, flow: Flow) -> bool:
     return is_numeric(host) and host != flow.remote.host
 
 
-def other_version(call: Call, flow: Flow) -> bool:
+def other_version(told: str, flow: Flow) -> bool:
     """Whether an offer has IPv4 addresses and leaves by IPv6, or the other way round."""
-    told = media_host(call.request.body)
     return told != "" and (":" in told) != (":" in flow.remote.host)
 
 
