@@ -416,3 +416,56 @@ def test_any_header_fields(fields: list[tuple[str, str]]) -> None:
         alice << 407
         alice >> alice.authorized(request)
     assert not ear.heard or ear.found(("leak", "alice", "198.51.100")) == []
+
+
+@pytest.mark.rfc("3323", "5.1")
+@pytest.mark.parametrize("privacy", ["user", "header", "user;header;id"])
+async def test_a_callee_may_ask_when_it_answers(network: Network, alice: Phone, privacy: str) -> None:
+    """What it has not said before it answers is not known to the caller; from then on there are two dialogs."""
+    caller, callee = Phone(network, "bob", "203.0.113.20"), alice
+    callee >> callee.register() << 401 >> callee.authorized() << 200
+    wish = ("Privacy", privacy)
+    ear = Listener(network, "203.0.113.20")
+    (
+        caller
+        >> caller.invite(callee.aor, body=description_of_bob())
+        << 407
+        >> caller.ack()
+        >> caller.authorized()
+        << 100
+    )
+    callee << "INVITE" >> marked(callee.answer(180, wish))
+    caller << 180
+    callee >> marked(callee.answer(200, wish, body=description_of_bob()))
+    caller << 200
+    number = caller.response.cseq.number
+    caller.begin()
+    caller.dialog.cseq = number
+    caller >> caller.within("ACK", cseq=number)
+    callee << "ACK"
+    callee.dialog.cseq = 70
+    for method in ("INFO", "UPDATE", "MESSAGE"):
+        caller >> caller.within(method)
+        callee << method >> marked(callee.answer(200))
+        caller << 200
+        callee >> marked(callee.within(method))
+        caller << method >> caller.answer(200)
+        callee << 200
+    callee >> marked(callee.within("BYE"))
+    caller << "BYE" >> caller.answer(200)
+    callee << 200
+    assert not network.services.bridges
+    ear.heard = [b"\n".join(ear.heard).replace(b"sip:alice@example.org", b"")]
+    kept = ("contact-mark", "tag-mark", HOST, *(("agent-mark", "x-mark") if "user" in privacy else ()))
+    assert ear.found(kept) == []
+
+
+async def test_a_refusal_that_asks_for_it_tells_nothing(network: Network, alice: Phone) -> None:
+    caller, callee = Phone(network, "bob", "203.0.113.20"), alice
+    callee >> callee.register() << 401 >> callee.authorized() << 200
+    ear = Listener(network, "203.0.113.20")
+    caller >> caller.invite(callee.aor) << 407 >> caller.ack() >> caller.authorized() << 100
+    callee << "INVITE" >> marked(callee.answer(486, ("Privacy", "user"))) << "ACK"
+    caller << 486
+    assert not network.services.bridges
+    assert ear.found(("mark", HOST)) == []

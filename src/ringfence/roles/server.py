@@ -9,6 +9,7 @@ import structlog
 
 from ringfence.engine.machine import ServerTransaction
 from ringfence.message import Params, PeerError, Request, Response, SipUri, TelUri, Uri, response_to
+from ringfence.roles.bridge.answers import Concealing
 from ringfence.roles.call import Call
 from ringfence.roles.forward import Forwarding
 from ringfence.roles.pipeline import ONCE_TAG, Answer, Drop, Forward, Hand, Step, Verdict, run
@@ -70,7 +71,7 @@ class Server:
         if isinstance(verdict, Forward):
             if call.transaction is None:
                 return forward_statelessly(call, verdict.targets)
-            return Forwarding(call, verdict.targets).start()
+            return Concealing(call, verdict.targets).start()
         if isinstance(verdict, Hand):
             return verdict.to.start()
         if isinstance(verdict, Answer) and self.services.guard is not None:

@@ -141,10 +141,15 @@ def response_back(
 
 def _wishes(standing: frozenset[str], message: Request | Response) -> frozenset[str]:
     """What the sender asks for: once and for all, and with this message."""
+    return standing | wishes_in(message)
+
+
+def wishes_in(message: Request | Response) -> frozenset[str]:
+    """What a message asks for itself, as far as it can be read."""
     if "Privacy" not in message.headers.names:
-        return standing
+        return NOTHING
     words = (message.headers.get("Privacy") or "").lower().replace(",", ";").split(";")
-    return standing | {word.strip() for word in words}
+    return frozenset(word.strip() for word in words)
 
 
 def anonymous_from(request: Request, asked: frozenset[str]) -> NameAddr:
