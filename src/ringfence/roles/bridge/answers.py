@@ -1,8 +1,8 @@
 """Callees who ask for privacy in their answer (RFC 3323 sections 4.4 and 5.1): the request has gone out as it was.
 
 Who was called knows the caller and is known by nobody yet. So two dialogs are made of one from here on: the callee's
-goes on under its names, the caller gets another one, with a Contact of ours. What takes media (``session``) is not to be
-had any more; who wants that registers with the wish. An answer that makes no dialog is only rid of what it tells.
+goes on under its names, the caller gets another one, with a Contact of ours. What takes media (``session``) comes too
+late; who wants that registers with the wish. An answer that makes no dialog is only rid of what it tells.
 """
 
 from __future__ import annotations
