@@ -14,6 +14,7 @@ from ringfence.roles.media import Outcome, Party, Rewritten
 from ringfence.roles.media_relay import EmbeddedMedia, Timeouts
 from ringfence.transport.flow import Endpoint
 from ringfence.transport.relay import Relay
+from ringfence.transport.sockets import address_toward
 
 CALLER, CALLEE = Party.CALLER, Party.CALLEE
 HERE = Endpoint("127.0.0.1", 5060)
@@ -274,14 +275,14 @@ async def test_behind_nat_media_come_from_where_signalling_does_and_nothing_is_s
 
 
 async def test_a_machine_elsewhere_must_not_aim_media_at_services_of_this_one() -> None:
-    plane = EmbeddedMedia({4: Relay("0.0.0.0", range(43_200, 43_240), advertised="192.0.2.1")}, lambda: "x")
+    plane = EmbeddedMedia({4: Relay("0.0.0.0", range(43_200, 43_241), advertised="192.0.2.1")}, lambda: "x")
     far = Endpoint("198.51.100.7", 5060)
     for host, port in (("127.0.0.1", 53), ("192.0.2.1", 53), ("233.252.0.1", 4000)):
         with pytest.raises(PeerError) as caught:
             plane.offer("k", CALLER, request(text(host, port)), seen=far)
         assert caught.value.status == 488
     assert not len(plane)
-    plane.offer("k", CALLER, request(text("192.0.2.1", 43_206)), seen=far)  # a call that passes here twice
+    plane.offer("k", CALLER, request(text("192.0.2.1", 43_240)), seen=far)  # a call that passes here twice
     here = plane.offer("l", CALLER, request(text()), seen=HERE, toward=HERE)
     assert where(here) is not None
     plane.close()
@@ -324,7 +325,9 @@ async def test_ports_that_run_out_are_a_503_and_leave_nothing() -> None:
 async def test_silence_ends_a_call_that_is_up_and_holds_are_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ringfence.transport.relay.SWEEP", 0.1)
     told: list[str] = []
-    plane = EmbeddedMedia({4: Relay("127.0.0.1", range(43_500, 43_520))}, lambda: "x", Timeouts(0.2, 600, 0.02))
+    plane = EmbeddedMedia(
+        {4: Relay("127.0.0.1", range(43_500, 43_520))}, lambda: "x", Timeouts(0.2, 600, 0.02)
+    )
     for key, direction, status in (
         ("up", "sendrecv", 200),
         ("held", "sendonly", 200),
@@ -358,3 +361,20 @@ async def test_a_stream_over_tcp_stays_or_is_refused_for_an_anonymous_caller(pla
     hidden = plane.offer("l", CALLER, request(body), seen=HERE, anonymous=True)
     assert described(hidden).media[1].rejected
     assert b"10.0.0.7" not in hidden.body
+
+
+async def test_on_all_addresses_a_party_is_told_the_one_that_its_packets_come_from() -> None:
+    plane = EmbeddedMedia({4: Relay("0.0.0.0", range(43_600, 43_640))}, lambda: "x")
+    away = Endpoint("198.51.100.7", 5060)
+    offered = plane.offer("k", CALLER, request(text()), seen=HERE, toward=away, anonymous=True)
+    address = where(offered)
+    assert address is not None
+    assert address[0] == address_toward("198.51.100.7") != "0.0.0.0"
+    assert described(offered).origin.address == address[0]
+    told = where(plane.answer("k", CALLEE, response(text("198.51.100.7")), seen=away, toward=HERE))
+    assert told is not None
+    assert told[0] == "127.0.0.1"
+    own = address_toward("198.51.100.7")
+    with pytest.raises(PeerError, match="this machine"):
+        plane.offer("l", CALLER, request(text(own, 5060)), seen=away)
+    plane.close()

@@ -32,6 +32,7 @@ from ringfence.roles.media_streams import (
 )
 from ringfence.transport.flow import Endpoint
 from ringfence.transport.relay import Address, Relay, RelaySession, Side
+from ringfence.transport.sockets import address_toward, family_of, own_address
 
 log = structlog.get_logger("ringfence.media")
 
@@ -85,7 +86,6 @@ class EmbeddedMedia:
         self.relays = relays
         self.totals = Figures()
         """Without what the live sessions have carried: ``figures`` has that too."""
-        self._own = frozenset(host for each in relays.values() for host in (each.host, each.advertised))
         self._token = token
         self._timeouts = timeouts or Timeouts()
         self._sessions: dict[str, _Session] = {}
@@ -254,7 +254,7 @@ class EmbeddedMedia:
     ) -> None:
         """Have every stream take and send media as this party describes; ``other`` is the other party's half."""
         member = session.members[party]
-        here = is_here(member.place, self._own)
+        here = is_here(member.place)
         for place, media in enumerate(described.media):
             stream = session.streams[place] if place < len(session.streams) else None
             if stream is None or media.rejected:
@@ -297,14 +297,17 @@ class EmbeddedMedia:
         return Rewritten(found.replaced(text), Outcome.REWRITTEN)
 
     def _told(self, side: Side, place: str) -> str:
-        """Our address as a party at this place has to write it."""
-        if place and ip_address(place).is_loopback and ip_address(side.local).is_unspecified:
-            return "::1" if ":" in side.local else "127.0.0.1"
+        """Our address as a party at this place has to write it: that which our packets to it come from."""
+        if ip_address(side.local).is_unspecified and place:
+            if version_of(place) == version_of(side.local) and ip_address(place).is_loopback:
+                return "::1" if ":" in side.local else "127.0.0.1"
+            if side.host == side.local:
+                return address_toward(place) or own_address(family_of(side.local))
         return side.host
 
     def _nowhere(self, place: str) -> str:
         relay = self.relays.get(version_of(place)) or next(iter(self.relays.values()))
-        return relay.advertised
+        return relay.advertised if relay.advertised != relay.host else address_toward(place) or relay.host
 
     # -- time ------------------------------------------------------------------------------------------
 

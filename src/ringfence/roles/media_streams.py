@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from ipaddress import ip_address
 
 from ringfence.engine.places import is_private
 from ringfence.message import Message, Response, sdp
 from ringfence.message.sdp_attributes import Direction
 from ringfence.transport.relay import Address, Screen
+from ringfence.transport.sockets import address_toward
 
 
 def settles(message: Message) -> bool:
@@ -72,13 +72,12 @@ def version(session: sdp.Session, media: sdp.Media) -> int:
     return version_of(connection.host)
 
 
-def is_here(place: str, own: Collection[str]) -> bool:
-    """Whether a party's messages come from this machine, which has these addresses."""
+def is_here(place: str) -> bool:
+    """Whether a party's messages come from this machine."""
     try:
-        ip = ip_address(place)
-    except ValueError:
+        return ip_address(place).is_loopback or address_toward(place) == place
+    except ValueError:  # it has a zone, or nothing has come from it yet
         return False
-    return ip.is_loopback or place in own
 
 
 def reachable(address: Address | None, place: str) -> Address | None:

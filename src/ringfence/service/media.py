@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 from dataclasses import dataclass, replace
 from functools import partial
-from socket import AF_INET, AF_INET6
+from socket import AF_INET6
 
 from ringfence.engine.places import is_numeric
 from ringfence.roles.anchors import Anchor, Anchors, MediaMode
@@ -24,13 +24,14 @@ from ringfence.transport.rtpengine import Rtpengine
 from ringfence.transport.sockets import own_address
 
 WILDCARD = {4: "0.0.0.0", 6: "::"}  # noqa: S104  (ports are open while a call uses them, and only to its parties)
-FAMILY = {4: AF_INET, 6: AF_INET6}
+OTHER_FILES = 1024
+"""What a node opens besides media ports, a few connections at least."""
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
 
 
 @dataclass(slots=True, frozen=True)
 class Place:
-    """Where ports for media are, and what parties are told."""
+    """Where ports for media are, and what parties are told: on all addresses, what they can reach."""
 
     host: str
     advertised: str
@@ -66,7 +67,7 @@ def media_ports(config: Config) -> range:
 def allow_files(ports: int) -> None:
     """Raise what this process may open to what media may need, as far as the system lets it: each port is a file."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = soft + ports
+    wanted = ports + OTHER_FILES
     if soft != resource.RLIM_INFINITY:
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
@@ -111,10 +112,9 @@ def media_places(config: Config) -> dict[int, Place]:
         if not listening and not named:
             continue
         host = named[0] if named else listening[0] if len(listening) == 1 else WILDCARD[version]
-        own = own_address(FAMILY[version]) if host in WILDCARD.values() else host
-        if version == 6 and own in LOOPBACK and host not in LOOPBACK and not named:
-            continue  # a wildcard on a machine without IPv6
-        places[version] = Place(host, next((name for name in told if _version(name) == version), own))
+        if host == WILDCARD[6] and own_address(AF_INET6) in LOOPBACK:
+            continue  # a machine without IPv6
+        places[version] = Place(host, next((name for name in told if _version(name) == version), host))
     return places
 
 

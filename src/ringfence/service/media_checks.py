@@ -7,9 +7,7 @@ from collections.abc import Iterator
 
 from ringfence.service.config import Config
 from ringfence.service.finding import Finding, error, warning
-
-OTHER_FILES = 1024
-"""What a node opens besides media ports, a few connections at least."""
+from ringfence.service.media import OTHER_FILES
 
 
 def media_can_flow(config: Config) -> Iterator[Finding]:

@@ -25,6 +25,7 @@ from ringfence.message import LocalError, PeerError
 from ringfence.transport import legs
 from ringfence.transport.legs import Address, Screen
 from ringfence.transport.ports import bind_pair
+from ringfence.transport.sockets import address_toward
 
 LEGS = 1
 """The version of ``_legs.pyx`` that this file was written for."""
@@ -112,11 +113,16 @@ class Side:
         if ip.is_loopback and not (here or ip_address(self.local).is_loopback):
             raise PeerError(488, "media must not go to this machine")
         # To a port of ours it may: a call that passes here twice.
-        if str(ip) in (self.host, self.local) and not here and not ip.is_loopback and port not in self._ports:
+        if not here and not ip.is_loopback and port not in self._ports and self._is_ours(str(ip)):
             raise PeerError(488, "media must not go to this machine")
         if self._session.owns(str(ip), port):
             raise PeerError(488, "media must not go in a circle")
         return str(ip), port
+
+    def _is_ours(self, host: str) -> bool:
+        return host in (self.host, self.local) or (
+            ip_address(self.local).is_unspecified and address_toward(host) == host
+        )
 
     @property
     def source(self) -> Address | None:

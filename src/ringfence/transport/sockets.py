@@ -90,6 +90,19 @@ def _watch_for_dead_peers(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_TIME * 1000)
 
 
+def address_toward(host: str) -> str:
+    """The address of this machine that packets to a host leave from: the host itself if it is ours, "" without a way.
+
+    Nothing is sent: a UDP socket is only connected.
+    """
+    with socket.socket(family_of(host), socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((host, 9))
+        except OSError:
+            return ""
+        return str(probe.getsockname()[0])
+
+
 def own_address(family: int) -> str:
     """The address of this machine that the network sees, by the kernel's routes; loopback where there is no other.
 
