@@ -212,6 +212,7 @@ REQUEST = b"BYE %s SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.7;branch=z9hG4bK1\r\n%s" 
         (REQUEST % (b"sip:c@d", b"Route: <sip:192.0.2.1;lr;rf=x;rw=w03;rh=y>\r\n"), 3),
         (REQUEST % (b"sip:b2b@192.0.2.1;rw=w02", b""), 2),
         (REQUEST % (b"sip:c@d;rw=w02", b"Route: <sip:192.0.2.1;lr>\r\n"), None),
+        (REQUEST % (b"sip:anonymous-7f@d;rw=w02", b"Route: <sip:192.0.2.1;lr>\r\n"), 2),
         (REQUEST % (b"sip:c@d;rw=zz", b""), None),
         (REQUEST % (b"sip:c@d", b""), None),
     ],

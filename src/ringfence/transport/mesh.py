@@ -51,6 +51,10 @@ WORKER_PARAM = "rw"
 """URI parameter of our Record-Route and Contact that names the worker which holds the dialog."""
 
 
+PRIVATE_USER = "anonymous-"
+"""How the user part of our Contact in a private call begins."""
+
+
 def mark(worker: int) -> str:
     """What stands behind the tokens of a worker, and before the keys of its flows."""
     return f"{WORKER_MARK}{worker:02d}"
@@ -333,7 +337,7 @@ def owner_of(message: Request | Response) -> int | None:
         return marked(message.via.branch.partition(".")[0][-3:])
     place = (message.headers.get("Route") or "") if "Route" in message.headers.names else message.uri
     _, found, value = place.partition(f";{WORKER_PARAM}=")
-    if not found:  # a private call has the mark in our Contact, whatever routes a phone puts before it
+    if not found and f":{PRIVATE_USER}" in message.uri:  # whatever routes a phone puts before it
         _, found, value = message.uri.partition(f";{WORKER_PARAM}=")
     return marked(value) if found else None
 

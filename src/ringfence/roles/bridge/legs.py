@@ -11,6 +11,7 @@ from ringfence.roles.call import Call
 from ringfence.roles.media import Party
 from ringfence.security.privacy import NOTHING, Privacy
 from ringfence.transport.flow import Flow
+from ringfence.transport.mesh import PRIVATE_USER
 
 MAX_PAIRS: Final = 32
 """Dialogs that one request may make: more phones than anybody has."""
@@ -20,7 +21,7 @@ MAX_INVITES: Final = 8
 
 FOREVER: Final = float("inf")
 
-NAME: Final = "anonymous-"
+NAME: Final = PRIVATE_USER
 """How the user part of a Contact of ours begins that stands for a party."""
 
 
