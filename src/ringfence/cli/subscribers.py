@@ -1,7 +1,8 @@
 """Read the table `subscriber` of a Kamailio: from its database, from a dump of it, or from a CSV file.
 
-Only what an account needs is taken: username, domain, password, ha1. `ha1b` is the same for phones that send their whole
-address as user name, and can't be told from a wrong one; `ha1` is what Kamailio checks unless it was set otherwise.
+Only what an account needs is taken: username, domain, password, ha1. `ha1b` is the same for phones that send their
+whole address as user name, and can't be told from a wrong one; `ha1` is what Kamailio checks unless it was set
+otherwise.
 """
 
 from __future__ import annotations

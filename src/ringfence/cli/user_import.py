@@ -85,7 +85,10 @@ def _about_md5(config: Config, number: int) -> str:
     offered = Algorithm.MD5 in config.security.algorithms or any(
         Algorithm.MD5 in each.algorithms for each in config.listen
     )
-    text = f"Accounts that know MD5 only: {number}. MD5 can be broken; give them new passwords: ringfence user rotate --md5-only"
+    text = (
+        f"Accounts that know MD5 only: {number}. MD5 can be broken; give them new passwords: "
+        "ringfence user rotate --md5-only"
+    )
     where = f'; until then they need "MD5" in security.algorithms, or in those of a port, in {config.file}'
     return text if offered else text + where
 

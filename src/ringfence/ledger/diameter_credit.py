@@ -1,7 +1,7 @@
 """Credit control by Diameter (RFC 8506): the server grants seconds before a call and while it goes on.
 
-An initial request before the call is forwarded, an update when a portion ends or its Validity-Time is over, a termination
-when the call is over. Time is the only unit. What a server says of the last portion (Final-Unit-Indication) is done as
+An initial request before the call is forwarded, an update when a portion ends or its Validity-Time is over, a
+termination when the call is over. Time is the only unit. What a server says of the last portion (Final-Unit-Indication) is done as
 TERMINATE whatever else it names: we can neither redirect a call nor play an announcement. A server that has no credit
 control for an account (CREDIT_CONTROL_NOT_APPLICABLE) lets it call.
 
@@ -44,7 +44,7 @@ FOREVER = float("inf")
 
 
 class DiameterCredit:
-    """See `credit.CreditControl`. ``writer``: the name of this node; ``quota``: seconds that are asked for at a time."""
+    """See `credit.CreditControl`. ``writer``: the name of this node; ``quota``: seconds that are asked for at once."""
 
     def __init__(
         self, client: DiameterClient, balances: Balances, writer: str, context: str, quota: float = 60.0
