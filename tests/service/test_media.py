@@ -18,6 +18,7 @@ from ringfence.service.media import end_call, media_places, media_ports
 from ringfence.service.media_checks import media_can_flow
 from ringfence.service.problems import ConfigError
 from ringfence.transport.relay import Relay
+from ringfence.transport.sockets import address_toward
 from tests.conversations.network import Network
 from tests.conversations.phones import SDP, Phone
 
@@ -34,6 +35,11 @@ def test_media_are_where_the_node_listens_and_told_as_it_is_known(tmp_path: Path
     }
     places = media_places(config(tmp_path, node={"advertise": ["sip.example.org", "198.51.100.1"]}))
     assert places[4].advertised == "198.51.100.1"
+    own = address_toward("192.0.2.1") or "127.0.0.1"
+    places = media_places(config(tmp_path, "*", node={"advertise": [own]}))
+    assert tuple(vars_of(places[4])) == (own, own)
+    places = media_places(config(tmp_path, "*", node={"advertise": ["198.51.100.1"]}))
+    assert tuple(vars_of(places[4])) == ("0.0.0.0", "198.51.100.1")
     media = {"address": ["10.0.0.5", "2001:db8::5"], "advertise": ["198.51.100.2"]}
     places = media_places(config(tmp_path, media=media))
     assert tuple(vars_of(places[4])) == ("10.0.0.5", "198.51.100.2")

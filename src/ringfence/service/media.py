@@ -21,7 +21,7 @@ from ringfence.transport.driver import Driver
 from ringfence.transport.flow import Endpoint
 from ringfence.transport.relay import Relay
 from ringfence.transport.rtpengine import Rtpengine
-from ringfence.transport.sockets import own_address
+from ringfence.transport.sockets import address_toward, own_address
 
 WILDCARD = {4: "0.0.0.0", 6: "::"}  # noqa: S104  (ports are open while a call uses them, and only to its parties)
 OTHER_FILES = 1024
@@ -114,7 +114,10 @@ def media_places(config: Config) -> dict[int, Place]:
         host = named[0] if named else listening[0] if len(listening) == 1 else WILDCARD[version]
         if host == WILDCARD[6] and own_address(AF_INET6) in LOOPBACK:
             continue  # a machine without IPv6
-        places[version] = Place(host, next((name for name in told if _version(name) == version), host))
+        advertised = next((name for name in told if _version(name) == version), host)
+        if host in WILDCARD.values() and address_toward(advertised) == advertised:
+            host = advertised  # of several addresses the one that is told, so that media come from there
+        places[version] = Place(host, advertised)
     return places
 
 
