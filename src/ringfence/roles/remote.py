@@ -1,4 +1,5 @@
-"""Users whose passwords a server elsewhere knows: what it says of them becomes an account, for as long as that holds."""
+"""Users whose passwords a server elsewhere knows: what it says of them becomes an account, for as long as that
+holds."""
 
 from __future__ import annotations
 

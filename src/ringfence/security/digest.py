@@ -137,8 +137,9 @@ def request_digest(
 ) -> str:
     """The response that proves knowledge of H(A1) for these credentials (RFC 7616 section 3.4.1).
 
-    Without `qop` this is the digest of RFC 2069. With an empty method it is the `rspauth` of section 3.5.
-    `body_hash` is H(entity-body), where the body is somewhere else. `covering` is text that stands at the end of A2, for the `d-ver` of RFC 3329 section 2.2.
+    Without `qop` this is the digest of RFC 2069. With an empty method it is the `rspauth` of section 3.5. `body_hash`
+    is H(entity-body), where the body is somewhere else. `covering` is text that stands at the end of A2, for the
+    `d-ver` of RFC 3329 section 2.2.
 
     Raises:
         LocalError: when the algorithm is unknown, or needs a cnonce that is not there.
