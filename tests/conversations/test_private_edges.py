@@ -1,4 +1,4 @@
-"""Private calls at their edges: media that take their time, parties that move or vanish, subscriptions, a service apart."""
+"""Private calls at their edges: slow media, parties that move or vanish, subscriptions, a service of its own."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ async def test_a_call_without_media_is_ended_on_both_sides(
         told.append((key, more.get("silent")))
         return offer(key, party, message, **more)
 
-    plane.offer = listening  # type: ignore[method-assign, assignment]
+    plane.offer = listening  # type: ignore[method-assign]
     alice >> alice.invite(bob.aor, ALL) << 407 >> alice.ack() >> alice.authorized() << 100
     bob << "INVITE" >> bob.answer(200, body=SDP)
     alice << 200
