@@ -1,0 +1,55 @@
+"""Nodes on several machines: one is lost, calls go on through another, and no registration is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.interop.cluster import Cluster
+from tests.store.redis_server import RedisServer
+
+pytestmark = pytest.mark.interop("redis-server", "ip")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with RedisServer() as redis:
+        cluster = Cluster(tmp_path_factory.mktemp("cluster"), redis.url)
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.close()
+
+
+def assert_called(cluster: Cluster, edge: str) -> None:
+    code, told = cluster.call("alice", "bob", edge)
+    assert code == 0, told
+    assert "Answered" in told
+
+
+def test_a_call_between_phones_of_two_edges_through_two_cores(cluster: Cluster) -> None:
+    cluster.answering("bob", "edge2")
+    assert_called(cluster, "edge1")
+
+
+def test_a_core_is_lost_and_no_registration_is(cluster: Cluster) -> None:
+    """Bob has registered through the core that is gone, and does not do so again before he is called."""
+    cluster.lose("core1")
+    assert_called(cluster, "edge1")
+
+
+def test_the_other_core_is_upgraded_while_the_first_is_back(cluster: Cluster) -> None:
+    cluster.run("core1", "ip", "link", "set", "net", "up")
+    cluster.serve("core1")
+    assert cluster.drain("core2") == 0
+    assert_called(cluster, "edge1")
+    cluster.serve("core2")
+    assert_called(cluster, "edge1")
+
+
+def test_a_phone_of_an_edge_that_is_lost_comes_back_by_the_other(cluster: Cluster) -> None:
+    cluster.lose("edge2")
+    cluster.answering("bob", "edge1")
+    assert_called(cluster, "edge1")
