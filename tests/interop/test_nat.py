@@ -47,9 +47,11 @@ ACCOUNT = (
 
 
 class World:
-    """The networks, and the node in the middle."""
+    """A domain, and the networks around its node while a test runs."""
 
-    def __init__(self, directory: Path, nat: str) -> None:
+    lab: Lab
+
+    def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.node = Node(directory / "node")
         listen = [f"--listen={transport}:{NODE}:5060" for transport in ("udp", "tcp")]
@@ -62,8 +64,9 @@ class World:
             write_tone(directory / f"{user}.wav", hertz, 20)
             (directory / f"{user}.password").write_text(password_of(user) + "\n", encoding="ascii")
             (directory / f"{user}.password").chmod(0o600)
+        self.settings = self.node.config.read_text(encoding="utf-8")
         self.programs: list[Program] = []
-        self.lab = Lab(nat)
+        self.started = 0
 
     def start(self, where: str, *command: str | Path, name: str) -> Program:
         """Run a program in one of the networks until the test ends."""
@@ -73,9 +76,9 @@ class World:
 
     def serve(self, settings: str = "") -> Program:
         """Start the node."""
-        with self.node.config.open("a", encoding="utf-8") as config:
-            config.write(settings)
-        name = f"serve{len(self.programs)}"
+        self.node.config.write_text(self.settings + settings, encoding="utf-8")
+        self.started += 1
+        name = f"serve{self.started}"
         served = self.start("core", RINGFENCE, "serve", "--config", self.node.config, name=name)
 
         def ready() -> bool:
@@ -89,7 +92,7 @@ class World:
         """Our own agent, by its command."""
         common = ("--proxy", PROXY, "--password-file", self.directory / f"{user}.password", "--srtp", "off")
         media = ("--play", self.directory / f"{user}.wav", "--record", self.heard_by(user), "--md5")
-        return self.start(where, RINGFENCE, *words, *common, *media, name=user)
+        return self.start(where, RINGFENCE, *words, *common, *media, name=f"{user}{self.started}")
 
     def calls(self, seconds: str) -> None:
         """Alice calls Bob; both have our own agent."""
@@ -116,19 +119,27 @@ class World:
         return self.start(where, "baresip", "-f", directory, "-v", *words, name=f"baresip-{user}")
 
     def close(self) -> None:
-        """End all that was started, and the networks."""
+        """End all that was started, the networks and the recordings too."""
         for program in reversed(self.programs):
             program.end()
+        self.programs.clear()
         self.lab.close()
+        for recording in self.directory.glob("*-heard.wav"):
+            recording.unlink()
+
+
+@pytest.fixture(scope="module")
+def domain(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(tmp_path_factory.mktemp("nat"))
 
 
 @pytest.fixture
-def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    made = World(tmp_path_factory.mktemp("nat"), request.param)
+def world(request: pytest.FixtureRequest, domain: World) -> Iterator[World]:
+    domain.lab = Lab(request.param)
     try:
-        yield made
+        yield domain
     finally:
-        made.close()
+        domain.close()
 
 
 def heard(directory: Path, pattern: str, hertz: float) -> float:
