@@ -359,3 +359,16 @@ async def test_a_call_that_began_before_us_is_led_from_its_next_offer_on(
     alice << "BYE" >> alice.answer(200)
     bob << 200
     assert not anchors(network)
+
+
+async def test_six_is_written_in_many_ways(network: Network, plane: EmbeddedMedia) -> None:
+    network.account("bob")
+    bob = Phone(network, "bob", "2001:db8::7")
+    bob >> bob.register(contact="<sip:bob@[2001:DB8:0::7]>") << 401 >> bob.authorized() << 200
+    network.account("carol")
+    carol = Phone(network, "carol", "2001:db8::8")
+    body = described("2001:DB8:0:0::8").replace(b"IP4", b"IP6")
+    calls(carol, body=body)
+    bob << "INVITE"
+    assert bob.request.body == body
+    assert not len(plane)

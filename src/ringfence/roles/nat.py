@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 from ringfence.engine.places import is_numeric, is_private
@@ -32,12 +33,12 @@ def caller_behind_nat(call: Call, told: str) -> bool:
     media: those are believed.
     """
     source = call.flow.remote.host
-    if told == source or not is_first_hop(call):
+    if told == source or same_host(told, source) or not is_first_hop(call):
         return False
     via = call.request.via.host.strip("[]")
     if told:
-        return is_private(told) or (told == via and is_numeric(via))
-    return is_numeric(via) and via != source
+        return is_private(told) or (is_numeric(via) and same_host(told, via))
+    return is_numeric(via) and not same_host(via, source)
 
 
 def callee_behind_nat(target: Target, flow: Flow) -> bool:
@@ -47,7 +48,7 @@ def callee_behind_nat(target: Target, flow: Flow) -> bool:
     host = _host(target.uri)
     if host.endswith(".invalid"):
         return True  # RFC 7118 section 5.2: it does not know its address
-    return is_numeric(host) and host != flow.remote.host
+    return is_numeric(host) and not same_host(host, flow.remote.host)
 
 
 def other_version(told: str, flow: Flow) -> bool:
@@ -61,6 +62,16 @@ def media_host(body: bytes) -> str:
         return ""
     found = _CONNECTION.search(body)
     return found[1].decode("ascii") if found is not None else ""
+
+
+def same_host(one: str, other: str) -> bool:
+    """Whether two addresses are one. Those of IPv6 have many spellings (RFC 5954 section 4.2)."""
+    if one == other:
+        return True
+    try:
+        return ":" in one and ip_address(one.partition("%")[0]) == ip_address(other.partition("%")[0])
+    except ValueError:
+        return False
 
 
 @lru_cache(MAX_REMEMBERED)
