@@ -46,7 +46,8 @@ class Concealing(Forwarding):
         self._heard: ProxyBranch | None = None
 
     def responded(self, response: Response, transaction: ClientTransaction) -> None:
-        self._heard = self._branch_of(transaction)
+        if self._bridge is not None or "Privacy" in response.headers.names:
+            self._heard = self._branch_of(transaction)
         super().responded(response, transaction)
 
     def _upstream(self, response: Response) -> None:
