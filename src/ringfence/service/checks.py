@@ -28,6 +28,7 @@ from ringfence.service.guard_checks import bodies_are_scanned, the_guard_watches
 from ringfence.service.identity_checks import fetching_is_bounded, identity_holds, identity_is_in_use
 from ringfence.service.lines import KeyPath
 from ringfence.service.media_checks import media_can_flow
+from ringfence.service.privacy_checks import privacy_can_be_given
 from ringfence.service.role_checks import network_holds_together, the_border_signs, the_inside_is_closed
 
 LARGEST_PEER_NETWORK = 4096
@@ -308,6 +309,7 @@ RULES: tuple[Rule, ...] = (
     metrics_stay_inside,
     calls_are_recorded,
     media_can_flow,
+    privacy_can_be_given,
     passwords_are_known,
     diameter_is_there,
     spending_is_limited,
