@@ -10,7 +10,7 @@ from ringfence.roles.remote import Remote, address_of_user
 from ringfence.security.digest import Algorithm, Outcome, make_ha1, request_digest
 from ringfence.store.authority import Grant, Judgement, NoJudgement, Question
 from ringfence.store.known import KnownAccounts
-from ringfence.store.records import Rights
+from ringfence.store.records import Account, Rights
 from tests.conversations.network import DOMAIN, Network
 from tests.conversations.phones import Phone, network_is_quiet
 from tests.conversations.test_digest import stale
@@ -200,3 +200,19 @@ def test_the_proof_of_the_server_reaches_the_phone(alice: Phone, server: Server)
 )
 def test_a_user_name_stands_for_an_address(username: str, address: str) -> None:
     assert address_of_user(username, "example.org", frozenset({"example.org", "example.com"})) == address
+
+
+def test_an_account_may_have_another_name_than_its_user(
+    network: Network, alice: Phone, bob: Phone, server: Server
+) -> None:
+    network.store.accounts.hold(Account("sip:4711@example.org", "alice", DOMAIN))
+    alice.aor = "sip:4711@example.org"
+    alice >> alice.ask("MESSAGE", bob.aor) << 407 >> alice.authorized()
+    bob << "MESSAGE"
+    assert server.asked[-1].address == "sip:4711@example.org"
+
+
+def test_who_calls_anonymously_is_asked_about_by_name(alice: Phone, server: Server) -> None:
+    alice.aor = "sip:anonymous@anonymous.invalid"
+    alice >> alice.ask("MESSAGE", "sip:carol@example.net") << 407 >> alice.authorized()
+    assert server.asked[-1].address == "sip:alice@example.org"

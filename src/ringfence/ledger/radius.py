@@ -48,6 +48,8 @@ _CAUSES = {
     "the node stopped": "NAS-Reboot",
     "it lasted as long as a call may": "Session-Timeout",
     "its session was not refreshed": "NAS-Error",
+    "its credit is used up": "Session-Timeout",
+    "its account has called too much": "Admin-Reset",
 }
 
 

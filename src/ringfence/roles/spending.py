@@ -218,6 +218,7 @@ class Spending:
                 await self.control.close(self._ended[0])
             except NoCreditControl as error:
                 log.error("a call could not be settled yet", reason=str(error), waiting=len(self._ended))
+                self._ended.rotate(-1)  # others get their turn
                 return False
             self._ended.popleft()
         return True

@@ -16,6 +16,7 @@ DRIVER_COUNTS = (
     ("ringfence_authentications", "Credentials checked", "outcome", "authentication "),
     ("ringfence_flows_opened", "Connections set up", "transport", "opened "),
     ("ringfence_flows_closed", "Connections that ended or could not be made", "transport", "closed "),
+    ("ringfence_alerts", "Accounts over a limit of [fraud]", "rule", "alert "),
     ("ringfence_challenges", "Requests answered 401 or 407", "", "challenges"),
     ("ringfence_malformed", "Messages that could not be read", "", "malformed"),
     ("ringfence_busy", "Requests refused since too many wait", "", "too busy"),

@@ -15,6 +15,7 @@ from ringfence.roles.call import Authenticated, Call
 from ringfence.roles.pipeline import CONTINUE, Answer, Verdict
 from ringfence.roles.policy import nonce_binding
 from ringfence.roles.remote import Remote, account_of, address_of_user
+from ringfence.roles.steps.claims import is_anonymous
 from ringfence.security.credentials import Credentials
 from ringfence.security.digest import AUTH_INT, Outcome, algorithm_of, body_hash, unfit, used
 from ringfence.security.nonces import Freshness
@@ -40,39 +41,41 @@ async def ask(call: Call, remote: Remote, given: list[Credentials]) -> tuple[Out
     else:
         return outcome, CONTINUE
     freshness = services.nonces.check(credentials.nonce, services.clock(), nonce_binding(call.flow))
-    aor = address_of_user(credentials.username, policy.domain, policy.domains)
-    if freshness is Freshness.FORGED:
-        return (
-            Outcome.UNANSWERED,
-            CONTINUE,
-        )  # RFC 5090 section 2.1.2: "if the RADIUS client recognizes the nonce"
+    if freshness is Freshness.FORGED:  # RFC 5090 section 2.1.2: "if the RADIUS client recognizes the nonce"
+        return Outcome.UNANSWERED, CONTINUE
+    stored = remote.accounts.find(credentials.username, policy.realm)
+    account = await stored if isawaitable(stored) else stored
+    aor = (
+        address_of_user(credentials.username, policy.domain, policy.domains)
+        if account is None
+        else account.aor
+    )
     try:
-        judgement = await remote.authority.judge(_question(call, credentials))
-    except NoJudgement as gap:
-        log.error("a request was not judged: no answer about its password", reason=gap.reason)
+        judgement = await remote.authority.judge(_question(call, credentials, aor))
+    except NoJudgement as gap:  # the authority has told the log
+        services.driver.counts["authentication unjudged"] += 1
         reason = "Service Unavailable" if gap.status == 503 else "Server Time-out"
         answer = Answer(gap.status, f"{reason} (accounts can't be checked)", (RETRY_AFTER,))
         return Outcome.UNANSWERED, answer
     outcome = judgement.outcome
     if outcome is Outcome.OK:
-        outcome = used(credentials, freshness, services.nonce_counts)
-    if outcome is not Outcome.OK or not aor:
-        if outcome is Outcome.WRONG and aor:
-            remote.accounts.forget(aor)
-        return Outcome.WRONG if outcome is Outcome.OK else outcome, CONTINUE
+        outcome = used(credentials, freshness, services.nonce_counts) if aor else Outcome.WRONG
+    if outcome is not Outcome.OK:
+        return outcome, CONTINUE
     if credentials.qop is not None and credentials.qop.lower() != AUTH_INT:  # RFC 5090 section 2.1.3
         call.findings.rspauth = judgement.rspauth
     return Outcome.OK, await _admit(call, remote, credentials, aor, judgement.grant)
 
 
-def _question(call: Call, credentials: Credentials) -> Question:
+def _question(call: Call, credentials: Credentials, aor: str) -> Question:
     request = call.request
+    from_ = request.from_.uri
     registers = request.method == "REGISTER" and call.findings.for_us
     covers_body = credentials.qop is not None and credentials.qop.lower() == AUTH_INT
     return Question(
         credentials,
         request.method,
-        str(request.to.uri if registers else request.from_.uri),
+        str(request.to.uri if registers else aor if is_anonymous(from_) else from_),
         call.received_uri,
         registers,
         body_hash(credentials, request.body) if covers_body else "",
