@@ -45,10 +45,13 @@ B = TypeVar("B", bound=Branch)
 """The kind of branch that the forwarder keeps."""
 
 
-class Upstream(NamedTuple):
-    """Send this response through the server transaction. ``final`` says that it is the last non-2xx one."""
+class Upstream:
+    """Send this response through the server transaction."""
 
-    response: Response
+    __slots__ = ("response",)
+
+    def __init__(self, response: Response) -> None:
+        self.response = response
 
 
 class Cancel(NamedTuple, Generic[B]):

@@ -40,9 +40,9 @@ class Destination(NamedTuple):
     server_name: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Preferences:
-    """What this node can speak, best first."""
+    """What this node can speak, best first. Told apart by identity: a node has one, and looks much up by it."""
 
     transports: tuple[str, ...] = ("TLS", "TCP", "UDP", "WSS", "WS")
     families: tuple[Kind, ...] = (Kind.AAAA, Kind.A)

@@ -135,9 +135,11 @@ MIN_DEAD = 64
 class Deadlines:
     """The running timers. Stopped ones stay queued until their time, or until they are more than half of all."""
 
-    __slots__ = ("_dead", "_heap", "_queues", "_size")
+    __slots__ = ("_dead", "_heap", "_queues", "_size", "earliest")
 
     def __init__(self) -> None:
+        self.earliest = float("inf")
+        """Not later than the first that is running, if any; ``next`` makes it exact."""
         self._queues: dict[float, deque[Deadline]] = {}  # by delay; never an empty queue
         self._heap: list[tuple[float, float]] = []  # (not later than the head of the queue, its delay)
         self._size = 0
@@ -149,11 +151,14 @@ class Deadlines:
 
     def arm(self, owner: object, timer: Timer, delay: float, now: float) -> Deadline:
         """Start a timer that falls due ``delay`` seconds after ``now``; ``now`` must not go back between calls."""
-        deadline = [now + delay, owner, timer]
+        at = now + delay
+        deadline = [at, owner, timer]
         queue = self._queues.get(delay)
         if queue is None:
             queue = self._queues[delay] = deque()
-            heappush(self._heap, (now + delay, delay))
+            heappush(self._heap, (at, delay))
+        if at < self.earliest:
+            self.earliest = at
         queue.append(deadline)
         self._size += 1
         return deadline
@@ -205,12 +210,14 @@ class Deadlines:
             queue = self._queues[delay]
             head = queue[0]
             if head[_OWNER] is not None and head[_AT] == at:
+                self.earliest = at
                 return at
             while queue and queue[0][_OWNER] is None:
                 queue.popleft()
                 self._size -= 1
                 self._dead -= 1
             self._settle(queue, delay)
+        self.earliest = float("inf")
         return None
 
     def _settle(self, queue: deque[Deadline], delay: float) -> None:

@@ -292,6 +292,11 @@ class Transactions:
         """When ``expire`` has to be called next, or None."""
         return self._deadlines.next()
 
+    @property
+    def earliest(self) -> float:
+        """Not later than ``next_deadline``, and quicker to ask for."""
+        return self._deadlines.earliest
+
     # -- look up ---------------------------------------------------------------------------------------
 
     def find(self, key: str) -> Transaction | None:

@@ -3,7 +3,20 @@ from collections.abc import Callable, Iterable
 VERSION: int
 
 _Items = tuple[tuple[str, str | None], ...]
-_Scanned = tuple[int, str, str, list[str], list[str], int, int, int, int, tuple[str, _Items, str] | None]
+_Address = tuple[str, str, str | None]
+_Scanned = tuple[
+    int,
+    str,
+    str,
+    list[str],
+    list[str],
+    int,
+    int,
+    int,
+    int,
+    tuple[str, _Items, str] | None,
+    tuple[_Address | None, _Address | None, str | None, int] | None,
+]
 
 def prepare(
     canonical: dict[str, str],

@@ -41,24 +41,32 @@ cdef struct Spelling:
     PyObject *name  # a reference of our own
     Mask mark
 
+cdef struct Span:
+    Py_ssize_t first
+    Py_ssize_t stop
+
 cdef Spelling MET[SLOTS]
 cdef dict MARKS = {}
-cdef Mask VIA = 0, CSEQ = 0, CONTENT_LENGTH = 0, SINGLE = 0, NEEDED = 0
+cdef Mask VIA = 0, CSEQ = 0, CONTENT_LENGTH = 0, FROM = 0, TO = 0, CALL_ID = 0, MAX_FORWARDS = 0
+cdef Mask SINGLE = 0, NEEDED = 0, PLACED = 0
 cdef Py_ssize_t MAX_LINES = 0
 cdef Py_ssize_t MAX_HEAD = 0
 
 
 def prepare(dict canonical, canonical_name, dict marks, methods, Py_ssize_t max_lines, Py_ssize_t max_head):
     """Take over the names of header fields, their marks and the limits from the parser; called once."""
-    global CANONICAL_NAME, VIA, CSEQ, CONTENT_LENGTH, SINGLE, NEEDED, MAX_LINES, MAX_HEAD
+    global CANONICAL_NAME, VIA, CSEQ, CONTENT_LENGTH, FROM, TO, CALL_ID, MAX_FORWARDS
+    global SINGLE, NEEDED, PLACED, MAX_LINES, MAX_HEAD
     for spelling, name in canonical.items():
         KNOWN[spelling.encode("ascii")] = name
     for method in methods:
         METHODS[method.encode("ascii")] = method
     MARKS.update(marks)
     VIA, CSEQ, CONTENT_LENGTH = marks["Via"], marks["CSeq"], marks["Content-Length"]
-    NEEDED = VIA | CSEQ | marks["From"] | marks["To"] | marks["Call-ID"]
+    FROM, TO, CALL_ID, MAX_FORWARDS = marks["From"], marks["To"], marks["Call-ID"], marks["Max-Forwards"]
+    NEEDED = VIA | CSEQ | FROM | TO | CALL_ID
     SINGLE = (NEEDED | CONTENT_LENGTH) & ~VIA
+    PLACED = NEEDED | CONTENT_LENGTH | MAX_FORWARDS
     CANONICAL_NAME = canonical_name
     MAX_LINES = max_lines
     MAX_HEAD = max_head
@@ -73,7 +81,9 @@ def scan(bytes data):
     cdef const char *text = PyBytes_AS_STRING(data)
     cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
     cdef Py_ssize_t position = 0, stop, end, i, count = 0
-    cdef Py_ssize_t cseq_from = 0, cseq_to = 0, length_from = 0, length_to = 0, via_from = 0, via_to = 0
+    cdef Span none
+    none.first = none.stop = 0
+    cdef Span via = none, cseq = none, length = none, from_ = none, to = none, call_id = none, hops = none
     cdef const char *found
     cdef Mask mask = 0, mark
     cdef list names = [], lines = []
@@ -131,13 +141,21 @@ def scan(bytes data):
         mark = met.mark
         if mark & mask & SINGLE:
             return None
-        if mark & (VIA | CSEQ | CONTENT_LENGTH):
-            if mark == CSEQ:
-                cseq_from, cseq_to = i, end
+        if mark & PLACED and not mark & mask:
+            if mark == VIA:
+                via.first, via.stop = i, end
+            elif mark == CSEQ:
+                cseq.first, cseq.stop = i, end
             elif mark == CONTENT_LENGTH:
-                length_from, length_to = i, end
-            elif not mask & VIA:
-                via_from, via_to = i, end
+                length.first, length.stop = i, end
+            elif mark == FROM:
+                from_.first, from_.stop = i, end
+            elif mark == TO:
+                to.first, to.stop = i, end
+            elif mark == CALL_ID:
+                call_id.first, call_id.stop = i, end
+            else:
+                hops.first, hops.stop = i, end
         mask |= mark
         count += 1
         PyList_Append(names, <object> met.name)
@@ -147,18 +165,26 @@ def scan(bytes data):
         return None
     cdef long content_length = -1
     if mask & CONTENT_LENGTH:
-        content_length = _number(text, &length_from, length_to)
-        if content_length < 0 or length_from != length_to or content_length > size - stop - 1:
+        content_length = _number(text, &length.first, length.stop)
+        if content_length < 0 or length.first != length.stop or content_length > size - stop - 1:
             return None
-    cdef long number = _number(text, &cseq_from, cseq_to)
-    if number < 0 or cseq_from >= cseq_to or text[cseq_from] != 32:
+    cdef long number = _number(text, &cseq.first, cseq.stop)
+    if number < 0 or cseq.first >= cseq.stop or text[cseq.first] != 32:
         return None
-    cdef str counted = _method(text + cseq_from + 1, cseq_to - cseq_from - 1)
+    cdef str counted = _method(text + cseq.first + 1, cseq.stop - cseq.first - 1)
     if counted is None or (method is not None and counted is not method):
         return None
+    cdef long left = -1
+    cdef tuple ends = None
+    if method is not None:
+        if mask & MAX_FORWARDS:
+            left = _number(text, &hops.first, hops.stop)
+            if hops.first != hops.stop or left > 255:
+                left = -1
+        ends = _tagged(text, from_), _tagged(text, to), _call_id(text, call_id), left
     return (
         status, counted, what, names, lines, mask, stop + 1, content_length, number,
-        _via(text, via_from, via_to),
+        _via(text, via.first, via.stop), ends,
     )
 
 
@@ -273,6 +299,56 @@ cdef object _via(const char *text, Py_ssize_t position, Py_ssize_t stop):
     return head, tuple(items), branch
 
 
+cdef tuple _tagged(const char *text, Span span):
+    """(value, the address in it, tag or None) of an address with no parameter but a tag, or None."""
+    cdef Py_ssize_t i, size
+    cdef const char *value
+    cdef unsigned char high
+    _trim(text, &span)
+    value = text + span.first
+    size = span.stop - span.first
+    if size == 0 or _dirt(value, size, &high) or high & 128:
+        return None
+    i = size - 1
+    while i >= 0 and value[i] != 62:
+        i -= 1
+    if i == size - 1:
+        whole = _text(value, size, 0)
+        return whole, whole, None
+    if i < 0 or size - i < 7 or memcmp(value + i, b">;tag=", 6) != 0:
+        return None
+    address = _text(value, i + 1, 0)
+    i += 6
+    for at in range(i, size):
+        if not KIND[<unsigned char> value[at]] & NAME:
+            return None
+    return _text(value, size, 0), address, _text(value + i, size - i, 0)
+
+
+cdef str _call_id(const char *text, Span span):
+    """``word [ "@" word ]``, or None."""
+    cdef Py_ssize_t i
+    cdef bint parted = False
+    cdef unsigned char octet
+    _trim(text, &span)
+    if span.first == span.stop or text[span.first] == 64 or text[span.stop - 1] == 64:
+        return None
+    for i in range(span.first, span.stop):
+        octet = <unsigned char> text[i]
+        if octet == 64 and not parted:
+            parted = True
+        elif not KIND[octet] & WORD:
+            return None
+    return _text(text + span.first, span.stop - span.first, 0)
+
+
+cdef inline void _trim(const char *text, Span *span) noexcept:
+    while span.first < span.stop and (text[span.first] == 32 or text[span.first] == 9):
+        span.first += 1
+    while span.first < span.stop and (text[span.stop - 1] == 32 or text[span.stop - 1] == 9):
+        span.stop -= 1
+
+
 def write(str start, list lines, bytes body):
     """The bytes of a message: the start line, the header lines, the empty line, the body."""
     cdef Py_ssize_t size = 4 + len(lines) * 2 + PyBytes_GET_SIZE(body)
@@ -307,6 +383,7 @@ cdef inline char *_put(char *place, str line) noexcept:
 cdef enum:
     NAME = 1
     VALUE = 2
+    WORD = 4
     MAX_PLAIN = 16
 
 cdef unsigned char KIND[256]
@@ -314,9 +391,11 @@ cdef int octet
 for octet in range(256):
     KIND[octet] = 0
 for octet in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.!%*_+`'~":
-    KIND[octet] = NAME | VALUE
+    KIND[octet] = NAME | VALUE | WORD
 for octet in b":[]":
-    KIND[octet] = VALUE
+    KIND[octet] = VALUE | WORD
+for octet in b"()<>\\\"/?{}":
+    KIND[octet] = WORD
 
 
 def plain_params(str text):

@@ -120,10 +120,10 @@ class Headers:
         """How many lines have that name."""
         return self._names.count(_known(name))
 
-    def has(self, field: Field[Any]) -> bool:
-        """Whether there is a line of that field: the quickest way to ask."""
-        mark = field.mark
-        return self._mask & mark != 0 if mark else field.name in self._names
+    def has(self, name: str) -> bool:
+        """Whether there is a line of that name, which must be canonical: the quickest way to ask."""
+        mark = MARKS.get(name)
+        return name in self._names if mark is None else self._mask & mark != 0
 
     def __contains__(self, name: str) -> bool:
         return self._place(name) >= 0
@@ -264,7 +264,10 @@ class Headers:
             known = typed.get(name)
             if known is not None:
                 return known  # type: ignore[no-any-return]
-        if not self.has(field):
+        mark = field.mark
+        if mark and not self._mask & mark:
+            return None
+        if not mark and name not in self._names:
             return None
         line = self._lines[self._names.index(name)]
         text = line[line.index(":") + 1 :].strip(" \t")
@@ -292,7 +295,7 @@ class Headers:
             lists = self._lists = {}
         values: list[T] | None = lists.get(field.name)
         if values is None:
-            texts = self.all(field.name) if self.has(field) else []
+            texts = self.all(field.name) if self.has(field.name) else []
             if field.many:
                 texts = [part for text in texts for part in _parts(field, text)]
                 if len(texts) > grammar.MAX_VALUES:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from ringfence.message import grammar
 from ringfence.message.errors import PeerError
-from ringfence.message.fields import CONTENT_LENGTH, CSEQ, VIA, CSeq
+from ringfence.message.fields import CALL_ID, CONTENT_LENGTH, CSEQ, FROM, MAX_FORWARDS, TO, VIA, CSeq
+from ringfence.message.fields.addresses import plain_tagged
 from ringfence.message.fields.cseq import METHODS
 from ringfence.message.fields.via import plain_via
 from ringfence.message.headers import Headers
@@ -40,12 +42,15 @@ _VERSION: Final = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE).fullmatch
 SCANNER: Final = 4
 """The ``VERSION`` of the compiled scanner that fits this file."""
 
+_Address = tuple[str, str, str | None]
+_Ends = tuple[_Address | None, _Address | None, str | None, int]
 Scanned = tuple[
-    int, str, str, list[str], list[str], int, int, int, int, tuple[str, Items, str] | None
+    int, str, str, list[str], list[str], int, int, int, int, tuple[str, Items, str] | None, _Ends | None
 ]
 """What the scanner gives: the status, or 0 for a request; the method that CSeq has, too; Request-URI or reason phrase;
 names, lines, and the marks of the names; where the body starts; Content-Length or -1; the number of CSeq; what stands
-in the topmost Via before its parameters, these, and the branch, where it is plain."""
+in the topmost Via before its parameters, these, and the branch, where it is plain; for a request what is plain of From
+and To (the value, its address, its tag), Call-ID, and Max-Forwards or -1."""
 
 scan: Callable[[bytes], Scanned | None] | None
 try:
@@ -223,7 +228,7 @@ def _body(data: bytes, start: int, headers: Headers) -> bytes:
 
 def _ordinary(data: bytes, found: Scanned) -> Request | Response | None:
     """A message from what the scanner has found; None when it is to be read the long way after all."""
-    status, method, text, names, lines, mask, start, length, number, via = found
+    status, method, text, names, lines, mask, start, length, number, via, ends = found
     headers = Headers.received(names, lines, mask)
     headers.know(CSEQ, CSeq(number, method))
     try:
@@ -233,5 +238,21 @@ def _ordinary(data: bytes, found: Scanned) -> Request | Response | None:
             headers.first(VIA)
     except PeerError:
         return None
+    if ends is not None:
+        _know_ends(headers, ends)
     body = b"" if length == 0 else data[start:] if length < 0 else data[start : start + length]
     return Response(status, text, headers, body) if status else Request(method, text, headers, body)
+
+
+def _know_ends(headers: Headers, ends: _Ends) -> None:
+    """Keep what every request is asked for. What can't be read is told when somebody asks for it."""
+    from_, to, call_id, hops = ends
+    with suppress(PeerError):
+        if from_ is not None:
+            headers.know(FROM, plain_tagged(*from_))
+        if to is not None:
+            headers.know(TO, plain_tagged(*to))
+    if call_id is not None:
+        headers.know(CALL_ID, call_id)
+    if hops >= 0:
+        headers.know(MAX_FORWARDS, hops)

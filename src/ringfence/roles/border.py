@@ -61,7 +61,7 @@ def _tell(message: Message, values: tuple[NameAddr, ...], *, trusted: bool, keep
 
 def _keep_inside(request: Request) -> None:
     """Whoever takes the identity over our border takes it off (RFC 3325 sections 7 and 9.3)."""
-    if "Privacy" not in request.headers.names:
+    if not request.headers.has("Privacy"):
         request.headers.add("Privacy", "id")
     elif "id" not in privacy_values(request.headers):
         request.headers.set("Privacy", f"{request.headers.get('Privacy')};id")
@@ -69,7 +69,7 @@ def _keep_inside(request: Request) -> None:
 
 def _may_know(message: Message, *, by_default: bool) -> bool:
     """Whether a node outside the trust domain is told (RFC 3325 section 7)."""
-    if "Privacy" not in message.headers.names:
+    if not message.headers.has("Privacy"):
         return by_default
     wishes = privacy_values(message.headers)
     return "id" not in wishes and (by_default or "none" in wishes)

@@ -46,7 +46,7 @@ class Authenticated:
     """``digest SHA-256``, ``flow``, ``certificate`` ..."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Target:
     """One place to send a request to (RFC 3261 section 16.5).
 
@@ -77,10 +77,38 @@ class Target:
     others: tuple[Target, ...] = ()
     """Further flows to the same phone, each to be tried when the one before is dead (RFC 5626 section 7)."""
 
+    def __init__(
+        self,
+        uri: str,
+        route: tuple[str, ...] = (),
+        flow: str = "",
+        only_flow: bool = False,
+        q: float = 1.0,
+        tls: bool = False,
+        registered: bool = False,
+        fields: tuple[tuple[str, str], ...] = (),
+        inside: bool = False,
+        privacy: frozenset[str] = NOTHING,
+        others: tuple[Target, ...] = (),
+    ) -> None:  # spelt out, so that it is compiled
+        self.uri = uri
+        self.route = route
+        self.flow = flow
+        self.only_flow = only_flow
+        self.q = q
+        self.tls = tls
+        self.registered = registered
+        self.fields = fields
+        self.inside = inside
+        self.privacy = privacy
+        self.others = others
 
-@dataclass(slots=True)
+
 class Findings:
-    """What steps have found out; each is set by the step of that name and read by later ones."""
+    """What steps have found out; each is set by the step of that name and read by later ones.
+
+    No dataclass: what that makes is not compiled, and every request has one of these.
+    """
 
     peer: Trust = Trust.STRANGER
     peer_name: str = ""

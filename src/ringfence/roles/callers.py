@@ -78,7 +78,7 @@ def mark(request: Request, caller: Caller, *, anonymous: bool = False) -> None:
 
 def wants_privacy(headers: Headers) -> bool:
     """Whether the sender does not want to be named. When its wish can't be read it is taken for that."""
-    if "Privacy" not in headers.names:
+    if not headers.has("Privacy"):
         return False
     try:
         return not PRIVATE.isdisjoint(privacy_values(headers))

@@ -190,7 +190,7 @@ class Charging:
             facts["rate"] = str(live.rate)
         if findings.peer_name:
             facts["peer"] = findings.peer_name
-        if findings.private is not None or "Privacy" in request.headers.names or is_anonymous(from_):
+        if findings.private is not None or request.headers.has("Privacy") or is_anonymous(from_):
             private = findings.private is not None or is_anonymous(from_) or wants_privacy(request.headers)
             if private and self._privacy is not None:
                 return self._privacy.seal(facts)
@@ -271,7 +271,7 @@ class Charging:
     def refreshed(self, live: LiveCall, now: float, response: Response) -> None:
         """A 2xx settles until when the session lives (RFC 4028)."""
         interval = None
-        if "Session-Expires" in response.headers.names:
+        if response.headers.has("Session-Expires"):
             interval = response.headers.first(SESSION_EXPIRES)
         live.expires = now + interval.seconds + SESSION_GRACE if interval is not None else float("inf")
         self._due(live)

@@ -49,7 +49,7 @@ def is_important(call: Call) -> bool:
     policy = call.services.policy
     if is_emergency(request, policy.emergency_numbers):
         return True
-    if policy.priority_namespaces and "Resource-Priority" in request.headers.names:
+    if policy.priority_namespaces and request.headers.has("Resource-Priority"):
         known = findings.user is not None or findings.peer is not Trust.STRANGER or call.flow.user is not None
         with suppress(PeerError):
             return known and any(

@@ -106,10 +106,10 @@ class Forwarding:
             response.headers.remove_top("Via")
         else:
             self._restore(response, branch, transaction.flow)  # type: ignore[arg-type]  # an Outlet of ours
-        names = response.headers.names
+        headers = response.headers
         if not self._goes_on(response):
             return  # it was for us alone (16.7 step 3)
-        if CLAIMS[0] in names or CLAIMS[1] in names:
+        if headers.has(CLAIMS[0]) or headers.has(CLAIMS[1]):
             filter_identity(response, self._call.findings, believed=branch.trusted)
         media = self._call.media
         if media is not None and branch.anchor is not None:
@@ -270,7 +270,7 @@ class Forwarding:
 
     def _goes_on(self, response: Response) -> bool:
         """Whether a response, without our Via, is for somebody before us."""
-        return "Via" in response.headers.names
+        return response.headers.has("Via")
 
     def _leave(self, branch: ProxyBranch, request: Request, flow: Flow) -> None:
         """Send the request of a branch, which is complete."""

@@ -121,7 +121,7 @@ class Hiding:
         headers.remove("Via")
         for value in reversed(asked.all("Via")):
             headers.prepend("Via", value)
-        if "Record-Route" not in headers.names:
+        if not headers.has("Record-Route"):
             return
         if ours:
             beyond, found, _ = _entries(headers, 0)
@@ -137,7 +137,7 @@ class Hiding:
         headers = response.headers
         if view.masked:
             headers.set("Call-ID", call.request.call_id)
-        if "Record-Route" in headers.names:
+        if headers.has("Record-Route"):
             known = len(call.request.headers.every(RECORD_ROUTE))
             beyond, ours, asked = _entries(headers, known)
             secret, request = call.services.policy.secret, call.request
@@ -160,7 +160,7 @@ class Hiding:
     def _mask_contact(self, message: Message, here: str) -> None:
         """Our own address for that of a phone. A GRUU is one of ours already (RFC 5627)."""
         headers = message.headers
-        if "Contact" not in headers.names or not here:
+        if not headers.has("Contact") or not here:
             return
         contact = headers.first(CONTACT)
         if contact is None or isinstance(contact, Star) or not isinstance(contact.uri, SipUri):

@@ -38,7 +38,7 @@ def find(message: Message) -> Description | Rewritten:
     if not body:
         return Rewritten(body, Outcome.NO_MEDIA)
     headers = message.headers
-    if "Content-Type" not in headers.names:  # RFC 3261 section 20.15: a phone may guess what we do not
+    if not headers.has("Content-Type"):  # RFC 3261 section 20.15: a phone may guess what we do not
         return Rewritten(body, Outcome.UNREADABLE, "the body has no Content-Type")
     if (headers.get("Content-Encoding") or "identity").lower() != "identity":
         return Rewritten(body, Outcome.UNREADABLE, "the body has a Content-Encoding")

@@ -32,7 +32,7 @@ def next_hop(call: Call, target: Target) -> SipUri:
     """
     if target.route:
         hop = ROUTE.parse(target.route[0]).sip
-    elif "Route" in call.request.headers.names:
+    elif call.request.headers.has("Route"):
         hop = call.request.headers.every(ROUTE)[0].sip
     else:
         hop = sip_uri(target.uri)
@@ -64,7 +64,7 @@ def known_places(call: Call, hop: SipUri) -> list[Destination] | None:
     """The places that a next hop leads to, in the order to be tried; None when the DNS has to be asked."""
     resolver = call.services.resolver
     found = _by_address(str(hop), resolver.preferences) or resolver.known(hop)
-    if found and _is_large(call.request) and any(place.transport == "UDP" for place in found):
+    if found and _may_be_large(call.request, found):
         return _large_first(found, resolver.known(hop, large=True) or [])
     return found
 
@@ -79,7 +79,7 @@ async def look_up(call: Call, hop: SipUri) -> list[Destination]:
     """The same, when the DNS has to be asked."""
     resolver = call.services.resolver
     found = await resolver.locate(hop)
-    if _is_large(call.request) and any(place.transport == "UDP" for place in found):
+    if _may_be_large(call.request, found):
         return _large_first(found, await resolver.locate(hop, large=True))
     return found
 
@@ -89,6 +89,9 @@ def _large_first(found: list[Destination], large: list[Destination]) -> list[Des
     return large + [place for place in found if place.transport == "UDP" and place not in large]
 
 
-def _is_large(request: Request) -> bool:
-    lines = request.headers.lines
-    return sum(map(len, lines)) + 2 * len(lines) + len(request.body) + ADDED > MAX_DATAGRAM
+def _may_be_large(request: Request, found: list[Destination]) -> bool:
+    """Whether the request is too large for one of the places, which it would reach by UDP."""
+    size = len(request.body) + ADDED
+    for line in request.headers.lines:
+        size += len(line) + 2
+    return size > MAX_DATAGRAM and any(place.transport == "UDP" for place in found)

@@ -22,6 +22,7 @@ from ringfence.message.fields import (
     VIA,
     Star,
 )
+from ringfence.message.fields.via import plain_via
 from ringfence.roles.call import Call, Target
 from ringfence.roles.hiding import own_contact
 from ringfence.roles.nexthop import next_hop, place_of
@@ -66,7 +67,7 @@ def branch_request(
     hops = headers.first(MAX_FORWARDS)
     headers.set("Max-Forwards", policy.max_forwards if hops is None else hops - 1)
     # RFC 5393 section 5.3.3: "All proxied requests MUST contain a single Max-Breadth header field value."
-    if "Max-Breadth" in headers.names:
+    if headers.has("Max-Breadth"):
         headers.set("Max-Breadth", breadth)
     else:
         headers.add("Max-Breadth", breadth)
@@ -79,22 +80,22 @@ def branch_request(
             headers.prepend("Record-Route", entry)
     for entry in reversed(target.route):
         headers.prepend("Route", entry)
-    if "Route" in headers.names:
+    if headers.has("Route"):
         _strict_next_hop(request)
     if request.method == "REGISTER" and not bridged:
         for entry in _paths(call, target, flow, sent_by):
             headers.prepend("Path", entry)
     for name, value in target.fields:
         headers.add(name, value)
-    if "Content-Length" not in headers.names:
+    if not headers.has("Content-Length"):
         headers.add("Content-Length", len(request.body))
     # RFC 5923 section 8.1: the peer may use this connection for its own requests to us.
-    extension = ";alias" if flow.transport == "TLS" else ";rport"
-    if policy.offer_overload and not target.registered:
-        extension += OFFER
-    headers.prepend(
-        "Via", f"SIP/2.0/{flow.transport} {sent_by};branch={MAGIC_COOKIE}{token}.{loop}{extension}"
-    )
+    extension = "alias" if flow.transport == "TLS" else "rport"
+    offer = OFFER if policy.offer_overload and not target.registered else ""
+    head, branch = f"SIP/2.0/{flow.transport} {sent_by}", f"{MAGIC_COOKIE}{token}.{loop}"
+    headers.prepend("Via", f"{head};branch={branch};{extension}{offer}")
+    if not offer:  # read at once, since the transaction is known by its branch
+        headers.know(VIA, plain_via(head, (("branch", branch), (extension, None)), branch))
     return request
 
 
@@ -112,9 +113,10 @@ def loop_value(call: Call) -> str:
     what other proxies add, it must not.
     """
     request = call.request
-    return loop_hash(
-        call.services.policy.secret, request.uri, call.findings.flow, *request.headers.all("Route")
-    )
+    text = f"{request.uri}\0{call.findings.flow}"
+    if request.headers.has("Route"):
+        text = "\0".join((text, *request.headers.all("Route")))
+    return loop_hash(call.services.policy.secret, text)
 
 
 def _strict_next_hop(request: Request) -> None:
@@ -195,7 +197,7 @@ def _place_of_sender(call: Call) -> str:
     """Where requests to the sender of this one go next: the last Record-Route before ours, or its Contact."""
     headers = call.request.headers
     with suppress(PeerError):
-        if "Record-Route" in headers.names:
+        if headers.has("Record-Route"):
             return place_of(headers.every(RECORD_ROUTE)[0].sip)
         contact = headers.first(CONTACT)
         if contact is not None and not isinstance(contact, Star):
@@ -208,7 +210,7 @@ def _first_route_is_sips(call: Call, target: Target) -> bool:
     if target.route:
         return ROUTE.parse(target.route[0]).sip.secure
     headers = call.request.headers
-    return "Route" in headers.names and headers.every(ROUTE)[0].sip.secure
+    return headers.has("Route") and headers.every(ROUTE)[0].sip.secure
 
 
 def _entry(transport: str, sent_by: str, user: str, more: str, *, secure: bool = False) -> str:
@@ -244,9 +246,10 @@ def is_first_hop(call: Call) -> bool:
     """Whether nobody has forwarded the request before us: its one Via is its sender's."""
     headers = call.request.headers
     names = headers.names
-    if names.count("Via") > 1:
+    place = names.index("Via")
+    if "Via" in names[place + 1 : place + 2] or names.count("Via") > 1:
         return False
-    return "," not in headers.lines[names.index("Via")] or len(headers.every(VIA)) == 1
+    return "," not in headers.lines[place] or len(headers.every(VIA)) == 1
 
 
 def _paths(call: Call, target: Target, flow: Flow, sent_by: str) -> list[str]:

@@ -37,11 +37,13 @@ class Answer:
     body: bytes = b""
 
 
-@dataclass(slots=True, frozen=True)
 class Forward:
     """Forward the request to these targets and stop."""
 
-    targets: tuple[Target, ...]
+    __slots__ = ("targets",)
+
+    def __init__(self, targets: tuple[Target, ...]) -> None:
+        self.targets = targets
 
 
 @dataclass(slots=True, frozen=True)
@@ -67,6 +69,9 @@ class Hand:
 
 CONTINUE: Final = Continue()
 
+DECIDED: Final = (Answer, Forward, Drop, Hand)
+"""The verdicts that end a run. A tuple: a union is made anew each time it is asked about."""
+
 Verdict = Continue | Answer | Forward | Drop | Hand
 Step = Callable[[Call], Verdict | Awaitable[Verdict]]
 
@@ -77,7 +82,7 @@ def run(steps: tuple[Step, ...], call: Call) -> Verdict | Coroutine[Any, Any, Ve
         verdict = step(call)
         if verdict is CONTINUE:
             continue
-        if isinstance(verdict, Answer | Forward | Drop | Hand):
+        if isinstance(verdict, DECIDED):
             return verdict
         # What waits is no coroutine of Python's where the step was compiled, so it is known by what it is not.
         return _go_on(verdict, steps[place + 1 :], call)  # type: ignore[arg-type]
@@ -90,5 +95,5 @@ async def _go_on(waiting: Awaitable[Verdict], rest: tuple[Step, ...], call: Call
         if verdict is not CONTINUE:
             return verdict
         found = step(call)
-        verdict = found if isinstance(found, Continue | Answer | Forward | Drop | Hand) else await found
+        verdict = found if isinstance(found, (Continue, *DECIDED)) else await found
     return verdict if verdict is not CONTINUE else Drop("no step decided")

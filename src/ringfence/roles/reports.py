@@ -52,7 +52,7 @@ def callee_of(call: Call) -> str:
 def _unwanted(response: Response) -> bool:
     if response.status == UNWANTED:
         return True
-    if response.status != DECLINED or "Reason" not in response.headers.names:
+    if response.status != DECLINED or not response.headers.has("Reason"):
         return False
     try:
         reasons = response.headers.every(REASON)

@@ -102,7 +102,7 @@ def _on_its_way(call: Call, policy: Policy, sender: Sender, proof: str, token: s
 
 def _next_place(call: Call) -> str:
     headers = call.request.headers
-    if "Route" in headers.names:
+    if headers.has("Route"):
         return place_of(headers.every(ROUTE)[0].sip)
     return place_of(call.uri)
 

@@ -12,7 +12,7 @@ from ringfence.message import Params, PeerError, Request, Response, SipUri, TelU
 from ringfence.roles.bridge.answers import Concealing
 from ringfence.roles.call import Call
 from ringfence.roles.forward import Forwarding
-from ringfence.roles.pipeline import ONCE_TAG, Answer, Drop, Forward, Hand, Step, Verdict, run
+from ringfence.roles.pipeline import DECIDED, ONCE_TAG, Answer, Drop, Forward, Hand, Step, Verdict, run
 from ringfence.roles.policy import Services
 from ringfence.roles.stateless import forward_statelessly
 from ringfence.roles.watch import note_answer
@@ -51,7 +51,7 @@ class Server:
         call = Call(request, transaction, flow, self.services, uri)
         started = perf_counter()
         verdict = run(self.steps, call)
-        if isinstance(verdict, Answer | Forward | Drop | Hand):
+        if isinstance(verdict, DECIDED):
             return self._enact(call, verdict, started)
         return self._wait(call, verdict, started)  # type: ignore[arg-type]
 
@@ -145,7 +145,7 @@ def outcome(verdict: Verdict) -> str:
     """What was done, for the counters: the status of the answer, ``forwarded``, or ``dropped``."""
     if isinstance(verdict, Answer):
         return str(verdict.status)
-    return "forwarded" if isinstance(verdict, Forward | Hand) else "dropped"
+    return "forwarded" if isinstance(verdict, (Forward, Hand)) else "dropped"
 
 
 def answer(request: Request, verdict: Answer, to_tag: str) -> Response:

@@ -29,6 +29,10 @@ log = structlog.get_logger("ringfence.driver")
 MAX_WAITING = 20_000
 """Requests whose role waits (for DNS, a database, a durable write) at one time; one more is answered 503."""
 
+MIN_REST = 0.01
+"""Seconds between two looks at the timers: a busy node has thousands due each second, and the shortest is half a second
+long. To wake for each by itself costs more than what it does."""
+
 Work = Coroutine[Any, Any, None]
 
 
@@ -73,6 +77,7 @@ class Driver:
         self.time = loop.time
         self._timer: asyncio.TimerHandle | None = None
         self._armed_at = float("inf")
+        self._expired_at = float("-inf")
         self._admit: Admit | None = None
         self._elsewhere: Elsewhere | None = None
         self._observe: Observe | None = None
@@ -286,7 +291,7 @@ class Driver:
         for name in ("From", "To", "Call-ID", "CSeq"):
             if headers.count(name) > 1:  # the fault need not go back
                 headers.set(name, headers.get(name) or "")
-        if "Via" in headers.names and not flow.closed:
+        if headers.has("Via") and not flow.closed:
             self.send(response, flow)
 
     def _reopened(self, response: Response, flow: Flow) -> Flow:
@@ -298,18 +303,22 @@ class Driver:
     # -- time ------------------------------------------------------------------------------------------
 
     def _arm(self) -> None:
+        soonest = self._expired_at + MIN_REST
+        if self.transactions.earliest >= self._armed_at or self._armed_at <= soonest:
+            return  # the timer that is set fires earlier, finds nothing due and is set anew
         deadline = self.transactions.next_deadline()
         if deadline is None or deadline >= self._armed_at:
-            return  # the timer that is set fires earlier, finds nothing due and is set anew
+            return
         if self._timer is not None:
             self._timer.cancel()
-        self._armed_at = deadline
-        self._timer = self._loop.call_at(deadline, self._expire)
+        self._armed_at = max(deadline, soonest)
+        self._timer = self._loop.call_at(self._armed_at, self._expire)
 
     def _expire(self) -> None:
         self._timer = None
         self._armed_at = float("inf")
-        self.perform(self.transactions.expire(self.time()))
+        self._expired_at = self.time()
+        self.perform(self.transactions.expire(self._expired_at))
         self._arm()
 
     async def close(self) -> None:

@@ -335,7 +335,7 @@ def owner_of(message: Request | Response) -> int | None:
     """
     if isinstance(message, Response):
         return marked(message.via.branch.partition(".")[0][-3:])
-    place = (message.headers.get("Route") or "") if "Route" in message.headers.names else message.uri
+    place = (message.headers.get("Route") or "") if message.headers.has("Route") else message.uri
     _, found, value = place.partition(f";{WORKER_PARAM}=")
     if not found and f":{PRIVATE_USER}" in message.uri:  # whatever routes a phone puts before it
         _, found, value = message.uri.partition(f";{WORKER_PARAM}=")

@@ -41,14 +41,23 @@ def parse_tagged(text: str) -> NameAddr:
     """
     head, mark, tag = text.rpartition(">;tag=")
     if mark and grammar.token(tag):
-        # The usual form. The tag is new with each call; the address before it has mostly been read before.
-        known = parse_address(head + ">")
-        if not known.params:
-            return NameAddr(known.uri, known.display, Params((("tag", tag),)), text)
+        return plain_tagged(text, head + ">", tag)
     address = parse_address(text)
     if "tag" in address.params and not grammar.token(address.params.raw("tag") or ""):
         raise PeerError(400, "the tag is not a token")
     return address
+
+
+def plain_tagged(text: str, address: str, tag: str | None) -> NameAddr:
+    """Read the usual form from its parts: the tag is new with each call, the address has mostly been read before.
+
+    ``address`` ends with its bracket.
+
+    Raises:
+        PeerError: 400 when the address is malformed.
+    """
+    known = parse_address(address)
+    return known if tag is None else NameAddr(known.uri, known.display, Params((("tag", tag),)), text)
 
 
 def parse_route(text: str) -> NameAddr:
@@ -63,7 +72,7 @@ def parse_route(text: str) -> NameAddr:
     return address
 
 
-FROM = field("From", parse_tagged, compact="f")
+FROM: Final = field("From", parse_tagged, compact="f")
 TO: Final = field("To", parse_tagged, compact="t")
 CONTACT: Final = field("Contact", parse_contact, compact="m", many=True)
 ROUTE: Final = field("Route", parse_route, many=True)

@@ -7,6 +7,6 @@ from typing import Final
 from ringfence.message.fields.field import field
 from ringfence.message.fields.valued import parse_valued, valued
 
-ANSWER_MODE = field("Answer-Mode", parse_valued)
+ANSWER_MODE: Final = field("Answer-Mode", parse_valued)
 PRIV_ANSWER_MODE: Final = field("Priv-Answer-Mode", parse_valued)
 REFER_SUB: Final = field("Refer-Sub", valued("(?i:true|false)", "true or false"))

@@ -20,5 +20,5 @@ def parse_call_id(text: str) -> str:
     return text
 
 
-CALL_ID = field("Call-ID", parse_call_id, compact="i")
+CALL_ID: Final = field("Call-ID", parse_call_id, compact="i")
 IN_REPLY_TO: Final = field("In-Reply-To", parse_call_id, many=True)

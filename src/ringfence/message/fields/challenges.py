@@ -67,7 +67,7 @@ def parse_credentials(text: str) -> Credentials:
     return Credentials(match[1], parse_auth_params(match[2]))
 
 
-AUTHORIZATION = field("Authorization", parse_credentials)
+AUTHORIZATION: Final = field("Authorization", parse_credentials)
 PROXY_AUTHORIZATION: Final = field("Proxy-Authorization", parse_credentials)
 WWW_AUTHENTICATE: Final = field("WWW-Authenticate", parse_credentials)
 PROXY_AUTHENTICATE: Final = field("Proxy-Authenticate", parse_credentials)

@@ -22,5 +22,5 @@ def parse_trigger(text: str) -> NameAddr:
     return trigger
 
 
-PERMISSION_MISSING = field("Permission-Missing", parse_address, many=True)
+PERMISSION_MISSING: Final = field("Permission-Missing", parse_address, many=True)
 TRIGGER_CONSENT: Final = field("Trigger-Consent", parse_trigger, many=True)

@@ -64,4 +64,4 @@ def parse_cseq(text: str) -> CSeq:
     return CSeq(int(match[1]), match[2])
 
 
-CSEQ = field("CSeq", parse_cseq)
+CSEQ: Final = field("CSeq", parse_cseq)

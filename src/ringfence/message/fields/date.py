@@ -42,4 +42,4 @@ def format_date(when: datetime) -> str:
     return f"{_DAYS[utc.weekday()]}, {utc.day:02} {_MONTHS[utc.month - 1]} {utc.year:04} {utc:%H:%M:%S} GMT"
 
 
-DATE = field("Date", parse_date)
+DATE: Final = field("Date", parse_date)

@@ -42,6 +42,6 @@ def _dialog(to_name: str, from_name: str) -> Parse[DialogName]:
     return parse
 
 
-REPLACES = field("Replaces", _dialog("to-tag", "from-tag"))
+REPLACES: Final = field("Replaces", _dialog("to-tag", "from-tag"))
 JOIN: Final = field("Join", _dialog("to-tag", "from-tag"))
 TARGET_DIALOG: Final = field("Target-Dialog", _dialog("local-tag", "remote-tag"))

@@ -75,5 +75,5 @@ def parse_subscription_state(text: str) -> SubscriptionState:
     return state
 
 
-EVENT = field("Event", parse_event, compact="o")
+EVENT: Final = field("Event", parse_event, compact="o")
 SUBSCRIPTION_STATE: Final = field("Subscription-State", parse_subscription_state)

@@ -9,7 +9,7 @@ from ringfence.message.fields.addresses import parse_route
 from ringfence.message.fields.field import field
 from ringfence.message.fields.valued import parse_token_or_quoted, valued
 
-USER_TO_USER = field("User-to-User", parse_token_or_quoted, many=True)
+USER_TO_USER: Final = field("User-to-User", parse_token_or_quoted, many=True)
 # sess-uuid = 32(DIGIT / %x61-66): lower case; capitals are let through
 SESSION_ID: Final = field("Session-ID", valued("[0-9A-Fa-f]{32}", "32 hexadecimal digits"))
 DIVERSION: Final = field("Diversion", parse_address, many=True)

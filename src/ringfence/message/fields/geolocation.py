@@ -7,7 +7,7 @@ from typing import Final
 from ringfence.message.fields.field import field
 from ringfence.message.fields.valued import valued
 
-GEOLOCATION_ROUTING = field(
+GEOLOCATION_ROUTING: Final = field(
     "Geolocation-Routing", valued(r"(?i:yes|no)|[A-Za-z0-9\-.!%*_+`'~]+", "yes or no")
 )
 GEOLOCATION_ERROR: Final = field("Geolocation-Error", valued("[0-9]{3}", "a code of three digits"))

@@ -48,4 +48,4 @@ def parse_identity(text: str) -> Identity:
     return Identity(match[2], infos[0] if infos else "", parse_params(_INFO.sub("", rest)))
 
 
-IDENTITY = field("Identity", parse_identity, compact="y")
+IDENTITY: Final = field("Identity", parse_identity, compact="y")

@@ -24,7 +24,7 @@ def parse_link(text: str) -> NameAddr:
     return parse_address(text)
 
 
-ALERT_INFO = field("Alert-Info", parse_link, many=True)
+ALERT_INFO: Final = field("Alert-Info", parse_link, many=True)
 CALL_INFO: Final = field("Call-Info", parse_link, many=True)
 ERROR_INFO: Final = field("Error-Info", parse_link, many=True)
 GEOLOCATION: Final = field("Geolocation", parse_link, many=True)

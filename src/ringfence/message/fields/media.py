@@ -56,7 +56,7 @@ def parse_content_id(text: str) -> str:
     return text[1:-1]
 
 
-CONTENT_TYPE = field("Content-Type", parse_media_type, compact="c")
+CONTENT_TYPE: Final = field("Content-Type", parse_media_type, compact="c")
 CONTENT_DISPOSITION: Final = field("Content-Disposition", parse_disposition)
 CONTENT_ENCODING: Final = field("Content-Encoding", parse_token, compact="e", many=True)
 CONTENT_LANGUAGE: Final = field("Content-Language", parse_language, many=True)

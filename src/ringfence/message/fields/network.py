@@ -34,7 +34,7 @@ def parse_charging_vector(text: str) -> Params:
     return params
 
 
-P_ACCESS_NETWORK_INFO = field("P-Access-Network-Info", parse_valued, many=True)
+P_ACCESS_NETWORK_INFO: Final = field("P-Access-Network-Info", parse_valued, many=True)
 P_VISITED_NETWORK_ID: Final = field("P-Visited-Network-ID", parse_token_or_quoted, many=True)
 P_CHARGING_VECTOR: Final = field("P-Charging-Vector", parse_charging_vector)
 P_CHARGING_FUNCTION_ADDRESSES: Final = field("P-Charging-Function-Addresses", parse_charging, many=True)

@@ -34,7 +34,7 @@ def number(low: int, high: int, *, clamp: bool = False) -> Parse[int]:
     return parse
 
 
-CONTENT_LENGTH = field("Content-Length", number(0, 2**31 - 1), compact="l")
+CONTENT_LENGTH: Final = field("Content-Length", number(0, 2**31 - 1), compact="l")
 EXPIRES: Final = field("Expires", number(0, MAX_DELTA_SECONDS))
 MIN_EXPIRES: Final = field("Min-Expires", number(0, MAX_DELTA_SECONDS))
 MAX_FORWARDS: Final = field("Max-Forwards", number(0, 255))

@@ -7,6 +7,6 @@ from typing import Final
 from ringfence.message.fields.field import field
 from ringfence.message.fields.valued import parse_star, parse_valued
 
-INFO_PACKAGE = field("Info-Package", parse_valued)
+INFO_PACKAGE: Final = field("Info-Package", parse_valued)
 RECV_INFO: Final = field("Recv-Info", parse_valued, many=True, empty=True)
 FEATURE_CAPS: Final = field("Feature-Caps", parse_star, many=True)

@@ -26,6 +26,6 @@ def parse_directive(text: str) -> str:
     return directive
 
 
-ACCEPT_CONTACT = field("Accept-Contact", parse_star, compact="a", many=True)
+ACCEPT_CONTACT: Final = field("Accept-Contact", parse_star, compact="a", many=True)
 REJECT_CONTACT: Final = field("Reject-Contact", parse_star, compact="j", many=True)
 REQUEST_DISPOSITION: Final = field("Request-Disposition", parse_directive, compact="d", many=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ringfence.message import grammar
 from ringfence.message.errors import PeerError
 from ringfence.message.fields.field import field
@@ -19,4 +21,4 @@ def parse_privacy(text: str) -> tuple[str, ...]:
     return values
 
 
-PRIVACY = field("Privacy", parse_privacy)
+PRIVACY: Final = field("Privacy", parse_privacy)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ringfence.message.fields.cseq import parse_cseq
 from ringfence.message.fields.field import field
@@ -31,4 +31,4 @@ def parse_rack(text: str) -> RAck:
     return RAck(RSEQ.parse(first), cseq.number, cseq.method)
 
 
-RACK = field("RAck", parse_rack)
+RACK: Final = field("RAck", parse_rack)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ringfence.message import grammar
 from ringfence.message.fields.field import field
@@ -50,4 +50,4 @@ def parse_reason(text: str) -> Reason:
     return reason
 
 
-REASON = field("Reason", parse_reason, many=True)
+REASON: Final = field("Reason", parse_reason, many=True)

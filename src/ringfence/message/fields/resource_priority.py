@@ -36,7 +36,7 @@ def parse_resource_priority(text: str) -> ResourcePriority:
     return ResourcePriority(match[1].lower(), match[2].lower())
 
 
-RESOURCE_PRIORITY = field("Resource-Priority", parse_resource_priority, many=True)
+RESOURCE_PRIORITY: Final = field("Resource-Priority", parse_resource_priority, many=True)
 ACCEPT_RESOURCE_PRIORITY: Final = field(
     "Accept-Resource-Priority", parse_resource_priority, many=True, empty=True
 )

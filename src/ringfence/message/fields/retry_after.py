@@ -49,4 +49,4 @@ def parse_retry_after(text: str) -> RetryAfter:
     return value
 
 
-RETRY_AFTER = field("Retry-After", parse_retry_after)
+RETRY_AFTER: Final = field("Retry-After", parse_retry_after)

@@ -37,6 +37,6 @@ def parse_mechanism(text: str) -> Mechanism:
     return mechanism
 
 
-SECURITY_CLIENT = field("Security-Client", parse_mechanism, many=True)
+SECURITY_CLIENT: Final = field("Security-Client", parse_mechanism, many=True)
 SECURITY_SERVER: Final = field("Security-Server", parse_mechanism, many=True)
 SECURITY_VERIFY: Final = field("Security-Verify", parse_mechanism, many=True)

@@ -44,5 +44,5 @@ def parse_interval(text: str) -> SessionInterval:
     return interval
 
 
-SESSION_EXPIRES = field("Session-Expires", parse_interval, compact="x")
+SESSION_EXPIRES: Final = field("Session-Expires", parse_interval, compact="x")
 MIN_SE: Final = field("Min-SE", parse_interval)

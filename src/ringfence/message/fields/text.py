@@ -27,7 +27,7 @@ def parse_text(text: str) -> str:
     return text
 
 
-ORGANIZATION = field("Organization", parse_text)
+ORGANIZATION: Final = field("Organization", parse_text)
 SERVER: Final = field("Server", parse_text)
 SUBJECT: Final = field("Subject", parse_text, compact="s")
 USER_AGENT: Final = field("User-Agent", parse_text)

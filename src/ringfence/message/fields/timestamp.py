@@ -34,4 +34,4 @@ def parse_timestamp(text: str) -> Timestamp:
     return Timestamp(match[1], match[2])
 
 
-TIMESTAMP = field("Timestamp", parse_timestamp)
+TIMESTAMP: Final = field("Timestamp", parse_timestamp)

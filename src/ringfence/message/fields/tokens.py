@@ -24,7 +24,7 @@ def parse_token(text: str) -> str:
     return text
 
 
-ALLOW = field("Allow", parse_token, many=True, empty=True)
+ALLOW: Final = field("Allow", parse_token, many=True, empty=True)
 REQUIRE: Final = field("Require", parse_token, many=True)
 PROXY_REQUIRE: Final = field("Proxy-Require", parse_token, many=True)
 SUPPORTED: Final = field("Supported", parse_token, compact="k", many=True, empty=True)

@@ -121,4 +121,4 @@ def _sent_by(text: str) -> tuple[str, str, int | None]:
 _known_sent_by = lru_cache(CACHE_SIZE)(_sent_by)  # a neighbour sends the same each time
 
 
-VIA = field("Via", parse_via, compact="v", many=True)
+VIA: Final = field("Via", parse_via, compact="v", many=True)

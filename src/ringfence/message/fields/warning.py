@@ -38,4 +38,4 @@ def parse_warning(text: str) -> WarningValue:
     return WarningValue(int(match[1]), match[2], grammar.unquote(match[3]))
 
 
-WARNING = field("Warning", parse_warning, many=True)
+WARNING: Final = field("Warning", parse_warning, many=True)

@@ -12,7 +12,7 @@ from ringfence.roles.bridge.crossing import MISCELLANEOUS, Crossing
 from ringfence.roles.bridge.ending import hang_up
 from ringfence.roles.bridge.legs import Bridge
 from ringfence.roles.bridge.translate import DIALOG_METHODS, anonymous_from, first_request, without_tag
-from ringfence.roles.call import Call, Findings
+from ringfence.roles.call import Call
 from ringfence.roles.charges import InviteCharge
 from ringfence.roles.media import Party
 from ringfence.roles.pipeline import Answer, Hand, Verdict
@@ -84,17 +84,12 @@ def inner_call(call: Call, request: Request) -> Call:
     """The context of the request in the other dialog: what was found of its sender holds, and its routes are ours."""
     known = call.findings
     inner = Call(request, call.transaction, call.flow, call.services, sip_uri(request.uri))
-    inner.findings = Findings(
-        peer=known.peer,
-        peer_name=known.peer_name,
-        role=known.role,
-        user=known.user,
-        in_dialog=True,
-        asserted=known.asserted,
-        caller=known.caller,
-        marked=known.marked,
-        private=known.private or NO_WISH,
-    )
+    found = inner.findings
+    found.peer, found.peer_name, found.role = known.peer, known.peer_name, known.role
+    found.user, found.asserted, found.caller = known.user, known.asserted, known.caller
+    found.in_dialog = True
+    found.marked = known.marked
+    found.private = known.private or NO_WISH
     return inner
 
 

@@ -42,7 +42,7 @@ def open_agreement(call: Call) -> Verdict:
         return _demand(call, 494 if supported else 421)
     flaw = list_flaw(call.request, _listed(call))
     if flaw is not None:
-        return _refuse(call, flaw) if "Security-Verify" in call.request.headers.names else _demand(call, 494)
+        return _refuse(call, flaw) if call.request.headers.has("Security-Verify") else _demand(call, 494)
     if not _shows_credentials(call):
         return _demand(call, 494)
     # If the digest is right: ``authenticate`` sees to that, inside dialogs too.

@@ -63,7 +63,7 @@ def _prove(call: Call) -> Verdict | Awaitable[Verdict]:
 def _by_credentials(call: Call) -> Verdict | Awaitable[Verdict]:
     request = call.request
     header = "Authorization" if _is_registration(call) else "Proxy-Authorization"
-    if header in request.headers.names:
+    if request.headers.has(header):
         given = credentials_for(call.services.policy.realm, request.headers.all(header), header)
         if given:
             return _try(call, given)
@@ -243,8 +243,7 @@ def _wants_our_privacy(call: Call) -> bool:
 
     What comes from another domain has been made anonymous there, or has a proxy between.
     """
-    names = call.request.headers.names
-    return "Privacy" in names and is_anonymous(call.request.from_.uri) and is_first_hop(call)
+    return call.request.headers.has("Privacy") and is_anonymous(call.request.from_.uri) and is_first_hop(call)
 
 
 def challenge(call: Call, *, stale: bool = False) -> Answer:

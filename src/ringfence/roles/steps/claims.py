@@ -52,12 +52,12 @@ def strip_own_credentials(call: Call) -> Verdict:
     against them.
     """
     headers = call.request.headers
-    if "Proxy-Authorization" in headers.names:
+    if headers.has("Proxy-Authorization"):
         if headers.names.count("Proxy-Authorization") == 1 and call.findings.credentials is not None:
             headers.remove("Proxy-Authorization")
         else:
             strip_realm(call, "Proxy-Authorization")
-    if "Authorization" in headers.names and call.request.method != "REGISTER":
+    if headers.has("Authorization") and call.request.method != "REGISTER":
         strip_realm(call, "Authorization")
     return CONTINUE
 

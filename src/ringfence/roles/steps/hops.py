@@ -51,7 +51,7 @@ def within_breadth(call: Call) -> Verdict:
     """
     limit = call.services.policy.max_breadth
     headers = call.request.headers
-    asked = headers.first(MAX_BREADTH) if "Max-Breadth" in headers.names else None
+    asked = headers.first(MAX_BREADTH) if headers.has("Max-Breadth") else None
     call.findings.breadth = limit if asked is None else min(asked, limit)
     targets = call.targets
     if len(targets) > call.findings.breadth and _at_a_time(call) > call.findings.breadth:

@@ -68,8 +68,8 @@ def ask_privacy(call: Call) -> Verdict | Awaitable[Verdict]:
     for target in call.targets:
         if target.privacy:
             findings.hides |= target.privacy & BRIDGED
-    names = request.headers.names
-    if "Privacy" not in names and not default and "History-Info" not in names:
+    headers = request.headers
+    if not headers.has("Privacy") and not default and not headers.has("History-Info"):
         return _reject_anonymous(call) if is_anonymous(request.from_.uri) else CONTINUE
     if request.method in UNASKED:
         return CONTINUE
@@ -102,7 +102,7 @@ def _unmet(call: Call, wish: Wish, *, within: bool) -> list[str]:
 def _keep_history(call: Call, wish: Wish) -> None:
     """``history``, for all entries or for those that ask for it themselves."""
     headers = call.request.headers
-    if "History-Info" not in headers.names:
+    if not headers.has("History-Info"):
         settle(headers, (Privacy.HISTORY,))
     elif Privacy.HISTORY in wish.values or private_entries(headers):
         without_history(headers)

@@ -23,7 +23,7 @@ def reveal(call: Call) -> Verdict:
     """
     policy = call.services.policy
     hiding, headers = policy.hiding, call.request.headers
-    if hiding is None or "Route" not in headers.names:
+    if hiding is None or not headers.has("Route"):
         return CONTINUE
     if DIALOG_PARAM in call.uri.params and policy.addresses.means_us(call.uri):
         undo_strict_routing(call)

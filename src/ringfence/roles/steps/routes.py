@@ -16,12 +16,12 @@ def follow_routes(call: Call) -> Verdict:
     policy = call.services.policy
     headers = call.request.headers
     findings = call.findings
-    if "Route" in headers.names:
+    if headers.has("Route"):
         if DIALOG_PARAM in call.uri.params and policy.addresses.means_us(call.uri):
             undo_strict_routing(call)
         proven, findings.flow = strip_own_routes(call, policy)
         findings.in_dialog = proven and call.request.to.tag is not None
-        if "Route" in headers.names:
+        if headers.has("Route"):
             return CONTINUE  # others are to be visited first
     uri = call.uri
     if "maddr" in uri.params and not _resolve_maddr(call):

@@ -51,7 +51,7 @@ def sign_identity(call: Call) -> Verdict:
         return CONTINUE
     if any(map(_leaves, call.targets)):
         _sign(call, signing)
-    elif signing.divert and "Identity" in call.request.headers.names:
+    elif signing.divert and call.request.headers.has("Identity"):
         call.targets = tuple(_diverted(call, signing, target) for target in call.targets)
     return CONTINUE
 
@@ -74,7 +74,7 @@ def _sign(call: Call, signing: Signing) -> None:
         _add(call, _signature(call, signing, request.from_.uri, user.account.aor, "A"))
     elif findings.role:
         _sign_for_edge(call, signing)
-    elif findings.peer is Trust.TRUSTED and findings.asserted and "Identity" not in request.headers.names:
+    elif findings.peer is Trust.TRUSTED and findings.asserted and not request.headers.has("Identity"):
         # RFC 8588 section 4: a gateway that can't vouch for the caller attests C.
         asserted = findings.asserted[0].uri
         _add(call, _signature(call, signing, asserted, findings.peer_name, "C", asserted=asserted))
@@ -83,7 +83,7 @@ def _sign(call: Call, signing: Signing) -> None:
 def _sign_for_edge(call: Call, signing: Signing) -> None:
     """At the border of our network: an edge has authenticated the caller, and compared its From with the account."""
     asserted, source = call.findings.asserted, call.request.from_.uri
-    if not asserted or "Identity" in call.request.headers.names or is_anonymous(source):
+    if not asserted or call.request.headers.has("Identity") or is_anonymous(source):
         return
     policy = call.services.policy
     if isinstance(asserted[0].uri, SipUri) and policy.is_ours(asserted[0].uri):

@@ -62,7 +62,7 @@ def _treat(call: Call, strangers: Strangers) -> Verdict:
 def _hear_farewell(call: Call) -> Verdict:
     """A callee who hangs up may say by a Reason that the call was unwanted (RFC 8197, RFC 3326)."""
     strangers = call.services.strangers
-    if strangers is None or "Reason" not in call.request.headers.names:
+    if strangers is None or not call.request.headers.has("Reason"):
         return CONTINUE
     causes = {
         reason.cause for reason in call.request.headers.every(REASON) if reason.protocol.upper() == "SIP"

@@ -33,7 +33,7 @@ def take_identity(call: Call) -> Verdict:
         PeerError: 403 when a user prefers an identity that is not its own.
     """
     headers = call.request.headers
-    if CLAIMS[0] not in headers.names and CLAIMS[1] not in headers.names:
+    if not headers.has(CLAIMS[0]) and not headers.has(CLAIMS[1]):
         return CONTINUE
     findings = call.findings
     identities = identities_of(findings.user.account) if findings.user is not None else ()

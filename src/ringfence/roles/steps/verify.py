@@ -39,13 +39,12 @@ def strip_marks(call: Call) -> Verdict:
     if call.findings.peer is Trust.TRUSTED:
         return CONTINUE
     headers = call.request.headers
-    if MARK in headers.names:
+    if headers.has(MARK):
         headers.remove(MARK)
-    text = headers.get("From") or ""
-    if "%" in text or "verstat" in text.lower():
-        address = call.request.from_
-        if verstat_of(address.uri) is not None:
-            headers.set("From", NameAddr(without_verstat(address.uri), address.display, address.params))
+    address = call.request.from_
+    text = str(address.uri)
+    if (";" in text or "%" in text) and verstat_of(address.uri) is not None:
+        headers.set("From", NameAddr(without_verstat(address.uri), address.display, address.params))
     return CONTINUE
 
 
@@ -63,7 +62,7 @@ def verify_identity(call: Call) -> Verdict | Awaitable[Verdict]:
     if findings.user is not None:
         findings.caller = _user(call)
         return CONTINUE
-    signed = "Identity" in call.request.headers.names
+    signed = call.request.headers.has("Identity")
     if findings.in_dialog and not signed:
         return CONTINUE  # the dialog was let in, and this says nothing new of who is there (RFC 4916)
     if not (findings.in_dialog or findings.for_us or findings.flow):

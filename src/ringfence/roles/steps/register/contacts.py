@@ -116,7 +116,7 @@ def privacy_of(call: Call) -> tuple[str, ...]:
     """
     user = call.findings.user
     default = user.account.rights.privacy if user is not None else NOTHING
-    if not default and "Privacy" not in call.request.headers.names:
+    if not default and not call.request.headers.has("Privacy"):
         return ()
     wish = wish_of(call.request.headers, default)
     service = call.services.bridges

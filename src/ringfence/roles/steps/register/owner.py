@@ -25,7 +25,7 @@ def extensions_known(call: Call) -> Verdict:
     headers = call.request.headers
     if (
         call.findings.role != PeerRole.EDGE
-        and "Path" in headers.names
+        and headers.has("Path")
         and "path" not in headers.every(SUPPORTED)
     ):
         return Answer(420, headers=(("Unsupported", "path"),))

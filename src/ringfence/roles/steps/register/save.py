@@ -27,7 +27,7 @@ async def save(call: Call) -> Verdict:
     services = call.services
     aor = services.policy.canonical(call.request.to.sip)
     now = services.clock()
-    if "Contact" not in call.request.headers.names:
+    if not call.request.headers.has("Contact"):
         found = services.bindings.lookup(aor, now)
         return told(call, found if isinstance(found, tuple) else await found, now)
     try:
