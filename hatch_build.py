@@ -53,7 +53,9 @@ LEFT_OUT = frozenset(
         "relocate",
         "multipart",
         "validate",
+        # These wait for others, in ways that mypyc does not know:
         "remote",
+        "watch",
         "__init__",
     }
 )

@@ -65,9 +65,11 @@ def test_tokens_stand_in_a_uri_as_they_are() -> None:
 
 @pytest.mark.rfc("5393", "4.2.1")
 def test_a_loop_hash_covers_every_part_and_where_it_ends() -> None:
-    assert loop_hash(KEY, "ab", "c") != loop_hash(KEY, "a", "bc")
-    assert loop_hash(KEY, "a") != loop_hash(OTHER, "a")
-    assert loop_hash(KEY, "a", "b") == loop_hash(KEY, "a", "b")
+    assert loop_hash(KEY, "ab", "c", []) != loop_hash(KEY, "a", "bc", [])
+    assert loop_hash(KEY, "a", "b", ["c"]) != loop_hash(KEY, "a", "", ["b", "c"])
+    assert loop_hash(KEY, "a", "", ["bc"]) != loop_hash(KEY, "a", "", ["b", "c"])
+    assert loop_hash(KEY, "a", "", []) != loop_hash(OTHER, "a", "", [])
+    assert loop_hash(KEY, "a", "b", ["c"]) == loop_hash(KEY, "a", "b", ["c"])
 
 
 def test_a_way_token_is_for_one_way() -> None:

@@ -113,10 +113,8 @@ def loop_value(call: Call) -> str:
     what other proxies add, it must not.
     """
     request = call.request
-    text = f"{request.uri}\0{call.findings.flow}"
-    if request.headers.has("Route"):
-        text = "\0".join((text, *request.headers.all("Route")))
-    return loop_hash(call.services.policy.secret, text)
+    routes = request.headers.all("Route") if request.headers.has("Route") else []
+    return loop_hash(call.services.policy.secret, request.uri, call.findings.flow, routes)
 
 
 def _strict_next_hop(request: Request) -> None:

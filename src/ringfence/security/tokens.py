@@ -72,9 +72,9 @@ def open_flow_token(key: bytes, token: str) -> str | None:
     return text if text and hmac.compare_digest(mac, data[:_MAC_OCTETS]) else None
 
 
-def loop_hash(key: bytes, text: str) -> str:
+def loop_hash(key: bytes, uri: str, flow: str, routes: list[str]) -> str:
     """The second half of a proxy's branch: what a request would have to keep to be looping (RFC 5393 section 4.2.1)."""
-    return _mac(key, b"loop", text)
+    return _mac(key, b"loop", "\0".join((uri, flow, *routes)) if routes else f"{uri}\0{flow}")
 
 
 def _mac(key: bytes, purpose: bytes, text: str) -> str:
