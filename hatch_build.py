@@ -2,8 +2,9 @@
 
 Two steps, both leave the outcome of every message as it is, and both are passed over with a warning when they fail:
 
-- ``message/_scan.pyx``, the scanner of ordinary messages, and ``transport/_legs.pyx``, the ports of the media relay, by
-  Cython. In every install, an editable one too: their sources are not the Python files that somebody edits.
+- ``message/_scan.pyx``, the scanner of ordinary messages, ``transport/_datagrams.pyx``, the reads and writes of a UDP
+  socket, and ``transport/_legs.pyx``, the ports of the media relay, by Cython. In every install, an editable one too:
+  their sources are not the Python files that somebody edits.
 - The Python modules of ``COMPILED``, by mypyc, from their own type annotations. Only in wheels (``pip install .``),
   since a compiled module hides later edits of its source.
 
@@ -25,6 +26,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SCANNER = "ringfence.message._scan"
 LEGS = "ringfence.transport._legs"
+DATAGRAMS = "ringfence.transport._datagrams"
 
 COMPILED = (
     "message/*.py",
@@ -73,7 +75,7 @@ class CompileHook(BuildHookInterface):  # type: ignore[type-arg]
             return
         root = Path(self.root)
         made = False
-        for what, module in (("the scanner", SCANNER), ("the media relay", LEGS)):
+        for what, module in (("the scanner", SCANNER), ("the media relay", LEGS), ("datagrams", DATAGRAMS)):
             if self._try(what, partial(compile_native, root, module)):
                 made = True
                 build_data["artifacts"].append(f"src/{module.replace('.', '/')}.*.so")
@@ -162,5 +164,5 @@ def _build(modules: list[Any], work: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    for each in (SCANNER, LEGS):
+    for each in (SCANNER, LEGS, DATAGRAMS):
         compile_native(Path(__file__).parent, each, *sys.argv[1:])

@@ -31,6 +31,7 @@ cdef enum:
     MAX_SPELLINGS = 4096
     MAX_KEPT = 64
     SLOTS = 512  # of the table of the spellings met last
+    MAX_LIST = 64  # values of a list that is looked at here
     MAX_FAST = 46  # octets of a spelling in that table, so that a slot is one line of the cache
 
 ctypedef unsigned long long Mask
@@ -279,7 +280,8 @@ cdef object _via(const char *text, Py_ssize_t position, Py_ssize_t stop):
         position += 1
     if position == stop or text[stop - 1] == 32 or text[stop - 1] == 9:
         return None
-    if memchr(text + position, 44, stop - position) is not NULL:
+    stop = _first_of_list(text, position, stop)
+    if stop < 0:
         return None
     found = <const char *> memchr(text + position, 59, stop - position)
     first = position
@@ -347,6 +349,32 @@ cdef inline void _trim(const char *text, Span *span) noexcept:
         span.first += 1
     while span.first < span.stop and (text[span.stop - 1] == 32 or text[span.stop - 1] == 9):
         span.stop -= 1
+
+
+cdef Py_ssize_t _first_of_list(const char *text, Py_ssize_t position, Py_ssize_t stop) noexcept:
+    """Where the first of the values ends that commas part, none of them empty; -1 where it is not as simple."""
+    cdef Py_ssize_t i, end = -1
+    cdef int count = 0
+    cdef bint empty = True
+    for i in range(position, stop):
+        if text[i] == 44:
+            count += 1
+            if empty or count > MAX_LIST:
+                return -1
+            if end < 0:
+                end = i
+            empty = True
+        elif text[i] == 34 or text[i] == 60:
+            return -1  # a comma may be inside of quotes or brackets
+        elif text[i] != 32 and text[i] != 9:
+            empty = False
+    if empty:
+        return -1
+    if end < 0:
+        end = stop
+    while end > position and (text[end - 1] == 32 or text[end - 1] == 9):
+        end -= 1
+    return end
 
 
 def write(str start, list lines, bytes body):

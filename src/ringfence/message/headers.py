@@ -222,8 +222,13 @@ class Headers:
 
     def _behind_first(self, place: int) -> str:
         line = self._lines[place]
-        if "," not in line:
+        comma = line.find(",")
+        if comma < 0:
             return ""
+        if '"' not in line and "<" not in line and "\r" not in line:
+            rest = line[comma + 1 :].strip(" \t")
+            if rest and rest[0] != "," and rest[-1] != ",":
+                return rest
         value = grammar.unfold(line[line.index(":") + 1 :])
         return ", ".join(grammar.split_list(value, self._names[place])[1:])
 

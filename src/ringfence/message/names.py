@@ -11,9 +11,28 @@ CANONICAL: dict[str, str] = {}
 """Spellings that are looked up at once: canonical, lower case, upper case and compact."""
 
 MARKED: Final = (
-    *("Via", "From", "To", "Call-ID", "CSeq", "Content-Length", "Max-Forwards", "Route", "Record-Route", "Contact"),
+    *(
+        "Via",
+        "From",
+        "To",
+        "Call-ID",
+        "CSeq",
+        "Content-Length",
+        "Max-Forwards",
+        "Route",
+        "Record-Route",
+        "Contact",
+    ),
     *("Max-Breadth", "Proxy-Require", "Require", "Supported", "Proxy-Authorization", "Authorization", "Path"),
-    *("P-Asserted-Identity", "P-Preferred-Identity", "Identity", "Privacy", "Content-Type", "Reason", "Expires"),
+    *(
+        "P-Asserted-Identity",
+        "P-Preferred-Identity",
+        "Identity",
+        "Privacy",
+        "Content-Type",
+        "Reason",
+        "Expires",
+    ),
     *("Security-Client", "Security-Verify", "Timestamp", "Date", "History-Info", "Call-Info"),
 )
 """Fields that are asked for on the way of nearly every request, most of them in vain."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 from ringfence.message import grammar
@@ -247,11 +246,13 @@ def _ordinary(data: bytes, found: Scanned) -> Request | Response | None:
 def _know_ends(headers: Headers, ends: _Ends) -> None:
     """Keep what every request is asked for. What can't be read is told when somebody asks for it."""
     from_, to, call_id, hops = ends
-    with suppress(PeerError):
+    try:
         if from_ is not None:
             headers.know(FROM, plain_tagged(*from_))
         if to is not None:
             headers.know(TO, plain_tagged(*to))
+    except PeerError:
+        pass
     if call_id is not None:
         headers.know(CALL_ID, call_id)
     if hops >= 0:

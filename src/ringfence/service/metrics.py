@@ -48,11 +48,6 @@ class Latency:
         self.counts = [0] * (len(LATENCY_BOUNDS) + 1)
         self.total = 0.0
 
-    def observe(self, seconds: float) -> None:
-        """Count one."""
-        self.counts[bisect_left(LATENCY_BOUNDS, seconds)] += 1
-        self.total += seconds
-
     def collect(self) -> Iterator[Metric]:
         """The histogram as Prometheus wants it."""
         bounds = [*map(str, LATENCY_BOUNDS), "+Inf"]
@@ -89,7 +84,9 @@ class Metrics(Collector):
     def finished(self, method: str, outcome: str, seconds: float) -> None:
         """Count a request and how long it took to decide on; called by the roles for each."""
         self._requests[method_label(method), outcome] += 1
-        self._handling.observe(seconds)
+        handling = self._handling
+        handling.counts[bisect_left(LATENCY_BOUNDS, seconds)] += 1
+        handling.total += seconds
 
     def counter(self, name: str, text: str, labels: Labels, values: Callable[[], Values]) -> None:
         """Add a metric that only grows, whose values are asked for when Prometheus asks."""

@@ -181,7 +181,7 @@ class Driver:
 
     def send(self, message: Message, flow: Flow) -> None:
         """Write a message to a flow, outside any transaction (ACK for 2xx, single-shot answers)."""
-        if flow.closed and type(message) is Response:
+        if type(message) is Response and flow.closed:
             flow = self._reopened(message, flow)
         if self.feedback is not None and type(message) is Response:
             self.feedback(message, flow)

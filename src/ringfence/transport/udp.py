@@ -17,10 +17,10 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
-from typing import Any
 
 from ringfence.message.framing import FIRST_OCTETS
 from ringfence.transport import stun
+from ringfence.transport.datagrams import Address, open_datagrams, packed, unpacked
 from ringfence.transport.flow import Endpoint, Flow, PeerCertificate, Upward
 from ringfence.transport.pings import Pings
 from ringfence.transport.sockets import bound_socket
@@ -34,12 +34,6 @@ full: they are cheap to make again, and whoever still holds one goes on using it
 
 DATAGRAM_MEMORY = 1_024
 """Bytes that the kernel counts for a datagram of a few hundred bytes that waits."""
-
-MAX_BURST = 32
-"""Datagrams read before other sockets and timers get their turn."""
-
-MAX_DATAGRAM = 65_535
-"""What IP can carry (RFC 3261 section 18.1.1)."""
 
 MAX_ERRORS = 64
 """ICMP errors read at one go."""
@@ -56,27 +50,24 @@ _MSG_ERRQUEUE = 0x2000
 _FATAL = frozenset({(2, 3), (2, 12), (3, 1), (3, 4)})
 _FRAGMENTATION_NEEDED = (2, 3, 4)
 
-Address = tuple[Any, ...]
-"""(host, port) for IPv4, (host, port, flow label, scope) for IPv6, as the socket gives them."""
-
 
 class UdpFlow(Flow):
     """A peer of a UDP socket. Two objects with the same ``key`` are the same flow."""
 
-    __slots__ = ("_address", "_listener", "_sendto", "local", "remote")
+    __slots__ = ("_address", "_listener", "_post", "_to", "closed", "local", "remote")
 
     transport = "UDP"
     reliable = False
     secure = False
     peer: PeerCertificate | None = None
     user: object | None = None
+    closed: bool
 
     def __init__(self, listener: UdpListener, address: Address, remote: Endpoint) -> None:
         self._listener = listener
         self._address = address
-        self._sendto: Callable[[bytes, Address], int] = listener.sendto
-        if listener.ways and (way := listener.ways.get(remote)) is not None:
-            self._sendto, self._address = way
+        self._post, self._to = listener.ways.get(remote) or (listener.datagrams.post, packed(address))
+        self.closed = listener.closed  # a plain attribute, since it is asked for with each response
         self.local = listener.local
         self.remote = remote
 
@@ -85,17 +76,9 @@ class UdpFlow(Flow):
         """The same after a restart too, as long as the addresses are."""
         return f"UDP,{self.local},{self.remote}"
 
-    @property
-    def closed(self) -> bool:
-        """Whether the socket is closed."""
-        return self._listener.closed
-
     def send(self, data: bytes) -> None:
-        """Send one datagram."""
-        try:
-            self._sendto(data, self._address)
-        except OSError as error:
-            self._listener.send_failed(self, data, self._address, error)
+        """Send one datagram; ``UdpListener.send_failed`` hears of it when that can't be."""
+        self._post(data, self._to)
 
     def close(self, reason: str) -> None:
         """Nothing: the socket serves other flows."""
@@ -113,20 +96,18 @@ class UdpListener:
     """A bound UDP socket, read by the loop that runs when it is made."""
 
     __slots__ = (
-        "_burst",
         "_flows",
         "_loop",
         "_ready",
         "_received",
-        "_recvfrom",
         "_socket",
         "_taken",
         "_upward",
         "closed",
+        "datagrams",
         "dropped",
         "local",
         "pings",
-        "sendto",
         "ways",
     )
 
@@ -136,14 +117,13 @@ class UdpListener:
         self._socket = sock
         self._upward = upward
         self._received = upward.received
-        self._recvfrom = sock.recvfrom
         self._taken = 0
-        self._flows: dict[Address, UdpFlow] = {}
-        self._burst = 1
-        self.ways: dict[Endpoint, tuple[Callable[[bytes, Address], int], Address]] = {}
+        self._flows: dict[Address | bytes, UdpFlow] = {}
+        """By (host, port), and by the octets of the address that datagrams come with."""
+        self.ways: dict[Endpoint, tuple[Callable[[bytes, bytes], None], bytes]] = {}
         """Peers that are answered from another socket, at another port of theirs (3GPP TS 33.203 section 7.1)."""
         self.pings = Pings(upward.closed)
-        self.sendto = sock.sendto
+        self.datagrams = open_datagrams(sock, self.send_failed)
         self.local = Endpoint(*sock.getsockname()[:2])
         self.closed = False
         self.dropped = 0
@@ -158,37 +138,34 @@ class UdpListener:
         self._loop.add_reader(self._ready.fileno(), self._readable)
 
     def _readable(self) -> None:
-        """Read as much as last time and, if all of that was there, twice as much next time.
-
-        So a busy socket is read in bursts, and a quiet one without the second read that finds nothing.
-        """
-        count = 0
+        """Read what is there; what it causes to be sent leaves together, when all of it has been dealt with."""
         try:
-            while count < self._burst:
-                data, address = self._recvfrom(MAX_DATAGRAM)
-                count += 1
-                self._take(data, address)
-        except BlockingIOError:
-            self._burst = count or 1
-            self._taken += count
-            if not count:
-                self._read_errors()
+            found = self.datagrams.receive()
         except OSError:
             self._read_errors()
-        else:
-            self._taken += count
-            if count < MAX_BURST:
-                self._burst = count * 2
+            return
+        if not found:
+            self._read_errors()
+            return
+        self._taken += len(found)
+        self.datagrams.hold()
+        try:
+            for data, address in found:
+                self._take(data, self._flows.get(address) or self._met(address))
+        finally:
+            self.datagrams.release()
 
-    def _take(self, data: bytes, address: Address) -> None:
-        """The busiest function of all: find the flow, pass the datagram up."""
+    def _take(self, data: bytes, flow: UdpFlow) -> None:
+        """The busiest function of all: pass the datagram up."""
         if data and data[0] in FIRST_OCTETS:
-            flow = self._flows.get(address)
-            if flow is None:
-                flow = self._new_flow(address)
             self._received(data, flow)
         else:
-            self._not_sip(data, address)
+            self._not_sip(data, flow)
+
+    def _met(self, address: bytes) -> UdpFlow:
+        flow = self.flow_to(unpacked(address))
+        self._flows[address] = flow
+        return flow
 
     def _new_flow(self, address: Address) -> UdpFlow:
         if len(self._flows) >= MAX_FLOWS:
@@ -196,49 +173,55 @@ class UdpListener:
         # An IPv6 address comes with a flow label and a scope, and is asked for without: both find the flow.
         endpoint = Endpoint(address[0], address[1])
         flow = self._flows.get(endpoint) or UdpFlow(self, address, endpoint)
-        self._flows[address] = self._flows[endpoint] = flow
+        self._flows[endpoint] = flow
         return flow
 
-    def _not_sip(self, data: bytes, address: Address) -> None:
+    def _not_sip(self, data: bytes, flow: UdpFlow) -> None:
         if data[:1] in {b"\0", b"\1"}:  # RFC 5626 section 8: the first octet tells STUN from SIP
-            response = stun.answer(data, address[0], address[1])
+            response = stun.answer(data, flow.remote.host, flow.remote.port)
             if response is not None:
-                self.flow_to(address).send(response)
+                flow.send(response)
                 return
-            if self.pings.receive(data, Endpoint(*address[:2])):
+            if self.pings.receive(data, flow.remote):
                 return
         rest = data.lstrip(b"\r\n")
         if rest and rest[0] in FIRST_OCTETS and data[0] == 0x0D:
-            self._take(rest, address)
+            self._take(rest, flow)
         else:
             self.dropped += 1  # empty, a keepalive of CRLF or NUL, or noise
 
     def flow_to(self, address: Address) -> UdpFlow:
         """The flow to this peer."""
-        return self._flows.get(address) or self._new_flow(address)
+        return self._flows.get(address[:2]) or self._new_flow(address)
 
     def answer_by(self, remote: Endpoint, other: UdpListener, at: Endpoint) -> None:
         """From now on, send what is for ``remote`` by the socket of ``other``, to ``at``."""
-        self.ways[remote] = (other.sendto, at)
-        self._flows.pop(remote, None)
+        self.ways[remote] = (other.datagrams.post, packed(at))
+        self._drop(remote)
 
     def forget(self, remote: Endpoint) -> None:
         """The end of ``answer_by``."""
         self.ways.pop(remote, None)
-        self._flows.pop(remote, None)
+        self._drop(remote)
 
-    def send_failed(self, flow: UdpFlow, data: bytes, address: Address, error: OSError) -> None:
+    def _drop(self, remote: Endpoint) -> None:
+        """Have the flow to a peer made anew."""
+        flow = self._flows.pop(remote, None)
+        for address in [each for each, known in self._flows.items() if known is flow]:
+            del self._flows[address]
+
+    def send_failed(self, data: bytes, address: bytes, error: OSError) -> None:
         """Tell a real failure later; pass over a full queue, and an ICMP error about somebody else."""
         if self.closed or isinstance(error, BlockingIOError):
             self.dropped += 1
             return
         self._read_errors()
         try:
-            self.sendto(data, address)
+            self.datagrams.send(data, address)
         except BlockingIOError:
             self.dropped += 1
         except OSError as again:
-            self._tell(flow, f"sending failed: {again.strerror}")
+            self._tell(self.flow_to(unpacked(address)), f"sending failed: {again.strerror}")
 
     def _read_errors(self) -> None:
         for _ in range(MAX_ERRORS):
@@ -274,6 +257,8 @@ class UdpListener:
             self.pings.stop()
             self._loop.remove_reader(self._ready.fileno())
             self._ready.close()
+            for flow in self._flows.values():
+                flow.closed = True
             self._socket.close()
 
 
