@@ -250,7 +250,9 @@ class Forwarding:
             return
         if work is None:
             self._leave(branch, request, flow)
-        elif not self._call.services.driver.spawn(self._lead_later(work, branch, request, flow), self._server):
+        elif not self._call.services.driver.spawn(
+            self._lead_later(work, branch, request, flow), self._server
+        ):
             self.cancel(None)  # too busy; the client has been told
 
     async def _lead_later(

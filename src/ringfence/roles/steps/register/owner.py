@@ -23,11 +23,7 @@ def extensions_known(call: Call) -> Verdict:
     edge of ours may.
     """
     headers = call.request.headers
-    if (
-        call.findings.role != PeerRole.EDGE
-        and headers.has("Path")
-        and "path" not in headers.every(SUPPORTED)
-    ):
+    if call.findings.role != PeerRole.EDGE and headers.has("Path") and "path" not in headers.every(SUPPORTED):
         return Answer(420, headers=(("Unsupported", "path"),))
     return unknown_extensions(call) or CONTINUE
 

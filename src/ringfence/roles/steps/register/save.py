@@ -37,7 +37,11 @@ async def save(call: Call) -> Verdict:
     limit = services.policy.registrar.max_contacts
     if call.findings.user is not None:
         limit = min(limit, call.findings.user.account.rights.max_registrations)
-    fresh = {binding.instance: services.driver.token()[: 2 * INDEX_OCTETS] for binding in changes or () if binding.instance}
+    fresh = {
+        binding.instance: services.driver.token()[: 2 * INDEX_OCTETS]
+        for binding in changes or ()
+        if binding.instance
+    }
 
     def decide(existing: tuple[Binding, ...]) -> Iterable[Binding]:
         return _with_gruus(_merged(call, existing, changes, now, limit), existing, changes or [], fresh)
