@@ -20,6 +20,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from ringfence.store import Administrator, Binding, Counts, RecordExists, SchemaError, StoreError
+from ringfence.store.balances import Reservation
 from ringfence.store.connect import engine_for
 from ringfence.store.database import Database
 from ringfence.store.migrate import current, head, upgrade
@@ -187,3 +188,29 @@ async def test_a_locked_database_is_an_error_and_not_a_hang(url: str, database: 
 async def test_a_server_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"connection failed|No such file"):
         await Database.open(f"postgresql://ringfence@/ringfence?host={tmp_path}")
+
+
+async def test_two_nodes_do_not_spend_the_same_money(database: Database, other: Database) -> None:
+    await database.balances.change(ALICE, 1000)
+    nodes = [(f"{place}.{turn}", each) for turn in range(5) for place, each in enumerate((database, other))]
+    got = await asyncio.gather(
+        *(node.balances.reserve(Reservation(call, "n", ALICE, 150), 1) for call, node in nodes)
+    )
+    assert sum(got) == 1000
+    settled = await asyncio.gather(*(node.balances.settle(call, 10) for call, node in nodes))
+    assert sum(settled) == sum(1 for each in got if each)
+    assert await other.balances.get(ALICE) == 1000 - 10 * sum(settled)
+
+
+async def test_money_is_not_lost_with_a_connection(url: str, database: Database) -> None:
+    await database.balances.change(ALICE, 100)
+    with engine_for(url).connect() as connection:
+        connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
+    with pytest.raises(StoreError, match="can't write"):
+        await asyncio.wait_for(database.balances.reserve(Reservation("c1", "n", ALICE, 60), 1), 10)
+    await database.balances.settle("c1", 0)
+    assert await database.balances.get(ALICE) == 100
+    assert await database.balances.open("n") == ()
