@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from ringfence.guard.reputation import PLACE, Handle
 from ringfence.message import Headers, PeerError, Request, SipUri, parse_uri
@@ -18,6 +19,9 @@ from ringfence.security.told import NAME as MARK
 from ringfence.security.told import Told, Word
 from ringfence.transport.flow import Flow
 from ringfence.transport.limits import source_of
+
+if TYPE_CHECKING:
+    from ringfence.roles.call import Call
 
 MAX_NAME = 300
 """Characters of a caller's name that tell it from another one."""
@@ -84,6 +88,12 @@ def wants_privacy(headers: Headers) -> bool:
         return not PRIVATE.isdisjoint(privacy_values(headers))
     except PeerError:
         return True
+
+
+def in_private(call: Call) -> bool:
+    """Whether nothing that names the sender of a request may be logged: it asks for that, or its account does."""
+    user = call.findings.user
+    return (user is not None and bool(user.account.rights.privacy)) or wants_privacy(call.request.headers)
 
 
 def handle_of(caller: Caller, flow: Flow) -> Handle:

@@ -56,6 +56,7 @@ IDENTITY_KEYS = frozenset(
     {
         "account",
         "aor",
+        "call_id",
         "callee",
         "caller",
         "contact",
@@ -69,7 +70,7 @@ IDENTITY_KEYS = frozenset(
         "user",
     }
 )
-"""Names whose value tells who somebody is, or where."""
+"""Names whose value tells who somebody is, or where. Phones write their address into the Call-ID."""
 
 _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?im)\b((?:proxy-)?authorization|cookie)(\s*[:=]\s*)[^\r\n]+"), rf"\1\2{REDACTED}"),

@@ -12,6 +12,7 @@ import structlog
 from ringfence.message import PeerError, SipUri, TelUri, Uri, parse_uri
 from ringfence.roles.bound import bound_user
 from ringfence.roles.call import Authenticated, Call, Target, Trust
+from ringfence.roles.callers import in_private
 from ringfence.roles.identity import Signing
 from ringfence.roles.pipeline import CONTINUE, Verdict
 from ringfence.roles.steps.claims import is_anonymous
@@ -139,7 +140,7 @@ def _add(call: Call, signed: Signed) -> None:
         call.request.headers.add(name, value)
     call.services.driver.counts["signed" if signed.fields else "not signed"] += 1
     for reason in signed.reasons:
-        log.info("not signed", reason=str(reason), call_id=call.request.call_id)
+        log.info("not signed", reason=str(reason), call_id=call.request.call_id, private=in_private(call))
 
 
 # -- calls that are sent on ----------------------------------------------------------------------------
@@ -153,7 +154,9 @@ def _diverted(call: Call, signing: Signing, target: Target) -> Target:
     received = identity_of(parse_uri(call.received_uri), signing.plan, destination=True)
     signed = sign_diversion(call.request, signing.signer, uri, diverted=received, plan=signing.plan)
     for reason in signed.reasons:
-        log.info("diversion not signed", reason=str(reason), call_id=call.request.call_id)
+        log.info(
+            "diversion not signed", reason=str(reason), call_id=call.request.call_id, private=in_private(call)
+        )
     return replace(target, fields=signed.fields) if signed.fields else target
 
 
