@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help run test check format fuzz bench docs clean
+.PHONY: help run test check format fuzz bench faults docs clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ fuzz: $(STAMP)  ## a bounded run of the fuzzers
 bench:  ## the figures of docs/performance.md, of the package as pip installs it: compiled
 	@scripts/bootstrap .venv-bench --force-reinstall .
 	.venv-bench/bin/python bench/run.py --write
+
+faults: $(STAMP)  ## break things while calls go on, and write what was lost into docs/reliability.md
+	$(BIN)/python scripts/faults.py --write
 
 docs: $(STAMP)  ## write anew the pages that are made from the source
 	$(BIN)/python scripts/draw_machines.py

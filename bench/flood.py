@@ -106,8 +106,8 @@ class Node:
 
     def _wait(self) -> None:
         probe = (
-            "OPTIONS sip:bench.test SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK{};rport\r\nFrom: <sip:a@b>;tag=1\r\n"
-            "To: <sip:bench.test>\r\nCall-ID: {}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+            "OPTIONS sip:bench.test SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK{};rport\r\n"
+            "From: <sip:a@b>;tag=1\r\nTo: <sip:bench.test>\r\nCall-ID: {}\r\nCSeq: 1 OPTIONS\r\n\r\n"
         )
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.settimeout(0.2)
@@ -215,8 +215,8 @@ def table(capacity_: float, results: Sequence[Result]) -> str:
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|", *map(row, results), ""]
     lines.append(
         f"With the guard off the node answers {capacity_:,.0f} unauthenticated requests a second on one core of this "
-        f"machine; the floods of datagrams are ten times that. Each lasts {SECONDS:g} s, with {CALLS:g} calls a second of "
-        "each user."
+        f"machine; the floods of datagrams are ten times that. Each lasts {SECONDS:g} s, with {CALLS:g} calls a second "
+        "of each user."
     )
     return "\n".join(lines)
 

@@ -35,7 +35,8 @@ def request(method: str, number: int, host: str, port: int, agent: str = "phone"
     return (
         f"{method} sip:{'callee@' if method == 'INVITE' else ''}bench.test SIP/2.0\r\n"
         f"Via: SIP/2.0/UDP {host}:{port};branch=z9hG4bKf{number};rport\r\nMax-Forwards: 70\r\n"
-        f"From: <sip:user{number % 1000:04d}@bench.test>;tag=f{number}\r\nTo: <sip:user{number % 1000:04d}@bench.test>\r\n"
+        f"From: <sip:user{number % 1000:04d}@bench.test>;tag=f{number}\r\n"
+        f"To: <sip:user{number % 1000:04d}@bench.test>\r\n"
         f"Call-ID: flood-{number}\r\nCSeq: 1 {method}\r\nContact: <sip:x@{host}:{port}>\r\nUser-Agent: {agent}\r\n"
         "Content-Length: 0\r\n\r\n"
     ).encode()

@@ -76,20 +76,38 @@ class RawPhone:
     def ask(self, data: bytes, seconds: float = PATIENCE) -> Response:
         """Send a request and give its final response, with credentials when those are asked for."""
         self.send(data)
-        response = self.final(seconds)
+        response = self.final(seconds, call_id_of(data))
         if response.status in (401, 407):
             response = self._authorized(data, response, seconds)
         return response
 
-    def final(self, seconds: float = PATIENCE) -> Response:
-        """The next final response."""
+    def ask_only(self, data: bytes) -> None:
+        """Send a request with credentials, and do not wait for what becomes of it."""
+        self.send(data)
+        challenge = self.final(call_id=call_id_of(data))
+        self.send(self._answered(data, challenge))
+
+    def next_request(self, method: str, seconds: float = PATIENCE) -> Request:
+        """The next request of this method."""
+        while True:
+            message = self.receive(seconds)
+            assert message is not None, f"no {method}"
+            if isinstance(message, Request) and message.method == method:
+                return message
+
+    def final(self, seconds: float = PATIENCE, call_id: str = "") -> Response:
+        """The next final response, of this Call-ID when one is given."""
         while True:
             message = self.receive(seconds)
             assert message is not None, "no answer"
-            if isinstance(message, Response) and message.status >= 200:
+            if isinstance(message, Response) and message.status >= 200 and call_id in ("", message.call_id):
                 return message
 
     def _authorized(self, data: bytes, challenge: Response, seconds: float) -> Response:
+        self.send(self._answered(data, challenge))
+        return self.final(seconds, call_id_of(data))
+
+    def _answered(self, data: bytes, challenge: Response) -> bytes:
         request = parse(data)
         assert isinstance(request, Request)
         name = "WWW-Authenticate" if challenge.status == 401 else "Proxy-Authenticate"
@@ -107,8 +125,7 @@ class RawPhone:
             name.replace("WWW-Authenticate", "Authorization").replace("Authenticate", "Authorization"),
             str(credentials),
         )
-        self.send(request.to_bytes())
-        return self.final(seconds)
+        return request.to_bytes()
 
     def register(self) -> Response:
         """Register this socket."""
@@ -118,3 +135,8 @@ class RawPhone:
         """Answer a request."""
         assert isinstance(request, Request)
         self.send(response_to(request, status, to_tag="raw").to_bytes())
+
+
+def call_id_of(data: bytes) -> str:
+    """The Call-ID of a message of ours."""
+    return data.partition(b"Call-ID: ")[2].partition(b"\r\n")[0].decode("ascii")
