@@ -112,6 +112,20 @@ def test_a_call_that_is_not_answered_costs_nothing(
     assert (record(book).cost, purse.cents) == ("0.00", 100)
 
 
+def test_what_has_no_price_is_free_unless_it_is_a_number(
+    network: Network, alice: Phone, bob: Phone, book: MemoryLedger
+) -> None:
+    purse = Purse(network, book, 0)
+    network.account("alice", rights=Rights(allow=("sip:", "tel:+"), prepaid=True))
+    purse.spending._rates = Rates()
+    talks(alice, bob)
+    steps(network, purse.charging, 100)
+    network_is_quiet(alice, bob)
+    alice >> alice.invite("sip:+15550001@gw.example.net") << 407 >> alice.ack()
+    alice >> alice.authorized() << 100 << 403
+    assert alice.response.reason == "Forbidden (the destination has no price)"
+
+
 def test_two_calls_can_not_spend_the_same_money(
     network: Network, alice: Phone, bob: Phone, book: MemoryLedger
 ) -> None:

@@ -21,9 +21,9 @@ class Prepaid:
 
     async def open(self, session: CreditSession) -> Grant:
         """See `CreditControl.open`."""
-        if session.rate is None:
+        if session.rate is None and session.destination.startswith("tel:"):
             raise CreditRefused("the destination has no price")
-        if session.rate.free:
+        if session.rate is None or session.rate.free:
             return Grant(float("inf"), final=True)
         grant = await self._reserve(session, 0.0)
         if not grant.seconds:

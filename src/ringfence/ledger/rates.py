@@ -1,7 +1,8 @@
-"""What a call costs: the longest prefix of its destination decides. Money is in millionths of the currency, whole numbers.
+"""What a call costs: the longest prefix of its destination decides. Money is in millionths of the currency, whole
+numbers.
 
-The rate of a call is written into its start event, so that its cost is what was agreed when it began, whatever the table
-says later, and whoever has the ledger can compute it again.
+The rate of a call is written into its start event, so that its cost is what was agreed when it began, whatever the
+table says later, and whoever has the ledger can compute it again.
 """
 
 from __future__ import annotations
@@ -87,9 +88,6 @@ class Rates:
     def __init__(self, rates: Iterable[tuple[str, Rate]] = ()) -> None:
         self._rates = dict(rates)
         self._lengths = sorted({len(prefix) for prefix in self._rates}, reverse=True)
-
-    def __bool__(self) -> bool:
-        return bool(self._rates)
 
     def of(self, destination: str) -> Rate | None:
         """The price of calls to a destination, in canonical text; None where none is named."""

@@ -87,8 +87,6 @@ class Spending:
                 return Answer(403, "Forbidden (the account has called too much)")
         if not live.prepaid:
             return None
-        if live.rate is None and self._rates and destination.startswith("tel:"):
-            return Answer(403, "Forbidden (the destination has no price)")
         if self.control is None:
             return Answer(503, "Service Unavailable (there is no credit control)", (RETRY_AFTER,))
         live.credit = CreditSession(live.key, live.account, destination, live.rate)
