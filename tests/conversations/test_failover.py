@@ -55,6 +55,9 @@ def test_a_server_that_does_not_answer(network: Network, alice: Phone, servers: 
     network.wait(33)
     second << "INVITE" >> second.answer(200)
     alice << 200
+    message(alice)  # does not wait for it again
+    second << "MESSAGE" >> second.answer(200)
+    alice << 200
 
 
 @pytest.mark.rfc("3263", "4.3")

@@ -134,6 +134,7 @@ class Forwarding:
             return
         if not branch.provisional:
             note_silence(self._call, branch.target, transaction.flow)  # type: ignore[arg-type]
+            self._call.services.resolver.lost(transaction.flow.remote)  # type: ignore[attr-defined]
         if branch.destinations and not branch.provisional and not branch.cancelled:
             self._try_next(branch)
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from inspect import iscoroutine
 from time import perf_counter
 
 import structlog
@@ -16,7 +17,6 @@ from ringfence.roles.pipeline import DECIDED, ONCE_TAG, Answer, Drop, Forward, H
 from ringfence.roles.policy import Services
 from ringfence.roles.stateless import forward_statelessly
 from ringfence.roles.watch import note_answer
-from ringfence.store.ports import Reading
 from ringfence.store.records import Binding
 from ringfence.transport.driver import Work
 from ringfence.transport.flow import Flow
@@ -94,13 +94,16 @@ class Server:
     def flow_closed(self, flow: Flow, _reason: str) -> None:
         """A connection ended: what was registered over it under RFC 5626 has ended with it (section 7)."""
         found = self.services.bindings.by_flow(flow.key)
+        if iscoroutine(found):
+            found.close()  # across a network: looked for below, in its own time
         if not isinstance(found, tuple) or found:
-            self.services.driver.spawn(self._forget(found, flow.key))
+            self.services.driver.spawn(self._forget(flow.key))
 
-    async def _forget(self, found: Reading[tuple[Binding, ...]], flow: str) -> None:
+    async def _forget(self, flow: str) -> None:
         def decide(existing: tuple[Binding, ...]) -> list[Binding]:
             return [binding for binding in existing if binding.flow != flow or not binding.reg_id]
 
+        found = self.services.bindings.by_flow(flow)
         bindings = found if isinstance(found, tuple) else await found
         for aor in {binding.aor for binding in bindings if binding.reg_id}:
             await self.services.bindings.change(aor, decide, self.services.clock())

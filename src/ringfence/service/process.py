@@ -23,6 +23,7 @@ from ringfence.message import LocalError
 from ringfence.roles.awake import Awake
 from ringfence.roles.bridge.ending import sweep
 from ringfence.roles.media import Figures
+from ringfence.roles.peers import PeerRole
 from ringfence.roles.spending import Spending
 from ringfence.service.charging import settle_what_a_crash_left, unblock_command
 from ringfence.service.collector import Collector
@@ -60,6 +61,9 @@ SETTLE_SECONDS = 5.0
 PURGE_SECONDS = 30.0
 """How often bindings that have expired are removed; lookups skip them at once."""
 
+NETWORK_PING_SECONDS = 3.0
+"""How often connections to nodes of our own network are tried (RFC 5626 section 4.4.1)."""
+
 OPINIONS_SECONDS = 3600.0
 """The same for what users have said of callers, which holds for months."""
 
@@ -90,6 +94,8 @@ class Node:
         self.repeat(REFRESH_SECONDS, self.parts.store.refresh)
         self.repeat(PURGE_SECONDS, self._purge)
         self.repeat(OPINIONS_SECONDS, self._purge_opinions)
+        if self.parts.services.policy.peers:
+            self.repeat(NETWORK_PING_SECONDS, self._ping_network)
         self.repeat(SWEEP_SECONDS, self._sweep)
         await self.parts.protection.open(self.repeat)
         if config.nat.keepalive_seconds:
@@ -106,6 +112,13 @@ class Node:
 
     async def _purge(self) -> None:
         await self.parts.store.bindings.purge(time.time())
+
+    async def _ping_network(self) -> None:
+        """Ask the nodes of our own network for a sign of life, so that one that is gone is found before a call."""
+        for flow in self.parts.pool.connections():
+            peer = self.parts.services.policy.peers.recognise(flow)
+            if peer is not None and peer.role is not PeerRole.DOMAIN and not flow.accepted:
+                flow.ping()
 
     async def _purge_opinions(self) -> None:
         await self.parts.store.opinions.purge(time.time())

@@ -86,6 +86,7 @@ class Driver:
         self.feedback: Feedback | None = None
         self.on_malformed: Callable[[Flow], None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._over = False
 
     def bind(
         self,
@@ -191,7 +192,7 @@ class Driver:
 
     def spawn(self, work: Work, transaction: ServerTransaction | None = None) -> bool:
         """Run work that waits; what it raises is logged, and the client gets 500. False: there is too much of it."""
-        if len(self._tasks) >= MAX_WAITING:
+        if self._over or len(self._tasks) >= MAX_WAITING:
             work.close()
             self.counts["too busy"] += 1
             if transaction is not None:
@@ -322,7 +323,8 @@ class Driver:
         self._arm()
 
     async def close(self) -> None:
-        """Stop the timer and end the work that waits."""
+        """Stop the timer and end the work that waits; no other begins."""
+        self._over = True
         if self._timer is not None:
             self._timer.cancel()
         for task in list(self._tasks):

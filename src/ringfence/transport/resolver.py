@@ -24,6 +24,7 @@ import dns.rdatatype
 import dns.resolver
 
 from ringfence.engine.locate import DEFAULT, Destination, Locator, Preferences, is_numeric, locate_at_once
+from ringfence.engine.places import Endpoint
 from ringfence.engine.records import Kind, Naptr, Query, Record, Srv
 from ringfence.message import SipUri
 from ringfence.message.fields.via import Via
@@ -45,6 +46,12 @@ FAILURE_TTL = 5.0
 
 MAX_ASKING = 1_000
 """Questions under way at one time. More come only of a flood of names, and are treated as not answered."""
+
+LOST_SECONDS = 30.0
+"""How long a place that did not answer is tried after the others: then a call waits for it once more."""
+
+MAX_LOST = 1_000
+"""Places that are remembered so; a network that has lost more has lost us."""
 
 EDNS_SIZE = 1_232
 """Bytes of an answer over UDP that pass without fragments (DNS flag day 2020)."""
@@ -81,6 +88,7 @@ class Resolver:
         self._rng = rng
         self._clock = clock
         self._timeout = timeout
+        self._lost: dict[Endpoint, float] = {}
         self._dns = _system_resolver(servers)
         self._fixed = {name.lower(): _by_family(addresses) for name, addresses in (hosts or {}).items()}
         self._file = {name: _by_family(found) for name, found in _read_hosts(hosts_file).items()}
@@ -94,7 +102,7 @@ class Resolver:
         known = locate_at_once(uri, self.preferences, large=large)
         if known is not None:
             return known
-        return await self.run(Locator.for_uri(uri, self._rng, self.preferences, large=large))
+        return self._lost_last(await self.run(Locator.for_uri(uri, self._rng, self.preferences, large=large)))
 
     def known(self, uri: SipUri, *, large: bool = False) -> list[Destination] | None:
         """The same at once, when no question has to be asked; else None."""
@@ -102,7 +110,22 @@ class Resolver:
         if found is not None:
             return found
         locator = Locator.for_uri(uri, self._rng, self.preferences, large=large)
-        return None if self._answer_known(locator) else locator.destinations
+        return None if self._answer_known(locator) else self._lost_last(locator.destinations)
+
+    def lost(self, endpoint: Endpoint) -> None:
+        """Nobody has answered there: for a while, the other places of the same name come first.
+
+        Else each call would wait for that one anew, as long as its machine is gone (RFC 3263 section 4.3).
+        """
+        if len(self._lost) >= MAX_LOST:
+            self._lost.clear()
+        self._lost[endpoint] = self._clock() + LOST_SECONDS
+
+    def _lost_last(self, found: list[Destination]) -> list[Destination]:
+        if not self._lost or len(found) < 2:
+            return found
+        now = self._clock()
+        return sorted(found, key=lambda place: self._lost.get(place.endpoint, 0.0) > now)
 
     async def locate_response(self, via: Via) -> list[Destination]:
         """Where to send a response whose flow and source address have failed (RFC 3263 section 5)."""

@@ -172,8 +172,11 @@ class StreamFlow(Flow):
         self._stream.write(data)
 
     def ping(self) -> None:
-        """Ask the peer for a sign of life; without one in ten seconds the flow fails (RFC 5626 4.4.1)."""
-        if self._open:
+        """Ask the peer for a sign of life; without one in ten seconds the flow fails (RFC 5626 4.4.1).
+
+        While one is awaited, nothing: its time must not begin anew.
+        """
+        if self._open and not self._framer.pongs_due:
             self._framer.pongs_due += 1
             self._stream.write(b"\r\n\r\n")
             self._stream.expect(PONG_TIME, "a pong")
