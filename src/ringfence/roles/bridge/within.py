@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from dataclasses import replace
 from inspect import isawaitable
 
 from ringfence.engine.dialog import MAX_RETRY_AFTER, Dialog
 from ringfence.engine.dialog_states import State
 from ringfence.engine.routing import contact_of, route_of_request
-from ringfence.message import LocalError, PeerError, Request, reason_phrase, response_to, sip_uri
+from ringfence.message import LocalError, PeerError, Request, SipUri, reason_phrase, response_to, sip_uri
+from ringfence.message.grammar import unescape
 from ringfence.roles.bridge.bodies import clean
 from ringfence.roles.bridge.crossing import Crossing
 from ringfence.roles.bridge.ending import end_party, lives_until
@@ -19,12 +21,15 @@ from ringfence.roles.call import Call, Target
 from ringfence.roles.media import Party, Rewritten
 from ringfence.roles.outgoing import needs_flow
 from ringfence.roles.pipeline import CONTINUE, Answer, Drop, Hand, Verdict
+from ringfence.roles.policy import Services
 from ringfence.roles.stateless import forward_statelessly
 from ringfence.roles.steps.authenticate import authenticate
 from ringfence.roles.steps.claims import strip_own_credentials
 from ringfence.roles.steps.trust import CLAIMS
 from ringfence.roles.steps.verify import strip_marks
-from ringfence.security.privacy import Privacy, failure, settle, wish_of
+from ringfence.roles.targets import targets_for
+from ringfence.security.gruu import PREFIX, open_temporary_gruu
+from ringfence.security.privacy import NOTHING, Privacy, failure, settle, wish_of
 from ringfence.transport.driver import Work
 
 
@@ -116,12 +121,40 @@ def _send_on(call: Call, pair: Pair, sender: Party) -> Verdict | Awaitable[Verdi
         charged = call if sender is Party.CALLER else inner
         charging.follow_bridged(charged)
         inner.charge = charged.charge
-    return Hand(Crossing(pair.bridge, call, inner, (_target(pair, sender, outgoing),), sender, pair))
+    return Hand(
+        Crossing(pair.bridge, call, inner, (_target(call.services, pair, sender, outgoing),), sender, pair)
+    )
 
 
-def _target(pair: Pair, sender: Party, outgoing: Request) -> Target:
-    other = pair.leg(sender.other)
-    return Target(outgoing.uri, flow=other.flow.key if other.by_flow else "")
+def _target(services: Services, pair: Pair, sender: Party, outgoing: Request) -> Target:
+    """Where the other party is: by its flow, where its Contact leads nowhere else or is a GRUU of ours (RFC 5627)."""
+    leg = pair.leg(sender.other)
+    uri = sip_uri(outgoing.uri)
+    ours = services.policy.is_ours(uri)
+    if (leg.by_flow or ours) and not leg.flow.closed:
+        return Target(outgoing.uri, flow=leg.flow.key)
+    if ours:
+        found = _registered(services, uri)
+        if found:
+            return replace(found[0], privacy=NOTHING, registered=False)
+    return Target(outgoing.uri)
+
+
+def _registered(services: Services, uri: SipUri) -> tuple[Target, ...]:
+    """The phone behind a GRUU of ours, where that can be told at once."""
+    user, now = uri.user or "", services.clock()
+    index = open_temporary_gruu(services.gruu_key, user) if user.startswith(PREFIX) else None
+    found = (
+        services.bindings.by_temporary_gruu(index, now)
+        if index is not None
+        else services.bindings.lookup(services.policy.canonical(uri), now)
+    )
+    if not isinstance(found, tuple):
+        return ()
+    instance = unescape(uri.params.get("gr") or "")
+    return targets_for(
+        tuple(each for each in found if not instance or each.public_gruu == instance), secure=uri.secure
+    )
 
 
 # -- ACK -----------------------------------------------------------------------------------------------
@@ -173,7 +206,7 @@ class _Ack:
         return self._send()
 
     def _send(self) -> Work | None:
-        target = _target(self._pair, self._sender, self._inner.request)
+        target = _target(self._inner.services, self._pair, self._sender, self._inner.request)
         return forward_statelessly(self._inner, (target,))
 
 
@@ -263,7 +296,7 @@ def call_back(call: Call) -> bool:
     call.retarget(sip_uri(leg.dialog.remote_target))
     for route in reversed(leg.dialog.route_set):
         call.request.headers.prepend("Route", route)
-    call.findings.for_us = False
+    call.findings.for_us = not leg.by_flow and call.services.policy.is_ours(call.uri)  # a GRUU
     call.findings.flow = leg.flow.key if leg.by_flow else ""
     call.findings.hides = pair.bridge.asked[party]
     return True
