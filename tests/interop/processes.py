@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -89,9 +90,11 @@ def _ports() -> Iterator[int]:
     """Ports that are free for UDP and for TCP, even ones, each given once in a run.
 
     They lie below the range that the kernel gives to outgoing connections (32768 and up), which could take one
-    between this look and its use.
+    between this look and its use. Each process begins elsewhere, since others may look at the same time.
     """
-    for port in range(21_000, 32_000, 4):
+    ports = range(21_000, 32_000, 4)
+    start = os.getpid() * 37 % len(ports)
+    for port in (*ports[start:], *ports[:start]):
         if _free(port) and _free(port + 1):
             yield port
     pytest.fail("no free ports are left")
