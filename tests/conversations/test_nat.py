@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator
 from itertools import count
 
 import pytest
 
 from ringfence.message import Message, sdp
-from ringfence.roles.anchors import MAX_OF_STRANGER, Anchor, Anchors, MediaMode
+from ringfence.roles.anchors import MAX_OF_STRANGER, Anchor, Anchors, MediaMode, RequestMedia
 from ringfence.roles.awake import Awake
 from ringfence.roles.media_relay import EmbeddedMedia
-from ringfence.transport.relay import Relay
+from ringfence.transport.relay import Relay, RelaySession, Side
 from tests.conversations.network import NODE4, Network
 from tests.conversations.phones import Phone, network_is_quiet
 
@@ -361,14 +362,24 @@ async def test_a_call_that_began_before_us_is_led_from_its_next_offer_on(
     assert not anchors(network)
 
 
-async def test_six_is_written_in_many_ways(network: Network, plane: EmbeddedMedia) -> None:
-    network.account("bob")
-    bob = Phone(network, "bob", "2001:db8::7")
-    bob >> bob.register(contact="<sip:bob@[2001:DB8:0::7]>") << 401 >> bob.authorized() << 200
-    network.account("carol")
-    carol = Phone(network, "carol", "2001:db8::8")
-    body = described("2001:DB8:0:0::8").replace(b"IP4", b"IP6")
-    calls(carol, body=body)
-    bob << "INVITE"
-    assert bob.request.body == body
-    assert not len(plane)
+async def test_a_call_that_is_over_leaves_no_cycles_for_the_garbage_collector(
+    network: Network, plane: EmbeddedMedia, alice: Phone, bob: Phone
+) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        calls(alice)
+        bob << "INVITE" >> bob.answer(200, body=OUTSIDE)
+        alice << 200
+        alice.begin() >> alice.within("ACK")
+        bob << "ACK"
+        alice >> alice.within("BYE")
+        bob << "BYE" >> bob.answer(200)
+        alice << 200
+        network.wait(40)
+        kept = [
+            each for each in gc.get_objects() if isinstance(each, RequestMedia | Anchor | RelaySession | Side)
+        ]
+        assert kept == []
+    finally:
+        gc.enable()

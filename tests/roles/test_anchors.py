@@ -80,9 +80,9 @@ async def test_a_response_without_a_description_waits_for_the_one_before(plane: 
     call = invite(network)
     media = Anchors(plane, MediaMode.ALWAYS, frozenset({4})).of(call)
     assert media is not None
-    anchor = media.anchor(Target("sip:bob@198.51.100.20"), call.flow)
+    anchor = media.anchor(call, Target("sip:bob@198.51.100.20"), call.flow)
     assert anchor is not None
-    offered = media.leaves(anchor, call.request, call.flow)
+    offered = media.leaves(call, anchor, call.request, call.flow)
     assert offered is not None
     waiting = asyncio.ensure_future(offered)
     await asyncio.sleep(0)
@@ -93,7 +93,7 @@ async def test_a_response_without_a_description_waits_for_the_one_before(plane: 
     order: list[int] = []
 
     async def passes(response: Response) -> None:
-        work = media.returns(anchor, response, call.flow)
+        work = media.returns(call, anchor, response, call.flow)
         assert work is not None
         await work
         order.append(response.status)
@@ -112,7 +112,7 @@ async def test_a_response_without_a_description_waits_for_the_one_before(plane: 
     await asyncio.gather(*tasks)
     assert order == [183, 180, 200]
     assert (early.body, ringing.body, final.body) == (b"rewritten", b"", b"rewritten")
-    assert media.returns(anchor, respond(call.request, 180), call.flow) is None  # nothing waits any more
+    assert media.returns(call, anchor, respond(call.request, 180), call.flow) is None  # nothing waits any more
 
 
 async def test_a_request_is_refused_and_a_response_passes_when_the_plane_fails(plane: Slow) -> None:
@@ -121,14 +121,14 @@ async def test_a_request_is_refused_and_a_response_passes_when_the_plane_fails(p
     anchors = Anchors(plane, MediaMode.ALWAYS, frozenset({4}))
     media = anchors.of(call)
     assert media is not None
-    anchor = media.anchor(Target("sip:bob@198.51.100.20"), call.flow)
+    anchor = media.anchor(call, Target("sip:bob@198.51.100.20"), call.flow)
     assert anchor is not None
     plane.fails = True
     for message, party in ((call.request, None), (respond(call.request, 200, SDP), "callee")):
         work = (
-            media.leaves(anchor, message, call.flow)
+            media.leaves(call, anchor, message, call.flow)
             if isinstance(message, Request)
-            else media.returns(anchor, message, call.flow)
+            else media.returns(call, anchor, message, call.flow)
         )
         assert work is not None
         waiting = asyncio.ensure_future(work)

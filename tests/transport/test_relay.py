@@ -197,7 +197,7 @@ async def test_media_goes_in_no_circle_and_to_no_local_service(relay: Relay) -> 
     for port in (session.a.port, session.b.rtcp_port):
         with pytest.raises(PeerError, match="circle"):
             session.b.expect(("127.0.0.1", port))
-    outside = Side(session, Relay("192.0.2.1", PORTS), 9, *session._legs[:2])
+    outside = Side(Relay("192.0.2.1", PORTS), 9, *session._legs[:2])
     with pytest.raises(PeerError, match="this machine"):
         outside.expect(("127.0.0.1", 5060))
     session.a.expect(("0.0.0.0", 4000))

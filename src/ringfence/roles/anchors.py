@@ -114,10 +114,10 @@ class Anchors:
         if call.call_id in self._by_call and request.to.tag is not None:
             found = self._find(call, request.from_.tag or "", request.to.tag)
             if found is not None:
-                return RequestMedia(self, call, *found)
+                return RequestMedia(self, *found)
         if request.method != "INVITE" or self.mode is MediaMode.NEVER:
             return None
-        return RequestMedia(self, call, None, Party.CALLER)
+        return RequestMedia(self, None, Party.CALLER)
 
     def wants(self, call: Call, target: Target, flow: Flow) -> bool:
         """Whether the media of a branch have to be led through the relay."""
@@ -195,14 +195,14 @@ class Anchors:
 class RequestMedia:
     """One request on its way, as far as media are concerned. ``roles.forward`` asks it.
 
-    What has to wait for the plane comes back as an awaitable; then what comes later waits too, in order.
+    What has to wait for the plane comes back as an awaitable; then what comes later waits too, in order. It does not
+    hold the call that holds it: that would be a cycle for the garbage collector to find, for each request.
     """
 
-    __slots__ = ("_anchor", "_anchors", "_call", "_offered", "_party", "_turn", "_waiting")
+    __slots__ = ("_anchor", "_anchors", "_offered", "_party", "_turn", "_waiting")
 
-    def __init__(self, anchors: Anchors, call: Call, anchor: Anchor | None, party: Party) -> None:
+    def __init__(self, anchors: Anchors, anchor: Anchor | None, party: Party) -> None:
         self._anchors = anchors
-        self._call = call
         self._anchor = (
             anchor  # of the dialog; None for an INVITE that begins one, or whose call we do not know
         )
@@ -211,20 +211,20 @@ class RequestMedia:
         self._turn: asyncio.Lock | None = None
         self._waiting = 0  # how many want their turn, or have it
 
-    def anchor(self, target: Target, flow: Flow) -> Anchor | None:
+    def anchor(self, call: Call, target: Target, flow: Flow) -> Anchor | None:
         """The session for a branch; None if its media go their own way."""
         if self._anchor is not None:
             return self._anchor
-        return self._anchors.add(self._call) if self._anchors.wants(self._call, target, flow) else None
+        return self._anchors.add(call) if self._anchors.wants(call, target, flow) else None
 
-    def leaves(self, anchor: Anchor, request: Request, flow: Flow) -> Awaitable[None] | None:
+    def leaves(self, call: Call, anchor: Anchor, request: Request, flow: Flow) -> Awaitable[None] | None:
         """The request is about to leave on a flow.
 
         Raises (when awaited, if that is needed):
             PeerError: 488 or 503, it must not.
         """
         if request.method == "INVITE":
-            anchor.hosts = {self._party: self._call.flow.remote.host, self._party.other: flow.remote.host}
+            anchor.hosts = {self._party: call.flow.remote.host, self._party.other: flow.remote.host}
         if not request.body or anchor.over:
             return None
         answers = request.method == "ACK" or (
@@ -232,21 +232,21 @@ class RequestMedia:
         )
         if not answers:
             self._offered = True
-        return self._ask(anchor, request, self._party, answers, self._call.flow, flow)
+        return self._ask(anchor, request, self._party, answers, call.flow, flow)
 
-    def returns(self, anchor: Anchor, response: Response, flow: Flow) -> Awaitable[None] | None:
+    def returns(self, call: Call, anchor: Anchor, response: Response, flow: Flow) -> Awaitable[None] | None:
         """A response has come back on the flow that the request left on."""
         if anchor.over:
             return self._queue()
         status, method = response.status, response.cseq.method
         tag = response.to.tag
         if method == "INVITE" and 100 < status < 300 and tag is not None:
-            anchor.dialogs.add(tag if self._party is Party.CALLER else (self._call.request.from_.tag or ""))
+            anchor.dialogs.add(tag if self._party is Party.CALLER else (call.request.from_.tag or ""))
             if status >= 200:
                 anchor.settled = True
-                anchor.up.add(self._callee_tag(response))
+                anchor.up.add(self._callee_tag(call, response))
         elif method == "BYE" and (200 <= status < 300 or status in GONE):
-            anchor.up.discard(self._callee_tag(response))
+            anchor.up.discard(self._callee_tag(call, response))
             if not anchor.up:
                 self._anchors.end(anchor)
             return None
@@ -257,15 +257,15 @@ class RequestMedia:
             self._anchors.end(anchor)  # a call of which nobody has described anything that we could read
             return self._queue()
         answers = self._offered or not response.body
-        return self._ask(anchor, response, self._party.other, answers, flow, self._call.flow)
+        return self._ask(anchor, response, self._party.other, answers, flow, call.flow)
 
     def over(self, anchor: Anchor) -> None:
         """The branch has failed. That of a request inside a dialog leaves the session as it was."""
         if self._anchor is None and not anchor.settled:
             self._anchors.end(anchor)
 
-    def _callee_tag(self, response: Response) -> str:
-        named = response.to if self._party is Party.CALLER else self._call.request.from_
+    def _callee_tag(self, call: Call, response: Response) -> str:
+        named = response.to if self._party is Party.CALLER else call.request.from_
         return named.tag or ""
 
     def _ask(

@@ -113,7 +113,7 @@ class Forwarding:
             filter_identity(response, self._call.findings, believed=branch.trusted)
         media = self._call.media
         if media is not None and branch.anchor is not None:
-            work = media.returns(branch.anchor, response, transaction.flow)  # type: ignore[arg-type]
+            work = media.returns(self._call, branch.anchor, response, transaction.flow)  # type: ignore[arg-type]
             if work is not None and self._call.services.driver.spawn(self._pass_on(work, branch, response)):
                 return
         self._received(branch, response)
@@ -244,8 +244,8 @@ class Forwarding:
         try:
             anchor = branch.anchor
             if anchor is None or anchor.over:
-                anchor = branch.anchor = media.anchor(branch.target, flow)
-            work = media.leaves(anchor, request, flow) if anchor is not None else None
+                anchor = branch.anchor = media.anchor(self._call, branch.target, flow)
+            work = media.leaves(self._call, anchor, request, flow) if anchor is not None else None
         except PeerError as error:
             self._give_up(branch, error.status, explain(error))
             return

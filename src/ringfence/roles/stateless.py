@@ -48,8 +48,8 @@ def _send_ack(call: Call, target: Target, flow: Flow) -> None:
     view = call.findings.view
     ack = branch_request(call, target, flow, driver.token(), loop_value(call), breadth, view)
     media = call.media
-    anchor = media.anchor(target, flow) if media is not None else None
-    work = media.leaves(anchor, ack, flow) if media is not None and anchor is not None else None
+    anchor = media.anchor(call, target, flow) if media is not None else None
+    work = media.leaves(call, anchor, ack, flow) if media is not None and anchor is not None else None
     if work is None:
         driver.send(ack, flow)
     else:

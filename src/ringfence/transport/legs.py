@@ -119,6 +119,7 @@ class Leg:
     def close(self) -> None:
         """Give the port back."""
         udp, self._udp = self._udp, None
+        self._peer = None  # or the two would keep each other
         if udp is not None:
             self._loop.remove_reader(udp.fileno())
             udp.close()

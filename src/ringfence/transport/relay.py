@@ -56,13 +56,13 @@ class Side:
     ``host``, ``port`` and ``rtcp_port`` belong in the description that this party is given.
     """
 
-    __slots__ = ("_ports", "_rtcp", "_rtp", "_session", "host", "local", "port", "rtcp_port")
+    __slots__ = ("_ports", "_rtcp", "_rtp", "host", "local", "own", "port", "rtcp_port")
 
-    def __init__(self, session: RelaySession, relay: Relay, port: int, rtp: Leg, rtcp: Leg) -> None:
-        self._session = session
+    def __init__(self, relay: Relay, port: int, rtp: Leg, rtcp: Leg) -> None:
         self._rtp, self._rtcp = rtp, rtcp
         self.host, self.local = relay.advertised, relay.host
         self._ports = relay.ports
+        self.own: frozenset[Address] = frozenset()  # all ports of the session
         self.port, self.rtcp_port = port, port + 1
 
     def screen(self, screen: Screen, cname: bytes = b"") -> None:
@@ -115,7 +115,7 @@ class Side:
         # To a port of ours it may: a call that passes here twice.
         if not here and not ip.is_loopback and port not in self._ports and self._is_ours(str(ip)):
             raise PeerError(488, "media must not go to this machine")
-        if self._session.owns(str(ip), port):
+        if (str(ip), port) in self.own:
             raise PeerError(488, "media must not go in a circle")
         return str(ip), port
 
@@ -154,15 +154,17 @@ class RelaySession:
             legs[leg].join(legs[peer])
         self._legs = legs
         self._owners = ((near, near_port), (far, far_port))
-        self.a = Side(self, near, near_port, legs[0], legs[1])
-        self.b = Side(self, far, far_port, legs[2], legs[3])
+        self.a = Side(near, near_port, legs[0], legs[1])
+        self.b = Side(far, far_port, legs[2], legs[3])
+        sides = (self.a, self.b)
+        self.a.own = self.b.own = frozenset(
+            (host, port)
+            for side in sides
+            for host in (side.host, side.local)
+            for port in (side.port, side.rtcp_port)
+        )
         self.idle = 0.0  # seconds since a packet of either party
         self.closed = False
-
-    def owns(self, host: str, port: int) -> bool:
-        """The address is one of this session's own ports."""
-        sides = (self.a, self.b)
-        return any(host in (side.host, side.local) and port in (side.port, side.rtcp_port) for side in sides)
 
     @property
     def counts(self) -> tuple[int, int, int]:
