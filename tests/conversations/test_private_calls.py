@@ -306,6 +306,26 @@ def test_a_transfer(network: Network, alice: Phone, bob: Phone) -> None:
 
 
 @pytest.mark.rfc("3891", "3")
+def test_who_replaces_a_private_call_names_it_as_its_new_peer_does(
+    network: Network, alice: Phone, bob: Phone
+) -> None:
+    """Somebody whom alice has told of her call (by a REFER that did not pass us, say) replaces her in it."""
+    talk(alice, bob)
+    mine = alice.dialog
+    network.account("dave")
+    dave = Phone(network, "dave", "198.51.100.40")
+    local, remote = (text.rpartition("tag=")[2] for text in (mine.local, mine.remote))
+    replaces = f"{mine.call_id};to-tag={remote};from-tag={local}"
+    dave >> dave.invite(bob.aor, ("Replaces", replaces)) << 407 >> dave.ack() >> dave.authorized() << 100
+    bob << "INVITE"
+    named = bob.request.headers.only(REPLACES)
+    theirs = bob.dialog
+    assert named.call_id == theirs.call_id
+    assert named.to_tag == theirs.local.rpartition("tag=")[2]
+    assert named.from_tag == theirs.remote.rpartition("tag=")[2]
+
+
+@pytest.mark.rfc("3891", "3")
 def test_an_attended_transfer_names_the_dialog_that_its_reader_knows(
     network: Network, alice: Phone, bob: Phone
 ) -> None:

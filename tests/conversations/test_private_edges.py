@@ -312,3 +312,30 @@ def test_a_ringing_phone_that_is_private_hides_its_own(network: Network, alice: 
     ring(alice, bob)
     assert "198.51.100.20" not in alice.response.to_bytes().decode()
     assert "198.51.100.10" not in bob.request.headers.lines.__repr__()
+
+
+async def test_an_offer_that_comes_late_passes_the_relay_too(
+    network: Network, plane: EmbeddedMedia, alice: Phone, bob: Phone
+) -> None:
+    """The callee's 200 has the offer, the caller's ACK the answer: neither tells where its sender is."""
+    alice >> alice.invite(bob.aor, ALL, body=b"") << 407 >> alice.ack() >> alice.authorized() << 100
+    bob << "INVITE" >> bob.answer(200, body=SDP.replace(b"198.51.100.10", b"198.51.100.20"))
+    alice << 200
+    assert NODE4.encode() in alice.response.body
+    begin(alice)
+    answer = alice.within("ACK", TYPE, cseq=alice.dialog.cseq, body=SDP)
+    alice >> answer >> answer
+    bob << "ACK"
+    assert NODE4.encode() in bob.request.body
+    assert b"198.51.100.10" not in bob.request.body
+    first = bob.request.body
+    bob << "ACK"
+    assert bob.request.body == first
+    alice >> alice.within("INVITE", cseq=9) << 100
+    dialogs = alice.dialog, bob.dialog
+    bob << "INVITE" >> bob.answer(200, body=SDP.replace(b"198.51.100.10", b"198.51.100.20"))
+    alice << 200
+    alice.dialog, bob.dialog = dialogs
+    alice >> alice.within("ACK", TYPE, cseq=9, body=SDP)
+    bob << "ACK"
+    assert NODE4.encode() in bob.request.body

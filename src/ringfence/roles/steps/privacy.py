@@ -70,13 +70,13 @@ def ask_privacy(call: Call) -> Verdict | Awaitable[Verdict]:
             findings.hides |= target.privacy & BRIDGED
     headers = request.headers
     if not headers.has("Privacy") and not default and not headers.has("History-Info"):
-        return _reject_anonymous(call) if is_anonymous(request.from_.uri) else CONTINUE
+        return _reject_anonymous(call) if _is_nobody(call) else CONTINUE
     if request.method in UNASKED:
         return CONTINUE
     within = request.to.tag is not None
     wish = wish_of(request.headers, NOTHING if within else default)
     if wish.none:
-        return _reject_anonymous(call) if is_anonymous(request.from_.uri) else CONTINUE
+        return _reject_anonymous(call) if _is_nobody(call) else CONTINUE
     unmet = _unmet(call, wish, within=within)
     service = call.services.bridges
     if unmet and (wish.critical or (service is not None and service.policy.refuse_unmet)):
@@ -84,7 +84,7 @@ def ask_privacy(call: Call) -> Verdict | Awaitable[Verdict]:
     _keep_history(call, wish)
     if wish.bridged and service is not None and not within:
         findings.private = wish._replace(values=wish.values - frozenset(unmet))
-    anonymous = not PRIVATE.isdisjoint(wish.values) or is_anonymous(request.from_.uri)
+    anonymous = not PRIVATE.isdisjoint(wish.values) or _is_nobody(call)
     return _reject_anonymous(call) if anonymous else CONTINUE
 
 
@@ -136,6 +136,13 @@ def _opened(call: Call) -> Verdict:
 
 
 # -- anonymous callers who are not wanted --------------------------------------------------------------
+
+
+def _is_nobody(call: Call) -> bool:
+    """Whether neither the caller nor the network says who calls: an anonymous From may have an asserted identity."""
+    if not is_anonymous(call.request.from_.uri):
+        return False
+    return call.findings.user is None and not call.findings.asserted
 
 
 def _reject_anonymous(call: Call) -> Verdict | Awaitable[Verdict]:
