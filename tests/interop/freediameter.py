@@ -1,8 +1,8 @@
 """A freeDiameter agent of our own on loopback, and a server behind it that grants credit and knows passwords.
 
-The agent is C that nobody here wrote: it takes our capabilities, our watchdogs and our TLS, decodes every message of ours
-by its own dictionaries, and routes it. It has no credit control server and no SIP server; the one behind it is here, on
-the node of the `diameter` package, and its answers are ours.
+The agent is C that nobody here wrote: it takes our capabilities, our watchdogs and our TLS, decodes every message of
+ours by its own dictionaries, and routes it. It has no credit control server and no SIP server; the one behind it is
+here, on the node of the `diameter` package, and its answers are ours.
 """
 
 from __future__ import annotations

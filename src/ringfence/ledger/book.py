@@ -45,8 +45,8 @@ log = structlog.get_logger("ringfence.ledger")
 
 START_SECONDS = 0.04
 """How long after a transaction with the start of a call the next one begins at the earliest: on a quiet node a start
-is written at once. Nobody who waits for a phone to ring notices, and a busy node makes 25 transactions a second where it
-had to make hundreds."""
+is written at once. Nobody who waits for a phone to ring notices, and a busy node makes 25 transactions a second where
+it had to make hundreds."""
 
 GATHER_SECONDS = 0.25
 """How long an event that nobody waits for may wait for company. A crash within it costs the end of a call, which

@@ -1,9 +1,9 @@
 """A Diameter client (RFC 6733): connections to a few servers, requests over the first that is open, and failover.
 
-The `diameter` package knows the messages and their attributes; its node works in threads and knows no TLS, so what
-is here is the little that a client needs: capabilities exchange, watchdog (RFC 3539), and a request that gets its answer or
-goes to another server once, marked as one that may have been received before (section 5.5.4). One task for each server
-keeps its connection, so that a call never waits for one to be set up.
+The `diameter` package knows the messages and their attributes; its node works in threads and knows no TLS, so what is
+here is the little that a client needs: capabilities exchange, watchdog (RFC 3539), and a request that gets its answer
+or goes to another server once, marked as one that may have been received before (section 5.5.4). One task for each
+server keeps its connection, so that a call never waits for one to be set up.
 
 We begin no sessions that servers could end or ask about anew: their requests are answered DIAMETER_COMMAND_UNSUPPORTED.
 """

@@ -1,9 +1,9 @@
 """Credit control by Diameter (RFC 8506): the server grants seconds before a call and while it goes on.
 
 An initial request before the call is forwarded, an update when a portion ends or its Validity-Time is over, a
-termination when the call is over. Time is the only unit. What a server says of the last portion (Final-Unit-Indication) is done as
-TERMINATE whatever else it names: we can neither redirect a call nor play an announcement. A server that has no credit
-control for an account (CREDIT_CONTROL_NOT_APPLICABLE) lets it call.
+termination when the call is over. Time is the only unit. What a server says of the last portion
+(Final-Unit-Indication) is done as TERMINATE whatever else it names: we can neither redirect a call nor play an
+announcement. A server that has no credit control for an account (CREDIT_CONTROL_NOT_APPLICABLE) lets it call.
 
 The session of each call stands in our own store until the server has acknowledged its end, so that a crash, or a server
 that is away, leaves none open.

@@ -1,8 +1,8 @@
 """Digest authentication by RADIUS servers (RFC 5090): is this response right, and what may the user do?
 
 We make the nonces, as a RADIUS client "recognizes" them (section 2.1.2); servers that want to make them themselves
-answer with an Access-Challenge, which is no Accept. Against BlastRADIUS (CVE-2024-3596) each Access-Request begins with a
-Message-Authenticator, and an answer without one, or with a Proxy-State that we did not send, is none at all.
+answer with an Access-Challenge, which is no Accept. Against BlastRADIUS (CVE-2024-3596) each Access-Request begins
+with a Message-Authenticator, and an answer without one, or with a Proxy-State that we did not send, is none at all.
 
 Servers are asked one after the other. One that has not answered is left alone for a while; while all are, one request
 at a time goes to find out whether somebody is back, and the others fail at once. No request waits longer than ``tries``

@@ -1,5 +1,5 @@
-"""The sections about accounts that are kept elsewhere, and what they may do. As in `sections`, the docstring below a key
-is its documentation."""
+"""The sections about accounts that are kept elsewhere, and what they may do. As in `sections`, the docstring below a
+key is its documentation."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ class AccountsSection(_RightsSection):
     """database: those that `ringfence user` has stored. radius: the servers of [[radius]] are asked about each digest
     (RFC 5090). diameter: those of [diameter] (RFC 4740). What is stored of a user then gives its rights and aliases."""
     cache_seconds: Seconds = 300.0
-    """How long a TLS connection speaks for a user after the server has vouched for it. Digests are always asked about."""
+    """How long a TLS connection speaks for a user after the server has vouched for it. Digests are always asked
+    about."""
 
 
 class Profile(_RightsSection):
@@ -69,7 +70,8 @@ class Radius(Section):
     authentication: OptionalHostPort = ""
     """Its authentication port, where accounts.source is radius."""
     digest: Literal["rfc5090", "sterman"] = "rfc5090"
-    """How digests are put: as RFC 5090 says, or as the draft before it, which is what rlm_digest of FreeRADIUS 3 reads."""
+    """How digests are put: as RFC 5090 says, or as the draft before it, which is what rlm_digest of FreeRADIUS 3
+    reads."""
     secret: Annotated[FilePath, Field(examples=[Path("radius.secret")])]
     """A file with the secret that is shared with it, readable by nobody else."""
     timeout_seconds: Annotated[float, Field(gt=0, le=30)] = 2.0

@@ -68,7 +68,8 @@ def make_control(config: Config, store: Store, diameter: DiameterClient | None) 
 
 
 async def settle_what_a_crash_left(config: Config, spending: Spending, balances: Balances) -> int:
-    """Settle calls of this node that go on no more: what they cost is in the ledger. Gives how many. Raises StoreError."""
+    """Settle calls of this node that go on no more: what they cost is in the ledger. Gives how many. Raises
+    StoreError."""
     left = {each.call: each for each in await balances.open(config.writer)}
     if not left:
         return 0

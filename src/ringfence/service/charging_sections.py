@@ -77,5 +77,5 @@ class Fraud(Section):
     block_seconds: Seconds = 3600.0
     """How long an account is blocked; and how soon the same alert is told again."""
     command: Annotated[Many[str], Field(examples=[("/usr/local/bin/tell-operator",)])] = ()
-    """A program with its arguments that is run for each alert, and reads it as JSON from standard input: to send a mail,
-    or to call a web hook. It gets 30 seconds."""
+    """A program with its arguments that is run for each alert, and reads it as JSON from standard input: to send a
+    mail, or to call a web hook. It gets 30 seconds."""

@@ -1,4 +1,5 @@
-"""From the configuration to a Diameter client. Part of `wiring`, which calls it; imports the `diameter` package only then."""
+"""From the configuration to a Diameter client. Part of `wiring`, which calls it; imports the `diameter` package only
+then."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Accounts that an authority elsewhere has vouched for, for as long as its word holds, in front of the stored ones.
 
 What is stored beside them (`ringfence user add`) gives an address its rights and aliases; its password counts for
-nothing while an authority is asked. An account that nobody has asked about lately is found all the same, so that it can be
-called; only whoever has proved it is let in, and that is the authority's to say.
+nothing while an authority is asked. An account that nobody has asked about lately is found all the same, so that it
+can be called; only whoever has proved it is let in, and that is the authority's to say.
 """
 
 from __future__ import annotations
