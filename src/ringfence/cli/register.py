@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,9 @@ from ringfence.cli.phone import (
     make_agent,
     run,
 )
+
+if TYPE_CHECKING:
+    from ringfence.client import UserAgent
 
 
 def register(
@@ -62,7 +65,7 @@ def register(
     async def work() -> Exit:
         with tell.waiting(f"Registering {address}"):
             await agent.open()
-        watching = asyncio.create_task(watch())
+        watching = asyncio.create_task(_watch(agent, address, tell))
         try:
             async with asyncio.timeout(duration):
                 await asyncio.Event().wait()
@@ -73,19 +76,21 @@ def register(
             await watching
         return Exit.GOOD
 
-    async def watch() -> None:
-        async for state, error in agent.registration_changes():
-            registration = agent.registration if state == "registered" else None
-            if registration is not None:
-                gruu = registration.public_gruu
-                tell(
-                    state,
-                    address=address,
-                    seconds=registration.expires,
-                    gruu=str(gruu) if gruu is not None else None,
-                    outbound=registration.outbound,
-                )
-            else:
-                tell(state, reason=str(error) if error is not None else "")
-
     run(work())
+
+
+async def _watch(agent: UserAgent, address: str, tell: Teller) -> None:
+    """Tell each time that the registration is made, refreshed or lost."""
+    async for state, error in agent.registration_changes():
+        registration = agent.registration if state == "registered" else None
+        if registration is not None:
+            gruu = registration.public_gruu
+            tell(
+                state,
+                address=address,
+                seconds=registration.expires,
+                gruu=str(gruu) if gruu is not None else None,
+                outbound=registration.outbound,
+            )
+        else:
+            tell(state, reason=str(error) if error is not None else "")

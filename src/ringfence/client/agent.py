@@ -112,12 +112,10 @@ class UserAgent:
                 privacy=wanted(privacy),
             )
         self._registers = self.account.has_credentials if register is None else register
-        self._place = host, port
-        self._timers = timers
+        self._place, self._timers = (host, port), timers
         self._policy = encryption, accept_transfers, follow_redirections
-        self._smime = smime or Smime()
+        self._smime, self._ipsec = smime or Smime(), ipsec
         self._mechanisms = wanted_mechanisms(self.account, security_agreement, ipsec)
-        self._ipsec = ipsec
         self._incoming: Feed[IncomingCall] = Feed()
         self._texts: Feed[Text] = Feed()
         self._changes: Feed[tuple[RegistrationState, RequestFailed | None]] = Feed()
