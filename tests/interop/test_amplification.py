@@ -12,7 +12,7 @@ from ringfence.message import parse
 from tests.interop.node import Node
 
 FACTOR = 2.5
-"""Octets of an answer for each of its request, with the smallest requests that a victim's address could be written into."""
+"""Octets of an answer for each of its request, with the smallest requests that a victim's address is written into."""
 
 LARGEST = 700
 """Octets of any answer to a stranger: a challenge with two algorithms."""

@@ -1,4 +1,4 @@
-"""What the configuration makes of guard, overload control and scanner; the script for the kernel; the rules of check."""
+"""What the configuration makes of guard, overload control and scanner; the script for the kernel; rules of check."""
 
 from __future__ import annotations
 
