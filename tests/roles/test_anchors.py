@@ -112,7 +112,8 @@ async def test_a_response_without_a_description_waits_for_the_one_before(plane: 
     await asyncio.gather(*tasks)
     assert order == [183, 180, 200]
     assert (early.body, ringing.body, final.body) == (b"rewritten", b"", b"rewritten")
-    assert media.returns(call, anchor, respond(call.request, 180), call.flow) is None  # nothing waits any more
+    late = respond(call.request, 180)
+    assert media.returns(call, anchor, late, call.flow) is None  # nothing waits any more
 
 
 async def test_a_request_is_refused_and_a_response_passes_when_the_plane_fails(plane: Slow) -> None:

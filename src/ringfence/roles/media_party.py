@@ -34,7 +34,7 @@ class Member:
             self.identity = int.from_bytes(token().encode()[:7], "big")
 
     def written(self, described: sdp.Session, places: Sequence[Address | None], host: str) -> bytes:
-        """Its description with the streams at these places of ours, and ``host`` in ``o=``, where its own address may be.
+        """Its description with the streams at these places of ours, and ``host`` in ``o=``, not its own address.
 
         A stream that the relay can't carry would lead to the party: of an anonymous one it is refused.
         """
