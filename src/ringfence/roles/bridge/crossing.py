@@ -141,7 +141,7 @@ class Crossing(Forwarding):
             if not bridge.relayed:  # it was for NAT only
                 super()._leave(branch, request, flow)
                 return
-            if self._must_be_relayed():
+            if must_be_relayed(bridge, self._sender):
                 status = 500 if self._sender is Party.CALLER and bridge.critical else 488
                 self._give_up(branch, status, failure((Privacy.SESSION,)) if status == 500 else None)
                 return
@@ -151,12 +151,6 @@ class Crossing(Forwarding):
         request.body = found.body
         request.headers.set("Content-Length", len(found.body))
         super()._leave(branch, request, flow)
-
-    def _must_be_relayed(self) -> bool:
-        """Whether a description that leads around the relay may not pass: for the sender by ``critical``, and for the
-        other party in any case, which has no say in what comes to it."""
-        bridge = self._bridge
-        return bridge.critical or bridge.asks(self._sender.other, Privacy.SESSION)
 
     def _weakened(self, found: Rewritten) -> None:
         self._bridge.unmet |= {Privacy.SESSION}
@@ -237,7 +231,7 @@ class Crossing(Forwarding):
         elif pair is not None:
             pair.leg(responder).dialog.heard(response)
             pair.leg(self._sender).dialog.answered(request, back)
-        if bridge.warned and response.status >= 200:
+        if bridge.warned and response.status >= 200 and self._sender is Party.CALLER:
             back.headers.add("Warning", str(WarningValue(MISCELLANEOUS, "ringfence", bridge.warned)))
         return pair, back
 
@@ -245,6 +239,8 @@ class Crossing(Forwarding):
         """A response makes a dialog on each side (RFC 3261 section 12.1)."""
         services, bridge, outer = self._call.services, self._bridge, self._outer
         flow: Flow = branch.transaction.flow if branch.transaction is not None else outer.flow  # type: ignore[assignment]
+        if branch.target.registered:
+            bridge.callee_account = services.policy.canonical(outer.uri)
         callee = Dialog.uac(self._call.request, response, tls=flow.secure)
         caller = Dialog.uas(outer.request, back, tls=outer.flow.secure)
         pair = Pair(
@@ -305,9 +301,7 @@ class Crossing(Forwarding):
 
     def _finish_with(self, pair: Pair | None, response: Response, back: Response, found: Rewritten) -> None:
         if not found.safe:
-            if self._bridge.relayed and (
-                self._bridge.critical or self._bridge.asks(self._sender, Privacy.SESSION)
-            ):
+            if must_be_relayed(self._bridge, self._sender.other):
                 self._refuse_answer(pair, response, 500, failure((Privacy.SESSION,)))
                 return
             if self._bridge.relayed:
@@ -387,3 +381,9 @@ def _is_last(notify: Request) -> bool:
         return False
     state = notify.headers.first(SUBSCRIPTION_STATE)
     return state is not None and state.state.lower() == "terminated"
+
+
+def must_be_relayed(bridge: Bridge, sender: Party) -> bool:
+    """Whether a description that leads around the relay may not pass: for its sender by ``critical``, and for the other
+    party in any case, which has no say in what comes to it."""
+    return bridge.relayed and (bridge.critical or bridge.asks(sender.other, Privacy.SESSION))

@@ -64,8 +64,6 @@ class Pair:
     reason: str = ""
     """Why, for the BYE."""
     over: bool = False
-    passed_body: tuple[bytes, bytes] = (b"", b"")
-    """The description passed last, before and after: when it is repeated, so is what became of it."""
 
     def leg(self, party: Party) -> Leg:
         """The one of the party."""

@@ -12,7 +12,7 @@ from ringfence.engine.routing import contact_of, route_of_request
 from ringfence.message import LocalError, PeerError, Request, SipUri, reason_phrase, response_to, sip_uri
 from ringfence.message.grammar import unescape
 from ringfence.roles.bridge.bodies import clean
-from ringfence.roles.bridge.crossing import Crossing
+from ringfence.roles.bridge.crossing import Crossing, must_be_relayed
 from ringfence.roles.bridge.ending import end_party, lives_until
 from ringfence.roles.bridge.legs import MAX_PAIRS, NAME, Bridge, Leg, Pair
 from ringfence.roles.bridge.opening import inner_call
@@ -69,7 +69,7 @@ def _authenticated(call: Call, pair: Pair, sender: Party, verdict: Verdict) -> V
     if verdict is not CONTINUE:
         return verdict
     user = call.findings.user
-    if user is None or user.account.aor != pair.bridge.account_of(sender):
+    if user is None or not user.account.owns(pair.bridge.account_of(sender)):
         if call.request.method == "ACK":
             return Drop("an ACK of somebody else")
         return Answer(403, "Forbidden (the call is another user's)")
@@ -98,6 +98,8 @@ def _cross(call: Call, pair: Pair, sender: Party) -> Verdict | Awaitable[Verdict
     cleaned = clean(request, pair.bridge.asked[sender], call.services.driver.token())
     if cleaned.unmet and (asked.critical or pair.bridge.critical):
         return Answer(500, failure((f"{Privacy.USER}: {cleaned.unmet}",)))
+    if cleaned.unmet:
+        pair.bridge.warned = f"not all is private: {cleaned.unmet}"
     return _send_on(call, pair, sender)
 
 
@@ -197,7 +199,7 @@ class _Ack:
 
     def _send_with(self, found: Rewritten) -> Work | None:
         request = self._inner.request
-        if not found.safe and pair_is_strict(self._pair):
+        if not found.safe and must_be_relayed(self._pair.bridge, self._sender):
             end_party(self._inner.services, self._pair, self._sender, "it can't be kept private")
             request.set_body(b"")
         else:
@@ -208,11 +210,6 @@ class _Ack:
     def _send(self) -> Work | None:
         target = _target(self._inner.services, self._pair, self._sender, self._inner.request)
         return forward_statelessly(self._inner, (target,))
-
-
-def pair_is_strict(pair: Pair) -> bool:
-    """Whether nothing may pass that leads around the relay."""
-    return pair.bridge.critical
 
 
 def _cross_ack(call: Call, pair: Pair, sender: Party) -> Verdict:
