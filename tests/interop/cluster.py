@@ -81,7 +81,8 @@ class Cluster:
 
     def _serve_names(self) -> None:
         lines = [f"{name}.{DOMAIN}. A {address}" for name, address in ADDRESSES.items()]
-        lines += [f"core.{DOMAIN}. A {ADDRESSES['core1']}"]
+        # Route has the shared name with a port, so that any core takes what is inside a dialog (RFC 3263 section 4.2).
+        lines += [f"core.{DOMAIN}. A {ADDRESSES[core]}" for core in ("core1", "core2")]
         for order, core in enumerate(("core1", "core2")):
             lines.append(f"_sips._tcp.core.{DOMAIN}. SRV {order} 1 5061 {core}.{DOMAIN}.")
         for edge in ("edge1", "edge2"):
@@ -178,7 +179,7 @@ class Cluster:
             "answer", f"sip:{user}@{DOMAIN}", "--proxy", f"sip:{edge}.{DOMAIN};transport=tls",
             "--password-file", self._password(user), "--json",
         )  # fmt: skip
-        program = Program(command, self.directory / f"phone-{user}", environment())
+        program = Program(command, self.directory / f"phone-{user}-{edge}", environment())
         self._programs.append(program)
         eventually(lambda: "registered" in program.tail(), f"{user} is registered", 20)
         return program

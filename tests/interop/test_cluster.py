@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.interop.cluster import Cluster
+from tests.interop.processes import Program, eventually
 from tests.store.redis_server import RedisServer
 
 FOUND_OUT = 25.0
@@ -27,38 +28,49 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             cluster.close()
 
 
-def assert_called(cluster: Cluster, edge: str) -> None:
+def assert_called(cluster: Cluster, edge: str, answers: Program) -> None:
+    """A call from its beginning to its end, as both sides see it."""
+    before = answers.log.read_text(encoding="utf-8").count("the peer hung up")
     code, told = cluster.call("alice", "bob", edge)
     assert code == 0, told
     assert "Answered" in told
+    eventually(
+        lambda: answers.log.read_text(encoding="utf-8").count("the peer hung up") == before + 1,
+        "bob hears the end",
+    )
 
 
-def test_a_call_between_phones_of_two_edges_through_two_cores(cluster: Cluster) -> None:
-    cluster.answering("bob", "edge2")
-    assert_called(cluster, "edge1")
+@pytest.fixture(scope="module")
+def bob(cluster: Cluster) -> Program:
+    """Bob's phone, which has registered once."""
+    return cluster.answering("bob", "edge2")
 
 
-def test_a_core_is_lost_and_no_registration_is(cluster: Cluster) -> None:
+def test_a_call_between_phones_of_two_edges(cluster: Cluster, bob: Program) -> None:
+    assert_called(cluster, "edge1", bob)
+
+
+def test_a_core_is_lost_and_no_registration_is(cluster: Cluster, bob: Program) -> None:
     """Bob has registered through the core that is gone, and does not do so again before he is called."""
     cluster.lose("core1")
     begun = time.monotonic()
-    assert_called(cluster, "edge1")
+    assert_called(cluster, "edge1", bob)
     assert time.monotonic() - begun < FOUND_OUT
     begun = time.monotonic()
-    assert_called(cluster, "edge1")  # from now on it is known
+    assert_called(cluster, "edge1", bob)  # from now on it is known
     assert time.monotonic() - begun < FOUND_OUT / 2
 
 
-def test_the_other_core_is_upgraded_while_the_first_is_back(cluster: Cluster) -> None:
+def test_the_other_core_is_upgraded_while_the_first_is_back(cluster: Cluster, bob: Program) -> None:
     cluster.run("core1", "ip", "link", "set", "net", "up")
     cluster.serve("core1")
     assert cluster.drain("core2") == 0
-    assert_called(cluster, "edge1")
+    assert_called(cluster, "edge1", bob)
     cluster.serve("core2")
-    assert_called(cluster, "edge1")
+    assert_called(cluster, "edge1", bob)
 
 
 def test_a_phone_of_an_edge_that_is_lost_comes_back_by_the_other(cluster: Cluster) -> None:
     cluster.lose("edge2")
-    cluster.answering("bob", "edge1")
-    assert_called(cluster, "edge1")
+    again = cluster.answering("bob", "edge1")
+    assert_called(cluster, "edge1", again)
