@@ -140,12 +140,12 @@ class Guard:
             return True
         if source.proven_until != NEVER:
             self._table(flow).lapse(source, now)
-        if self._scanner(data) is not None:
+        if source.full_at - now > source.slack:
+            return self._too_much(source, flow, now)
+        if self._scanner(data):
             self.counts["dropped scanner"] += 1
             self.offend(flow, Offence.SCANNER, now, proven=flow.reliable)
             return False
-        if source.full_at - now > source.slack:
-            return self._too_much(source, flow, now)
         if not flow.reliable and not self._strangers_may(now):
             self.counts["dropped strangers"] += 1
             return False
