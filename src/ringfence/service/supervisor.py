@@ -43,8 +43,8 @@ LONGEST_PAUSE = 30.0
 SOON = 60.0
 """A worker that has lived so long had another reason to die than the one before."""
 
-STOP_SECONDS = 40.0
-"""For workers to end after a signal: what they drain, and the longest transaction."""
+STOP_SECONDS = 15.0
+"""For workers to end after a signal, besides what they may take to drain: to close connections and databases."""
 
 MAX_LINE = 16_000_000
 """Of an answer of a worker: see ``control_client``."""
@@ -267,7 +267,8 @@ def _signal(workers: list[Worker], number: int) -> None:
 
 async def _stop(workers: list[Worker], running: list[asyncio.Task[int]]) -> None:
     _signal(workers, signal.SIGTERM)
-    _, late = await asyncio.wait(running, timeout=STOP_SECONDS)
+    patience = workers[0].config.limits.drain_seconds + STOP_SECONDS
+    _, late = await asyncio.wait(running, timeout=patience)
     if late:
         log.error("workers did not end in time", workers=len(late))
         _signal(workers, signal.SIGKILL)
