@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import count
 from typing import Any
 
@@ -102,25 +102,37 @@ async def test_a_caller_may_give_up_while_the_media_plane_is_asked(
     assert not network.services.bridges
 
 
+class FallsSilent:
+    """The embedded plane, and whom to tell when nobody sends anything any more."""
+
+    def __init__(self, plane: EmbeddedMedia) -> None:
+        self._plane = plane
+        self.tell: Callable[[], None] = lambda: None
+
+    def offer(self, key: str, party: Party, message: Message, *, silent: Any, **more: Any) -> Any:
+        self.tell = lambda: silent(key)
+        return self._plane.offer(key, party, message, silent=silent, **more)
+
+    def answer(self, key: str, party: Party, message: Message, **more: Any) -> Any:
+        return self._plane.answer(key, party, message, **more)
+
+    def end(self, key: str) -> None:
+        self._plane.end(key)
+
+
 async def test_a_call_without_media_is_ended_on_both_sides(
     network: Network, plane: EmbeddedMedia, alice: Phone, bob: Phone
 ) -> None:
-    told: list[Any] = []
-    offer = plane.offer
-
-    def listening(key: str, party: Party, message: Message, **more: Any) -> Any:
-        told.append((key, more.get("silent")))
-        return offer(key, party, message, **more)
-
-    plane.offer = listening  # type: ignore[method-assign]
+    assert network.services.bridges is not None
+    silent = FallsSilent(plane)
+    network.services.bridges.media = silent  # type: ignore[assignment]
     alice >> alice.invite(bob.aor, ALL) << 407 >> alice.ack() >> alice.authorized() << 100
     bob << "INVITE" >> bob.answer(200, body=SDP)
     alice << 200
     begin(alice)
     alice >> alice.within("ACK", cseq=alice.dialog.cseq)
     bob << "ACK"
-    key, silent = told[0]
-    silent(key)
+    silent.tell()
     sweep(network.services)
     for phone in alice, bob:
         phone << "BYE"

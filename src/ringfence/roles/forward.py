@@ -14,7 +14,7 @@ from itertools import groupby
 
 from ringfence.engine.effects import Effect
 from ringfence.engine.forking import MAX_BRANCHES, Branch, Cancel, Outcome, ResponseContext, Upstream
-from ringfence.engine.machine import ClientTransaction
+from ringfence.engine.machine import ClientTransaction, Transaction
 from ringfence.engine.places import SECURE, Destination
 from ringfence.engine.timers import Timer
 from ringfence.message import PeerError, Request, Response, reason_phrase
@@ -127,8 +127,8 @@ class Forwarding:
             self._unanchor(branch)
         self._perform(self._context.receive(branch, response))
 
-    def failed(self, transaction: ClientTransaction, status: int, reason: str) -> None:
-        """RFC 3261 sections 16.8 and 16.9."""
+    def failed(self, transaction: Transaction, status: int, reason: str) -> None:
+        """RFC 3261 sections 16.8 and 16.9. Of the server transaction, too, when nobody acknowledges: nothing to do."""
         branch = self._branch_of(transaction)
         if branch is None:
             return
@@ -332,7 +332,7 @@ class Forwarding:
         if self._server.method == "INVITE" and not self._context.pending:
             driver.transactions.disarm(self, Timer.C)
 
-    def _branch_of(self, transaction: ClientTransaction) -> ProxyBranch | None:
+    def _branch_of(self, transaction: Transaction) -> ProxyBranch | None:
         for branch in self._context.branches:
             if branch.transaction is transaction:
                 return branch
