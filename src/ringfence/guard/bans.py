@@ -47,15 +47,19 @@ class Bans:
         self._allowed = tuple(allowed)
         self._by_source: dict[str, Ban] = {}
         self._networks: list[tuple[Network, Ban]] = []
+        self.any = False
+        """Whether there is a ban at all, which is asked about for each message."""
 
     def hold(self, bans: Iterable[Ban]) -> None:
         """These are all bans there are."""
         self._by_source, self._networks = {}, []
+        self.any = False
         for ban in bans:
             self.add(ban)
 
     def add(self, ban: Ban) -> None:
         """Take note of a ban."""
+        self.any = True
         network = ip_network(ban.network)
         if is_one_source(network):
             self._by_source[source_of(str(network.network_address))] = ban

@@ -14,10 +14,12 @@ from contextlib import suppress
 from typing import Final
 
 from ringfence.engine.places import Endpoint
-from ringfence.message.params import Params
+from ringfence.message.params import Params, parse_params
 
 OFFER: Final = ';oc;oc-algo="loss,rate"'
 """What our Via says to a next hop (RFC 7339 section 4.1 and 4.2)."""
+OFFER_PARAMS: Final = parse_params(OFFER).items
+"""The same, read."""
 
 DEFAULT_VALIDITY = 500
 """Milliseconds, where a next hop does not say (section 4.3)."""

@@ -292,12 +292,12 @@ cdef object _via(const char *text, Py_ssize_t position, Py_ssize_t stop):
         if <unsigned char> text[i] >= 128:
             return None
     head = _text(text + first, position - first, 0)
-    if not _plain(text, position, stop, items):
+    if not _plain(text, position, stop, items, True):
         return None
     for item in items:
         name, value = <tuple> item
         if name == "branch" or (<str> name).lower() == "branch":
-            branch = value or ""
+            branch = (<str> value).strip('"') if value is not None else ""
     return head, tuple(items), branch
 
 
@@ -355,20 +355,26 @@ cdef Py_ssize_t _first_of_list(const char *text, Py_ssize_t position, Py_ssize_t
     """Where the first of the values ends that commas part, none of them empty; -1 where it is not as simple."""
     cdef Py_ssize_t i, end = -1
     cdef int count = 0
-    cdef bint empty = True
+    cdef bint empty = True, inside = False
     for i in range(position, stop):
-        if text[i] == 44:
+        if inside:
+            if text[i] == 92:
+                return -1
+            inside = text[i] != 34
+        elif text[i] == 44:
             count += 1
             if empty or count > MAX_LIST:
                 return -1
             if end < 0:
                 end = i
             empty = True
-        elif text[i] == 34 or text[i] == 60:
-            return -1  # a comma may be inside of quotes or brackets
+        elif text[i] == 60:
+            return -1
+        elif text[i] == 34:
+            inside, empty = True, False
         elif text[i] != 32 and text[i] != 9:
             empty = False
-    if empty:
+    if empty or inside:
         return -1
     if end < 0:
         end = stop
@@ -388,7 +394,7 @@ def write(str start, list lines, bytes body):
         ascii = ascii and PyUnicode_IS_COMPACT_ASCII(line)
         size += PyUnicode_GET_LENGTH(line)
     if not ascii:
-        return (start + "\r\n" + "\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape") + body
+        return "\r\n".join((start, *lines, "", "")).encode("utf-8", "surrogateescape") + body
     cdef bytes made = PyBytes_FromStringAndSize(NULL, size)
     place = PyBytes_AS_STRING(made)
     place = _put(place, start)
@@ -434,13 +440,16 @@ def plain_params(str text):
     cdef list items = []
     if not PyUnicode_IS_COMPACT_ASCII(text):
         return None
-    if not _plain(<const char *> PyUnicode_1BYTE_DATA(text), 0, PyUnicode_GET_LENGTH(text), items):
+    if not _plain(<const char *> PyUnicode_1BYTE_DATA(text), 0, PyUnicode_GET_LENGTH(text), items, False):
         return None
     return tuple(items)
 
 
-cdef bint _plain(const char *chars, Py_ssize_t position, Py_ssize_t size, list items) except -1:
-    """Read plain parameters up to ``size`` into ``items``; false when there is anything else."""
+cdef bint _plain(const char *chars, Py_ssize_t position, Py_ssize_t size, list items, bint quoted) except -1:
+    """Read plain parameters up to ``size`` into ``items``; false when there is anything else.
+
+    ``quoted``: values may be in quotes too, if there is nothing in them that is escaped or not ASCII.
+    """
     cdef Py_ssize_t first, middle
     cdef Py_ssize_t at[MAX_PLAIN]
     cdef Py_ssize_t sizes[MAX_PLAIN]
@@ -465,6 +474,15 @@ cdef bint _plain(const char *chars, Py_ssize_t position, Py_ssize_t size, list i
         if position < size and chars[position] == 61:
             position += 1
             middle = position
+            if quoted and position < size and chars[position] == 34:
+                position += 1
+                while position < size and 32 <= chars[position] < 127 and chars[position] not in (34, 92):
+                    position += 1
+                if position == size or chars[position] != 34:
+                    return False
+                position += 1
+                items.append((name, _text(chars + middle, position - middle, 0)))
+                continue
             while position < size and KIND[<unsigned char> chars[position]] & VALUE:
                 position += 1
             if position == middle:

@@ -20,8 +20,7 @@ VERSION = "SIP/2.0"
 
 def write_pure(start: str, lines: list[str], body: bytes) -> bytes:
     """The bytes of a message: the start line, the header lines, the empty line, the body."""
-    head = start + "\r\n" + "\r\n".join(lines) + "\r\n\r\n"
-    data = head.encode("utf-8", "surrogateescape")
+    data = "\r\n".join((start, *lines, "", "")).encode("utf-8", "surrogateescape")
     return data + body if body else data
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import Final
 
-from ringfence.guard.neighbours import OFFER
+from ringfence.guard.neighbours import OFFER, OFFER_PARAMS
 from ringfence.message import PeerError, Request, SipUri
 from ringfence.message.fields import (
     CONTACT,
@@ -94,8 +94,9 @@ def branch_request(
     offer = OFFER if policy.offer_overload and not target.registered else ""
     head, branch = f"SIP/2.0/{flow.transport} {sent_by}", f"{MAGIC_COOKIE}{token}.{loop}"
     headers.prepend("Via", f"{head};branch={branch};{extension}{offer}")
-    if not offer:  # read at once, since the transaction is known by its branch
-        headers.know(VIA, plain_via(head, (("branch", branch), (extension, None)), branch))
+    # Read at once, since the transaction is known by its branch.
+    params = (("branch", branch), (extension, None))
+    headers.know(VIA, plain_via(head, (*params, *OFFER_PARAMS) if offer else params, branch))
     return request
 
 

@@ -94,7 +94,7 @@ class Protection:
 
     def _not_banned(self, flow: Flow, _data: bytes, _now: float) -> bool:
         """Without a guard a node still shuts out whom its owner has banned."""
-        if len(self.bans) and self.bans.find(flow.remote.host, time.time()) is not None:
+        if self.bans.any and self.bans.find(flow.remote.host, time.time()) is not None:
             flow.close("banned")
             return False
         return True
