@@ -36,7 +36,7 @@ def place(message: Message) -> str:
 @pytest.fixture
 async def plane(network: Network) -> AsyncIterator[EmbeddedMedia]:
     tokens = count()
-    relay = Relay("127.0.0.1", range(44_000, 44_200), advertised=NODE4)
+    relay = Relay("127.0.0.1", range(45_000, 45_500), advertised=NODE4)
     plane = EmbeddedMedia({4: relay}, lambda: f"t{next(tokens)}")
     network.services.anchors = Anchors(plane, MediaMode.AUTO, frozenset({4}))
     yield plane

@@ -37,8 +37,9 @@ PASSED_OVER: Final = frozenset({Outcome.NEEDS_ICE})
 """What NAT does not harm: ICE finds the way by itself."""
 
 
-MAX_OF_STRANGER: Final = 20
-"""Sessions at a time of one host that has proved nothing: each takes ports, and strangers may call our users."""
+MAX_OF_STRANGER: Final = 100
+"""Sessions at a time of one host that has proved nothing: each takes ports, and strangers may call our users. Another
+domain's proxy is such a host too, unless it comes by TLS with a certificate."""
 
 
 class MediaMode(StrEnum):
@@ -135,7 +136,8 @@ class Anchors:
             PeerError: 503, a stranger has too many.
         """
         stranger = ""
-        if call.findings.user is None and not call.findings.peer_name:
+        proven = call.findings.user is not None or bool(call.findings.peer_name)
+        if not proven and not (call.flow.peer is not None and call.flow.peer.verified):
             stranger = call.flow.remote.host
             if self._strangers[stranger] >= MAX_OF_STRANGER:
                 raise PeerError(503, "too many calls from there")
