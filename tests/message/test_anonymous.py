@@ -50,7 +50,8 @@ def test_an_attribute_that_is_not_known_never_passes(
     "attribute",
     ["rtpmap:0 PCMU/8000", "fmtp:101 0-15", "sendonly", "crypto:1 AES_CM_128_HMAC_SHA1_80 inline:abc", "rtcp-mux",
      "fingerprint:SHA-256 AB", "setup:actpass", "mid:1", "T38FaxVersion:0", "ssrc:7 fmtp:0 x",
-     "des:qos mandatory local", "extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid", "extmap:2 urn:ietf:params:rtp-hdrext:ssrc-audio-level"],
+     "des:qos mandatory local", "extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid",
+     "extmap:2 urn:ietf:params:rtp-hdrext:ssrc-audio-level"],
 )  # fmt: skip
 def test_what_media_need_passes(attribute: str) -> None:
     assert [str(each) for each in hidden(attribute).media[0].attributes] == [attribute]
