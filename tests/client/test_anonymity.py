@@ -14,7 +14,7 @@ from ringfence.client.incoming import IncomingCall
 from ringfence.client.outgoing import OutgoingCall
 from ringfence.message import Headers, LocalError, NameAddr
 from ringfence.message.fields import CONTACT
-from tests.client.node import Node
+from tests.client.node import Node, serving
 from tests.client.phones import event, pitch
 from tests.client.test_call import write_tone
 
@@ -150,3 +150,11 @@ async def test_what_can_t_be_given_is_told(node: Node, stack: AsyncExitStack) ->
         await call.answered
     assert caught.value.status == 500
     assert "session" in caught.value.reason
+
+
+async def test_a_node_that_stops_ends_private_calls(tmp_path: Path, stack: AsyncExitStack) -> None:
+    async with serving(tmp_path) as node:
+        alice = await stack.enter_async_context(node.agent("alice"))
+        bob = await stack.enter_async_context(node.agent("bob"))
+        call, theirs = await connect(alice, bob, Privacy.USER)
+    assert (await call.ended).by == (await theirs.ended).by == "peer"

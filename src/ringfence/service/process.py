@@ -21,7 +21,7 @@ import uvloop
 
 from ringfence.message import LocalError
 from ringfence.roles.awake import Awake
-from ringfence.roles.bridge.ending import sweep
+from ringfence.roles.bridge.ending import end_all, sweep
 from ringfence.roles.media import Figures
 from ringfence.roles.peers import PeerRole
 from ringfence.roles.spending import Spending
@@ -167,11 +167,12 @@ class Node:
     async def close(self) -> None:
         """Answer what is in progress and close every port; connections get a moment to send what waits.
 
-        Calls that are set up go on without us.
+        Calls that are set up go on without us, but for private ones.
         """
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        end_all(self.parts.services)
         answer_all(self.parts)
         await self.parts.protection.close()
         await self.parts.pool.close()

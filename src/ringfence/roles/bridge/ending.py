@@ -50,6 +50,13 @@ def sweep(services: Services) -> None:
         hang_up(services, pair, pair.reason or "it was not refreshed")
 
 
+def end_all(services: Services) -> None:
+    """The node stops, and nobody else knows the two dialogs of a call: both sides are told."""
+    if services.bridges is not None:
+        for pair in services.bridges:
+            hang_up(services, pair, "the node stopped")
+
+
 def hang_up(services: Services, pair: Pair, reason: str, *, told: bool = False) -> None:
     """End a pair: a BYE to each party of a call that is answered; what is not, or is a subscription, is forgotten.
 
