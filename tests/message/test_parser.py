@@ -254,3 +254,10 @@ def test_the_error_carries_what_is_needed_to_answer() -> None:
 @pytest.mark.rfc("3261", "7.5")
 def test_empty_lines_before_the_start_line_are_ignored() -> None:
     assert parse(b"\r\n\r\n" + invite_bytes()).to_bytes() == invite_bytes()
+
+
+def test_a_control_character_beyond_the_limit_on_lines_is_a_fault_like_any_other() -> None:
+    head, _, body = invite_bytes().partition(b"\r\n\r\n")
+    many = b"\r\nX: 1" * (MAX_HEADER_LINES + 5)
+    error = fault(head + many + b"\r\nY: a\x00b\r\n\r\n" + body)
+    assert (error.status, error.header) == (400, None)

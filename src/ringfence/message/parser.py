@@ -135,8 +135,9 @@ def _with_clean_lines(error: PeerError, lines: list[str]) -> PeerError:
     if lines[:1] == clean[:1]:
         names, kept, _ = _join_folded(clean[1:])
         error.message, _ = _start(clean[0], Headers.received(names, kept))
-        name = next(line for line in lines if _CONTROL(line)).partition(":")[0]
-        error.header = None if _CONTROL(name) else name[:40]
+        # None has any when it stands beyond the limit on lines.
+        name = next((line for line in lines if _CONTROL(line)), "").partition(":")[0]
+        error.header = None if not name or _CONTROL(name) else name[:40]
     return error
 
 
