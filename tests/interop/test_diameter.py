@@ -122,17 +122,14 @@ def client(
     peers = [DiameterPeer(HOST, agent.secure if tls else agent.port, AGENT, context)]
     if dead:
         peers.insert(0, DiameterPeer(HOST, free_port(), "gone.example.org", None))
-    us = DiameterSelf(f"{name}.example.org", "example.org", (4, 6), timeout=1.5, watchdog=6.0)
+    us = DiameterSelf(f"{name}.example.org", "example.org", (4, 6), timeout=4.0, watchdog=6.0)
     return DiameterClient(us, peers, 7)
 
 
 async def connected(diameter: DiameterClient) -> DiameterClient:
-    diameter.open()
-    for _ in range(100):
-        if diameter.connected:
-            return diameter
-        await asyncio.sleep(0.05)
-    pytest.fail("no Diameter connection")
+    await diameter.open()
+    assert diameter.connected
+    return diameter
 
 
 @pytest.fixture(params=[False, True], ids=["tcp", "tls"])
@@ -220,8 +217,7 @@ async def test_the_watchdogs_of_both_are_answered(agent: Agent, domain: Node, pu
 async def test_a_server_under_another_name_is_left(agent: Agent, domain: Node) -> None:
     us = DiameterSelf("edge4.example.org", "example.org", (4,), 1.0, 6.0)
     diameter = DiameterClient(us, [DiameterPeer(HOST, agent.port, "other.example.org", None)], 1)
-    diameter.open()
-    await asyncio.sleep(0.5)
+    await diameter.open()
     assert not diameter.connected
     await diameter.close()
 
@@ -283,7 +279,7 @@ name = "{AGENT}"
 
 [diameter]
 host = "node.example.org"
-timeout_seconds = 1.5
+timeout_seconds = 10
 """
         )
     domain.serve()
@@ -309,7 +305,7 @@ async def test_a_prepaid_call_ends_when_the_server_grants_no_more(
             pass
     assert refused.value.status == 401
     purse.grants = [{"seconds": 1, "final": True}]
-    async with phone(node, "alice") as alice, asyncio.timeout(20):
+    async with phone(node, "alice") as alice, asyncio.timeout(40):
         call = await alice.call("sip:alice@example.org")
         ringing = await anext(alice.incoming())
         await ringing.answer()
@@ -325,7 +321,7 @@ async def test_a_prepaid_call_ends_when_the_server_grants_no_more(
         assert (denied.value.status, denied.value.reason) == (403, "Forbidden (the credit is used up)")
     (session,) = {each[0] for each in purse.heard[:2]}
     assert session.startswith("node.example.org;")
-    assert purse.heard[1][3] in (1, 2)
+    assert purse.heard[1][3] == 1
 
 
 async def test_kill_9_in_a_call_ends_its_session_at_the_server(

@@ -48,6 +48,9 @@ CONNECT_SECONDS = 5.0
 RECONNECT_SECONDS = 3.0
 """How soon a connection is tried again. RFC 6733 section 12 would have half a minute; calls wait for this one."""
 
+READY_SECONDS = 2.0
+"""How long a node that starts waits for a server before it takes requests."""
+
 PRODUCT = "Ringfence"
 RELAY = 0xFFFFFFFF
 """The application that an agent has (section 2.4): it takes requests of any."""
@@ -300,9 +303,13 @@ class DiameterClient:
         self._start = start
         self._tasks: list[asyncio.Task[None]] = []
 
-    def open(self) -> None:
-        """Begin to connect."""
+    async def open(self) -> None:
+        """Begin to connect; a server that is there is connected when this returns."""
         self._tasks = [asyncio.create_task(link.run()) for link in self._links]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(READY_SECONDS):
+                while not self.connected:
+                    await asyncio.sleep(0.01)
 
     @property
     def connected(self) -> bool:

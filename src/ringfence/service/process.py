@@ -85,6 +85,8 @@ class Node:
     async def open(self) -> None:
         """Open the SIP ports, and begin what is done now and then. Raises LocalError or OSError with the reason."""
         config = self.parts.config
+        if self.parts.diameter is not None:
+            await self.parts.diameter.open()
         if self.parts.mesh is not None:
             self.parts.mesh.open()
         for each in config.listeners:
@@ -102,8 +104,6 @@ class Node:
             self.repeat(1.0, Awake(self.parts.services, config.nat.keepalive_seconds).tick)
         if self.parts.radius is not None:
             self._background.append(asyncio.create_task(self.parts.radius.run()))
-        if self.parts.diameter is not None:
-            self.parts.diameter.open()
         await self._open_spending()
 
     def repeat(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
@@ -207,6 +207,8 @@ class Node:
             "registrations": counts.bindings,
             "media_sessions": media.sessions,
             "media_packets": media.packets,
+            "bans": len(parts.protection.bans),
+            "share": parts.services.overload.share if parts.services.overload is not None else 1.0,
             "counts": dict(parts.driver.counts),
         }
 
