@@ -1,4 +1,6 @@
-"""The compiled part of the message parser under AddressSanitizer, with random changes to the torture messages.
+"""What is compiled by hand, the scanner of messages and the ports for media, under AddressSanitizer.
+
+The scanner gets the torture messages with random changes, the ports get packets of RTCP and anything else.
 
 ``run`` starts it: a copy of the package is compiled with the sanitizer in build/memory, and a child process feeds it.
 Python's own allocator is off there, so that a read past the end of any object is seen. The child also holds that the
@@ -10,6 +12,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -27,18 +30,19 @@ def run(seconds: int) -> bool:
         print("memory: passed over, there is no gcc with AddressSanitizer here")
         return True
     sys.path.insert(0, str(ROOT))
-    from hatch_build import compile_scanner
+    from hatch_build import LEGS, SCANNER, compile_native
 
     shutil.rmtree(WORK, ignore_errors=True)
     shutil.copytree(ROOT / "src", WORK / "src", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
-    compile_scanner(WORK, *FLAGS)
+    for module in (SCANNER, LEGS):
+        compile_native(WORK, module, *FLAGS)
     environment = os.environ | {
         "LD_PRELOAD": library,
         "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0:exitcode=99",
         "PYTHONMALLOC": "malloc",
         "PYTHONPATH": f"{WORK / 'src'}{os.pathsep}{ROOT}",
     }
-    command = [sys.executable, __file__, str(seconds)]
+    command = [sys.executable, __file__, str(max(1, seconds // 2))]
     return subprocess.run(command, check=False, env=environment, timeout=seconds + 120).returncode == 0
 
 
@@ -79,6 +83,52 @@ def feed(seconds: int) -> None:
     print(f"memory: {count} messages, nothing found")
 
 
+def flood(seconds: int) -> None:
+    """In the child: send packets through two ports that rewrite RTCP, which are closed and opened again meanwhile."""
+    from ringfence.transport import _legs
+    from ringfence.transport.legs import Screen
+    from ringfence.transport.ports import bind_pair
+    from ringfence.transport.rtcp import without_names
+
+    assert _legs.__file__.startswith(str(WORK)), _legs.__file__
+    chance = random.Random(time.time_ns())
+    end, count = time.monotonic() + seconds, 0
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sender.bind(("127.0.0.1", 0))
+    while time.monotonic() < end:
+        pair = bind_pair("127.0.0.1")
+        place = pair[0].getsockname()
+        legs = [_legs.Leg(udp) for udp in pair]
+        legs[0].join(legs[1])
+        legs[0].expect(sender.getsockname(), frozenset({"127.0.0.1"}))
+        legs[1].expect(("127.0.0.1", 9), frozenset({"127.0.0.1"}))
+        legs[0].screen(Screen.CLEAR, b"x" * chance.choice((1, 5, 255)))
+        for _ in range(chance.randrange(400)):
+            data = packet(chance)
+            sender.sendto(data, place)
+            assert _legs.rewritten(data, b"x1") == without_names(data, b"x1"), data
+            count += 1
+        for leg in legs:
+            assert leg.packets + leg.dropped >= 0
+            leg.close()
+    print(f"memory: {count} packets, nothing found")
+
+
+def packet(chance: random.Random) -> bytes:
+    """A compound packet, almost right."""
+    data = b""
+    for _ in range(chance.randrange(1, 5)):
+        words = chance.randrange(12)
+        kind = chance.choice((200, 201, 202, 202, 202, 203, 204, 206, 210))
+        length = words if chance.random() < 0.9 else chance.randrange(1 << 16)
+        data += (
+            bytes([0x80 | chance.randrange(4), kind])
+            + length.to_bytes(2, "big")
+            + chance.randbytes(4 * words)
+        )
+    return data[: chance.choice((len(data), chance.randrange(len(data) + 1)))]
+
+
 def changed(data: bytes, chance: random.Random) -> bytes:
     """A copy with a few octets replaced, put in, taken out, or all behind a place cut off."""
     text = bytearray(data)
@@ -99,3 +149,4 @@ def changed(data: bytes, chance: random.Random) -> bytes:
 
 if __name__ == "__main__":
     feed(int(sys.argv[1]))
+    flood(int(sys.argv[1]))
