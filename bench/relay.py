@@ -39,7 +39,7 @@ from ringfence.transport.rtpengine import Rtpengine
 
 HOST = "127.0.0.1"
 HERE = Endpoint(HOST, 5060)
-NG_PORT = 22_299
+NG_PORT = 11_999
 INTERVAL = 0.02
 """Seconds between the packets of a stream, one way."""
 PACKET = b"\x80\x00" + bytes(10) + bytes(160)
@@ -88,7 +88,8 @@ class Row:
 async def relay_process(kind: str, ports: list[tuple[int, int]]) -> None:
     """Open a session for each pair of phones, tell our ports, and note how late the loop is until told to stop."""
     leg = relay.Leg if kind == "compiled" else legs.Leg
-    plane = relay.Relay(HOST, range(45_000, 45_000 + 4 * len(ports) + 8), make_leg=leg)
+    # Below the ports that the kernel gives to the phones.
+    plane = relay.Relay(HOST, range(12_000, 12_000 + 8 * len(ports) + 64), make_leg=leg)
     told = []
     for one, other in ports:
         session = plane.open()
@@ -134,7 +135,7 @@ def rtpengine(pairs: list[Pair]) -> Iterator[tuple[int, list[Way], list[float]]]
     with tempfile.TemporaryDirectory() as directory:
         command = [
             "rtpengine", "--config-file=none", "--table=-1", f"--interface={HOST}", f"--listen-ng={HOST}:{NG_PORT}",
-            "--foreground", "--log-stderr", "--log-level=3", "--port-min=46000", "--port-max=49999",
+            "--foreground", "--log-stderr", "--log-level=3", "--port-min=16000", "--port-max=19999",
             f"--pidfile={directory}/pid",
         ]  # fmt: skip
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as child:
