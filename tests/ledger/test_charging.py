@@ -46,6 +46,13 @@ def notes(book: MemoryLedger) -> list[str]:
     return [str(event.facts["text"]) for event in book.events if event.kind is Kind.NOTE]
 
 
+def test_a_session_timer_that_can_t_be_read_settles_nothing(
+    network: Network, alice: Phone, bob: Phone, book: MemoryLedger
+) -> None:
+    talks(alice, bob, ("Session-Expires", "soon"))
+    assert record(book).open
+
+
 def test_a_call_is_recorded_from_its_start_to_its_end(
     network: Network, alice: Phone, bob: Phone, book: MemoryLedger
 ) -> None:

@@ -12,6 +12,7 @@ it may are ended by us, with a BYE to each side: so the bill ends when the call 
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from inspect import isawaitable
@@ -23,7 +24,7 @@ from ringfence.ledger.calls import Calls, Dialog, LiveCall, Side
 from ringfence.ledger.events import Event, Fact, Kind
 from ringfence.ledger.keys import Privacy
 from ringfence.ledger.port import Ledger
-from ringfence.message import Response
+from ringfence.message import PeerError, Response
 from ringfence.message.fields import SESSION_EXPIRES
 from ringfence.roles.bodies import Body, Exposure
 from ringfence.roles.call import Authenticated, Call
@@ -272,7 +273,8 @@ class Charging:
         """A 2xx settles until when the session lives (RFC 4028)."""
         interval = None
         if response.headers.has("Session-Expires"):
-            interval = response.headers.first(SESSION_EXPIRES)
+            with suppress(PeerError):  # what can't be read settles nothing
+                interval = response.headers.first(SESSION_EXPIRES)
         live.expires = now + interval.seconds + SESSION_GRACE if interval is not None else float("inf")
         self._due(live)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 import structlog
 
 from ringfence.engine.dialog_states import State
-from ringfence.message import LocalError, Request, Response
+from ringfence.message import LocalError, PeerError, Request, Response
 from ringfence.message.fields import EXPIRES, MAGIC_COOKIE, SESSION_EXPIRES
-from ringfence.roles.bridge.legs import Leg, Pair
+from ringfence.roles.bridge.legs import FOREVER, Leg, Pair
 from ringfence.roles.hangup import UNHEARD
 from ringfence.roles.media import Party
 from ringfence.roles.policy import Services
@@ -30,15 +31,22 @@ def lives_until(services: Services, pair: Pair | None, response: Response | None
     longest = now + services.bridges.policy.max_seconds
     if response is None:
         return longest
+    with suppress(PeerError):  # what can't be read settles nothing
+        return min(longest, now + _seconds(pair, response) + GRACE)
+    return longest
+
+
+def _seconds(pair: Pair | None, response: Response) -> float:
+    """How long the session or the subscription lives; without end unless the answer says so."""
     headers = response.headers
     if "Session-Expires" in headers.names:
         interval = headers.first(SESSION_EXPIRES)
         if interval is not None:
-            return min(longest, now + interval.seconds + GRACE)
+            return interval.seconds
     if pair is not None and pair.bridge.method == "SUBSCRIBE" and "Expires" in headers.names:
         seconds: int = headers.first(EXPIRES) or 0
-        return min(longest, now + seconds + GRACE)
-    return longest
+        return seconds
+    return FOREVER
 
 
 def sweep(services: Services) -> None:
