@@ -53,6 +53,7 @@ LEFT_OUT = frozenset(
         "offer",
         "negotiation",
         "relocate",
+        "anonymous",
         "multipart",
         "validate",
         # These wait for others, in ways that mypyc does not know:

@@ -100,7 +100,7 @@ class Node:
             self.repeat(NETWORK_PING_SECONDS, self._ping_network)
         self.repeat(SWEEP_SECONDS, self._sweep)
         await self.parts.protection.open(self.repeat)
-        if config.nat.keepalive_seconds:
+        if config.nat.keepalive_seconds and not config.worker:  # of several workers the first: they share UDP
             self.repeat(1.0, Awake(self.parts.services, config.nat.keepalive_seconds).tick)
         if self.parts.radius is not None:
             self._background.append(asyncio.create_task(self.parts.radius.run()))
