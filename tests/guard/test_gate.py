@@ -152,8 +152,10 @@ def test_a_connection_is_slowed_down_and_loses_nothing(site: Site) -> None:
 
 def test_one_that_floods_all_the_same_is_banned(site: Site) -> None:
     flow = Peer("198.51.100.1", "TCP")
-    site.send(flow, 40_000)
+    site.send(flow, 40_000)  # one read can bring many, and its sender is not to blame for that
     assert flow.held == MAX_DEBT
+    assert not flow.closed
+    site.send(flow, 200_000, per_second=2_000)
     assert flow.closed
     assert site.banned[0].reason == Offence.FLOOD
 

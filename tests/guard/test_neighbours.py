@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from ringfence.engine.places import Endpoint
@@ -124,7 +126,7 @@ def test_who_never_answers_is_asked_less_and_less_often() -> None:
             probes.append(now)
             neighbours.silent(HOP, now)
         now += 0.1
-    gaps = [round(b - a) for a, b in zip(probes, probes[1:], strict=False)]
+    gaps = [round(b - a) for a, b in pairwise(probes)]
     assert len(probes) < 9
     assert gaps == sorted(gaps)
     assert max(gaps) == 32

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ringfence.guard.overload import LEAST, MAX_UPSTREAMS, TICK_SECONDS, VALIDITY, Load, Overload
+from ringfence.guard.overload import LEAST, MAX_UPSTREAMS, PATIENCE, TICK_SECONDS, VALIDITY, Load, Overload
 from ringfence.message.fields.via import Via, parse_via
 from tests.conversations.playbook import request, response
 
@@ -29,9 +29,9 @@ def told(overload: Overload, host: str = "192.0.2.9") -> Via:
     return answer.via
 
 
-def test_one_hiccup_changes_nothing() -> None:
+def test_a_hiccup_changes_nothing() -> None:
     overload = Overload()
-    measured(overload, LATE, 1)
+    measured(overload, LATE, PATIENCE - 1)
     measured(overload, IDLE, 1)
     assert overload.share == 1.0
     assert not overload.active
@@ -70,7 +70,7 @@ def test_a_neighbour_is_told_that_all_is_well() -> None:
 def test_a_neighbour_is_told_by_how_much_to_reduce() -> None:
     overload = Overload()
     overload.offered("192.0.2.9", offer("loss"), 0.0)
-    now = measured(overload, LATE, 2)
+    now = measured(overload, LATE, PATIENCE)
     via = told(overload)
     assert via.params.get("oc") == str(round(100 * (1 - overload.share))) != "0"
     assert via.params.get("oc-validity") == str(VALIDITY)
@@ -83,7 +83,7 @@ def test_a_neighbour_is_told_by_how_much_to_reduce() -> None:
 def test_the_sequence_has_the_form_of_the_grammar() -> None:
     overload = Overload()
     overload.offered("192.0.2.9", offer(), 0.0)
-    measured(overload, LATE, 2)
+    measured(overload, LATE, PATIENCE)
     whole, _, part = (told(overload).params.get("oc-seq") or "").partition(".")
     assert whole.isdigit()
     assert part.isdigit()
@@ -111,7 +111,7 @@ def test_by_rate_a_neighbour_gets_its_share_of_what_it_sent() -> None:
         for _ in range(20):
             overload.offered("192.0.2.9", offer("loss,rate"), tick * TICK_SECONDS)
         measured(overload, IDLE, 1, tick * TICK_SECONDS)
-    measured(overload, LATE, 2, 20.0)
+    measured(overload, LATE, PATIENCE, 20.0)
     assert told(overload).params.get("oc") == str(int(200 * overload.share))
     measured(overload, LATE, 50, 21.0)
     assert int(told(overload).params.get("oc") or 0) >= 1  # 0 would be a stop, which nothing could end

@@ -173,8 +173,11 @@ class Guard:
         source.full_at = max(source.full_at, now) + source.interval
         debt = source.debt(now)
         if debt > MAX_DEBT:
+            # What one read brought can't be held back any more: only who keeps it up is flooding.
             source.full_at = now + source.slack + MAX_DEBT
-            self.offend(flow, Offence.FLOOD, now, proven=True)
+            if now - source.flooded_at > MAX_DEBT:
+                source.flooded_at = now
+                self.offend(flow, Offence.FLOOD, now, proven=True)
         flow.hold(min(debt, MAX_DEBT))
         return True
 

@@ -1,8 +1,8 @@
 """How much new work is taken, and what those are told who send it (RFC 7339, RFC 7415).
 
 The node measures how late it is: the event loop, the datagrams that the kernel keeps for it, its tables. When it is
-late twice in a row it takes a smaller share of the new requests, and a larger one again when it is not. Requests inside
-a dialog, emergencies and what ends something are taken in any case: to refuse a BYE frees nothing.
+late several times in a row it takes a smaller share of the new requests, and a larger one again when it is not.
+Requests inside a dialog, emergencies and what ends something are taken in any case: to refuse a BYE frees nothing.
 
 A neighbour that offers overload control is told the share in the Via of each response, and reduces by itself. Who does
 not is answered 503 for what is too much. Nothing here is random: of a share of 0.7, seven of ten pass.
@@ -18,9 +18,12 @@ from typing import NamedTuple
 from ringfence.message import Response
 from ringfence.message.fields.via import Via
 
-LAG = 0.1
-"""Seconds that the event loop, or a datagram in the kernel's queue, may be late: a fifth of T1, after which clients
+LAG = 0.2
+"""Seconds that the event loop, or a datagram in the kernel's queue, may be late: well below T1, after which clients
 begin to send everything twice."""
+
+PATIENCE = 3
+"""Measurements in a row that have to be late before less is taken: one busy connection, or a slow disk, is no overload."""
 
 FULL = 0.9
 """Part of a table, such as that of transactions, that may be full."""
@@ -89,7 +92,7 @@ class Overload:
         self.shed = 0
         self.load = Load(0.0, 0.0, 0.0)
         self._algorithms = tuple(algorithms)
-        self._late = False
+        self._late = 0
         self._credit = {False: 0.0, True: 0.0}
         self._upstreams: dict[str, Upstream] = {}
         self._sequence = "0.0"
@@ -98,11 +101,11 @@ class Overload:
         """Take note of a measurement, and change the share accordingly."""
         self.load = load
         pressure = load.pressure
-        if pressure > 1.0 and self._late:
+        self._late = self._late + 1 if pressure > 1.0 else 0
+        if self._late >= PATIENCE:
             self.share = max(LEAST, self.share / min(pressure, STEP_DOWN))
-        elif pressure <= 1.0:
+        elif not self._late:
             self.share = min(1.0, self.share * STEP_UP)
-        self._late = pressure > 1.0
         self.active = self.share < 1.0 or self.draining
         self._sequence = f"{wall:.3f}"
         for upstream in self._upstreams.values():

@@ -42,7 +42,17 @@ _source_of = lru_cache(8192)(source_of)
 class Source:
     """One source. ``full_at``, ``interval`` and ``slack`` are its bucket (see ``rates``)."""
 
-    __slots__ = ("dropped", "full_at", "interval", "key", "proven_until", "score", "slack", "tried")
+    __slots__ = (
+        "dropped",
+        "flooded_at",
+        "full_at",
+        "interval",
+        "key",
+        "proven_until",
+        "score",
+        "slack",
+        "tried",
+    )
 
     def __init__(self, key: str, rate: Rate) -> None:
         self.key = key
@@ -51,6 +61,8 @@ class Source:
         self.slack = rate.slack
         self.proven_until = NEVER
         self.score: Score | None = None
+        self.flooded_at = NEVER
+        """When it was last found to be flooding."""
         self.dropped = 0
         """Messages that were not let in since the last that was."""
         self.tried: dict[int, float] | None = None

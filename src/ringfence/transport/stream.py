@@ -119,6 +119,7 @@ class ByteStream(asyncio.Protocol):
         "_deadline",
         "_expected",
         "_held",
+        "_held_until",
         "_idle_since",
         "_joined",
         "_reason",
@@ -141,6 +142,7 @@ class ByteStream(asyncio.Protocol):
         self._idle_since = 0.0
         self._joined: list[bytes] = []  # written, to be sent with what else is written in this turn
         self._held: asyncio.TimerHandle | None = None
+        self._held_until = 0.0
         self._deadline = NEVER
         self._expected = ""
         self.local = self.remote = Endpoint("", 0)
@@ -228,15 +230,24 @@ class ByteStream(asyncio.Protocol):
             self._transport.write(joined[0] if len(joined) == 1 else b"".join(joined))
 
     def hold(self, seconds: float) -> None:
-        """Take no more bytes for so long: TCP then tells the peer to wait."""
+        """Take no more bytes for so long: TCP then tells the peer to wait. Of several times the longest counts."""
         transport = self._transport
-        if transport is not None and self._held is None and self._reason is None:
+        if transport is None or self._reason is not None:
+            return
+        loop = asyncio.get_running_loop()
+        self._held_until = max(self._held_until, loop.time() + seconds)
+        if self._held is None:
             transport.pause_reading()
-            self._held = asyncio.get_running_loop().call_later(seconds, self._go_on)
+            self._held = loop.call_at(self._held_until, self._go_on)
 
     def _go_on(self) -> None:
+        loop = asyncio.get_running_loop()
         self._held = None
-        if self._transport is not None and self._reason is None:
+        if self._transport is None or self._reason is not None:
+            return
+        if loop.time() < self._held_until:
+            self._held = loop.call_at(self._held_until, self._go_on)
+        else:
             self._transport.resume_reading()
 
     def settle(self) -> None:

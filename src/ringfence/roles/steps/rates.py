@@ -30,11 +30,7 @@ def within_rates(call: Call) -> Verdict:
     user = findings.user
     now = services.driver.time()
     if user is None:
-        if findings.peer is Trust.STRANGER:
-            return _stranger(call, now)
-        if call.flow.secure:
-            guard.trust(call.flow)
-        return CONTINUE
+        return _stranger(call, now) if findings.peer is Trust.STRANGER else CONTINUE
     aor = user.account.aor
     if not guard.account_may(aor, now):
         guard.counts["refused account"] += 1

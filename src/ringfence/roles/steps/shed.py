@@ -20,6 +20,9 @@ def shed(call: Call) -> Verdict:
     overload = call.services.overload
     if overload is None:
         return CONTINUE
+    peer = call.findings.peer is not Trust.STRANGER
+    if peer and call.flow.secure and call.services.guard is not None:
+        call.services.guard.trust(call.flow)  # it has proved its name: nothing is counted of it
     headers = call.request.headers
     if ";oc" in headers.lines[headers.names.index("Via")]:
         _hear_offer(call)
@@ -33,7 +36,6 @@ def shed(call: Call) -> Verdict:
             once=True,
         )
     host = call.flow.remote.host
-    peer = call.findings.peer is not Trust.STRANGER
     if peer and overload.reduces(host):
         return CONTINUE  # what it sends is what was left when it had reduced
     known = peer or call.flow.user is not None or _proven(call)
