@@ -122,8 +122,9 @@ def text(octets: Any) -> str:
 class _Link:
     """The connection to one server, kept open."""
 
-    def __init__(self, us: DiameterSelf, peer: DiameterPeer) -> None:
+    def __init__(self, us: DiameterSelf, peer: DiameterPeer, ready: asyncio.Event) -> None:
         self.peer = peer
+        self._ready = ready
         self.open = False
         self._us = us
         self._writer: asyncio.StreamWriter | None = None
@@ -187,6 +188,7 @@ class _Link:
                 answer = await self._exchange(reader)
             self._accept(answer)
             self.open = True
+            self._ready.set()
             log.info("Diameter connection open", server=peer.name, tls=peer.tls is not None)
             return await self._serve(reader)
         except (OSError, TimeoutError, EOFError, LocalError, *MALFORMED) as error:
@@ -296,7 +298,8 @@ class DiameterClient:
 
     def __init__(self, us: DiameterSelf, peers: Sequence[DiameterPeer], start: int) -> None:
         self.us = us
-        self._links = [_Link(us, peer) for peer in peers]
+        self._ready = asyncio.Event()
+        self._links = [_Link(us, peer, self._ready) for peer in peers]
         # RFC 6733 section 3: the high 12 bits are of the time, so that a restart repeats none for some minutes.
         self._end = count((start & 0xFFF) << 20)
         self._sessions = count(1)
@@ -308,8 +311,7 @@ class DiameterClient:
         self._tasks = [asyncio.create_task(link.run()) for link in self._links]
         with suppress(TimeoutError):
             async with asyncio.timeout(READY_SECONDS):
-                while not self.connected:
-                    await asyncio.sleep(0.01)
+                await self._ready.wait()
 
     @property
     def connected(self) -> bool:
