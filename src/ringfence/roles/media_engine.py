@@ -234,7 +234,7 @@ class RtpengineMedia:
         try:
             await instance.ask("delete", call_id=key, from_tag=str(Party.CALLER), delete_delay=0)
         except PeerError as error:
-            log.debug("rtpengine has not ended a session", key=key, reason=error.reason)
+            log.debug("rtpengine has not ended a session", session=key, reason=error.reason)
 
     # -- time ------------------------------------------------------------------------------------------
 
@@ -262,7 +262,7 @@ class RtpengineMedia:
         if (known and session.idle < bound) or self._sessions.get(key) is not session:
             return
         self._figures.silent += 1
-        log.info("media have ended", key=key, seconds=session.idle, known=known)
+        log.info("media have ended", session=key, seconds=session.idle, known=known)
         self.end(key)
         if session.silent is not None:
             session.silent(key)

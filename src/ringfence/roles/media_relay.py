@@ -324,7 +324,7 @@ class EmbeddedMedia:
             session.bare = 0.0 if idle else session.bare + self._timeouts.look
             if min(idle, default=session.bare) >= bound:
                 self.totals.silent += 1
-                log.info("media have ended", key=key, seconds=bound)
+                log.info("media have ended", session=key, seconds=bound)
                 self.end(key)
                 if session.silent is not None:
                     session.silent(key)
