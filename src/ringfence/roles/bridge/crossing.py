@@ -15,7 +15,7 @@ import structlog
 from ringfence.engine.dialog import Dialog
 from ringfence.engine.machine import ClientTransaction
 from ringfence.message import PeerError, Request, Response, response_to
-from ringfence.message.fields import SUBSCRIPTION_STATE, WarningValue
+from ringfence.message.fields import WarningValue
 from ringfence.roles.anchors import MediaMode
 from ringfence.roles.bridge.bodies import clean
 from ringfence.roles.bridge.ending import T1_64, end_party, lives_until
@@ -377,10 +377,8 @@ class Crossing(Forwarding):
 
 def _is_last(notify: Request) -> bool:
     """Whether a NOTIFY ends its subscription (RFC 6665 section 4.4.1)."""
-    if "Subscription-State" not in notify.headers.names:
-        return False
-    state = notify.headers.first(SUBSCRIPTION_STATE)
-    return state is not None and state.state.lower() == "terminated"
+    state = (notify.headers.get("Subscription-State") or "").partition(";")[0]
+    return state.strip().lower() == "terminated"
 
 
 def must_be_relayed(bridge: Bridge, sender: Party) -> bool:
