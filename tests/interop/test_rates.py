@@ -29,7 +29,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 
 def options(host: str, number: int) -> bytes:
     return (
-        f"OPTIONS sip:example.org SIP/2.0\r\nVia: SIP/2.0/TCP {host};branch=z9hG4bK{number};rport\r\nMax-Forwards: 70\r\n"
+        f"OPTIONS sip:example.org SIP/2.0\r\nVia: SIP/2.0/TCP {host};branch=z9hG4bK{number};rport\r\n"
         f"From: <sip:a@example.net>;tag=1\r\nTo: <sip:example.org>\r\nCall-ID: {number}\r\nCSeq: 1 OPTIONS\r\n"
         "Content-Length: 0\r\n\r\n"
     ).encode()

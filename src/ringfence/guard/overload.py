@@ -23,7 +23,7 @@ LAG = 0.2
 begin to send everything twice."""
 
 PATIENCE = 3
-"""Measurements in a row that have to be late before less is taken: one busy connection, or a slow disk, is no overload."""
+"""Measurements in a row that have to be late before less is taken: one busy connection is no overload."""
 
 FULL = 0.9
 """Part of a table, such as that of transactions, that may be full."""
