@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import socket
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from itertools import count
 
 import pytest
@@ -383,3 +386,29 @@ async def test_a_call_that_is_over_leaves_no_cycles_for_the_garbage_collector(
         assert kept == []
     finally:
         gc.enable()
+
+
+async def test_behind_a_proxy_that_forks_media_go_to_the_phone_that_takes_the_call(
+    network: Network, plane: EmbeddedMedia, alice: Phone, bob: Phone
+) -> None:
+    network.services.anchors = Anchors(plane, MediaMode.ALWAYS, frozenset({4}))
+    with ExitStack() as stack:
+        made = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(3)]
+        for each in made:
+            each.bind(("127.0.0.1", 0))
+            each.settimeout(3)
+        caller, desk, mobile = made
+        calls(alice, described(*caller.getsockname()))
+        bob << "INVITE"
+        invite = bob.request
+        for bob.tag, phone in (("desk", desk), ("mobile", mobile)):
+            answer = described(*phone.getsockname())
+            bob >> bob.answer(183, ("Require", "100rel"), ("RSeq", "1"), request=invite, body=answer)
+            alice << 183
+        told = sdp.parse(alice.response.body).media[0].port
+        bob.tag = "desk"
+        bob >> bob.answer(200, request=invite)
+        alice << 200
+        assert not alice.response.body
+        caller.sendto(b"\x80audio", ("127.0.0.1", told))
+        assert await asyncio.to_thread(desk.recv, 100) == b"\x80audio"

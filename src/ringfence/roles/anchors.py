@@ -72,6 +72,10 @@ class Anchor:
     """An INVITE of it has been answered with a 2xx."""
     stranger: str = ""
     """The host that it counts against."""
+    answers: dict[str, Response] = field(default_factory=dict)
+    """Early answers, by the tags of those who have made them."""
+    latest: str = ""
+    """Who has answered last."""
     open: bool = False
     """A description has been rewritten: the plane has a session."""
     over: bool = False
@@ -249,17 +253,35 @@ class RequestMedia:
                 anchor.up.add(self._callee_tag(call, response))
         elif method == "BYE" and (200 <= status < 300 or status in GONE):
             anchor.up.discard(self._callee_tag(call, response))
-            if not anchor.up:
+            if anchor.settled and not anchor.up:
                 self._anchors.end(anchor)
             return None
         settles = method == "INVITE" and 200 <= status < 300
         if status >= 300 or not (response.body or settles):
             return self._queue()
+        if method == "INVITE" and tag is not None and self._offered:
+            response = self._of_fork(anchor, response, tag)
         if not response.body and not anchor.open:
             self._anchors.end(anchor)  # a call of which nobody has described anything that we could read
             return self._queue()
         answers = self._offered or not response.body
         return self._ask(anchor, response, self._party.other, answers, flow, call.flow)
+
+    def _of_fork(self, anchor: Anchor, response: Response, tag: str) -> Response:
+        """The response whose description counts now: behind a proxy that forks, several phones have answered.
+
+        The one that takes the call may have described its media in a 183 and not again, and another one since then.
+        """
+        if response.body:
+            anchor.latest = tag
+            if response.status < 200:
+                anchor.answers[tag] = response.copy()
+            return response
+        earlier = anchor.answers.get(tag)
+        if earlier is None or tag == anchor.latest:
+            return response
+        earlier.status = response.status
+        return earlier
 
     def over(self, anchor: Anchor) -> None:
         """The branch has failed. That of a request inside a dialog leaves the session as it was."""
