@@ -43,7 +43,7 @@ def say(phone: Phone, what: str | int, changes: list[tuple[str, str | None]], bo
     if isinstance(what, str):
         if hasattr(phone, "dialog"):
             request = phone.within(what, ("Content-Type", "application/sdp"), body=body)
-            phone >> mess(request, changes)  # type: ignore[operator]
+            phone >> mess(request, changes)
         return
     asked = next((each for each, _ in reversed(phone.inbox) if isinstance(each, Request)), None)
     if asked is None or asked.method == "ACK":
