@@ -412,3 +412,19 @@ async def test_behind_a_proxy_that_forks_media_go_to_the_phone_that_takes_the_ca
         assert not alice.response.body
         caller.sendto(b"\x80audio", ("127.0.0.1", told))
         assert await asyncio.to_thread(desk.recv, 100) == b"\x80audio"
+
+
+async def test_what_browsers_say_to_each_other_passes_as_it_is(
+    network: Network, plane: EmbeddedMedia, alice: Phone, bob: Phone
+) -> None:
+    lines = b"a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\na=candidate:1 1 udp 1 10.0.0.5 9 typ host\r\n"
+    offer, answer = (body.replace(b"RTP/AVP", b"UDP/TLS/RTP/SAVPF") + lines for body in (INSIDE, OFFICE))
+    network.services.anchors = Anchors(plane, MediaMode.AUTO, frozenset({4}), refuse=True)
+    calls(alice, offer)
+    bob << "INVITE"
+    assert bob.request.body == offer
+    bob >> bob.answer(200, body=answer)
+    alice << 200
+    assert alice.response.body == answer
+    assert not len(plane)
+    assert not anchors(network)
