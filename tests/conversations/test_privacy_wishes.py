@@ -30,6 +30,7 @@ def test_what_is_critical_and_can_t_be_given_fails_and_tells_nothing(
     """500, with an enumeration of the values; the callee hears nothing."""
     asks(alice, bob, ("Privacy", privacy)) << 500 >> alice.ack()
     assert named in alice.response.reason
+    assert network.driver.counts["privacy refused"] == 1
     network_is_quiet(alice, bob)
 
 

@@ -17,6 +17,12 @@ DRIVER_COUNTS = (
     ("ringfence_flows_opened", "Connections set up", "transport", "opened "),
     ("ringfence_flows_closed", "Connections that ended or could not be made", "transport", "closed "),
     ("ringfence_alerts", "Accounts over a limit of [fraud]", "rule", "alert "),
+    (
+        "ringfence_privacy",
+        "Wishes for privacy that were given, refused or not wholly given",
+        "outcome",
+        "privacy ",
+    ),
     ("ringfence_challenges", "Requests answered 401 or 407", "", "challenges"),
     ("ringfence_malformed", "Messages that could not be read", "", "malformed"),
     ("ringfence_busy", "Requests refused since too many wait", "", "too busy"),
@@ -41,6 +47,11 @@ def read_parts(metrics: Metrics, parts: Parts) -> None:
     gauge("ringfence_accounts", "Accounts", (), lambda: _known(store.accounts.count()))
     if parts.services.media is not None:
         read_media(metrics, parts.services.media)
+    bridges = parts.services.bridges
+    if bridges is not None:
+        gauge(
+            "ringfence_private_calls", "Private calls and subscriptions now", (), lambda: {(): len(bridges)}
+        )
     gauge("ringfence_registered", "What is registered", ("kind",), lambda: _registered(parts))
 
 

@@ -59,9 +59,11 @@ def open_bridge(call: Call) -> Verdict:
     cleaned = clean(outgoing, wish.values, token())
     if cleaned.unmet:
         if bridge.critical:
+            services.driver.counts["privacy refused"] += 1
             return Answer(500, failure((f"{Privacy.USER}: {cleaned.unmet}",)))
         bridge.unmet, bridge.warned = frozenset({Privacy.USER}), f"not all is private: {cleaned.unmet}"
     elif cleaned.removed and bridge.critical:
+        services.driver.counts["privacy refused"] += 1
         return Answer(500, failure((f"{Privacy.USER}: {cleaned.removed}",)))
     elif cleaned.removed and request.method in CONTENT_METHODS and not outgoing.body:
         warning = WarningValue(MISCELLANEOUS, "ringfence", f"the body names its sender: {cleaned.removed}")
@@ -77,6 +79,7 @@ def open_bridge(call: Call) -> Verdict:
     bridge.first = call
     if request.method in DIALOG_METHODS:
         bridges.expect(bridge)
+    services.driver.counts["privacy not wholly given" if bridge.warned else "privacy given"] += 1
     return Hand(Crossing(bridge, call, inner, call.targets, Party.CALLER, None))
 
 

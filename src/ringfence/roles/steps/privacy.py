@@ -80,6 +80,7 @@ def ask_privacy(call: Call) -> Verdict | Awaitable[Verdict]:
     unmet = _unmet(call, wish, within=within)
     service = call.services.bridges
     if unmet and (wish.critical or (service is not None and service.policy.refuse_unmet)):
+        call.services.driver.counts["privacy refused"] += 1
         return Answer(500, failure(unmet))
     _keep_history(call, wish)
     if wish.bridged and service is not None and not within:
