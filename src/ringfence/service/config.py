@@ -27,6 +27,7 @@ from ringfence.service.guard_sections import Guard, Malware, Overload, Prefix
 from ringfence.service.hiding_sections import HidingSection
 from ringfence.service.ipsec_sections import Ipsec
 from ringfence.service.ledger_sections import Ledger
+from ringfence.service.limit_sections import Limits
 from ringfence.service.lines import KeyPath, line_of, locate
 from ringfence.service.media_sections import Media, Nat
 from ringfence.service.privacy_sections import PrivacySection
@@ -38,7 +39,6 @@ from ringfence.service.sections import (
     Database,
     Dns,
     Domain,
-    Limits,
     Listen,
     Log,
     MetricsSection,
