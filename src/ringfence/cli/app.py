@@ -17,6 +17,7 @@ from ringfence.cli.call import call
 from ringfence.cli.caller import caller
 from ringfence.cli.cert import cert
 from ringfence.cli.check import check
+from ringfence.cli.console import console
 from ringfence.cli.demo import demo
 from ringfence.cli.failure import debugging, explain, show
 from ringfence.cli.init import init
@@ -32,6 +33,7 @@ from ringfence.cli.user import user
 COMMANDS: Sequence[Callable[..., None]] = (
     init,
     serve,
+    console,
     demo,
     check,
     audit,

@@ -1,0 +1,64 @@
+"""``ringfence console``: the web console, beside a node of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ringfence.cli.failure import Exit, Failure
+from ringfence.cli.options import ConfigOption, load_config
+from ringfence.cli.output import remark
+from ringfence.service.addresses import Address, parse_address
+from ringfence.service.config import Config
+from ringfence.service.logs import configure
+
+DEFAULT = "127.0.0.1:8443"
+
+
+def console(
+    listen: Annotated[
+        str, typer.Option(metavar="ADDRESS:PORT", help="Where browsers find it, over https.")
+    ] = DEFAULT,
+    host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A name by which browsers may ask for it, besides the domain."),
+    ] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Its certificate. Default: that of the node.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help="The key of that certificate.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Serve the web console over https, until Ctrl-C. Sign in as an administrator (ringfence admin)."""
+    import uvloop
+
+    loaded = load_config(config)
+    try:
+        address = parse_address(listen)
+    except ValueError:
+        raise Failure(Exit.USAGE, f"{listen!r} is not an address", f"write one such as {DEFAULT}") from None
+    tls = (certificate or loaded.tls.certificate, key or loaded.tls.key)
+    hosts = [loaded.domain.name, "localhost", "127.0.0.1", "[::1]", *loaded.node.advertise, *(host or ())]
+    configure(level=loaded.log.level, console=True)
+    raise typer.Exit(uvloop.run(_serve(loaded, address, tls, hosts)))
+
+
+async def _serve(config: Config, address: Address, tls: tuple[Path, Path], hosts: list[str]) -> int:
+    from ringfence.console.app import make_app, opened
+    from ringfence.service.web import WebServer
+
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    async with opened(config) as office:
+        web = WebServer(make_app(office, hosts), address, tls)
+        await web.start()
+        remark(f"The console is at https://{web.address}/ ; sign in as an administrator.")
+        await stopping.wait()
+        await web.stop()
+    return 0

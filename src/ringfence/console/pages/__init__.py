@@ -1,0 +1,1 @@
+"""One file for each page, with its ``ROUTES``; ``ringfence.console.app`` names them."""

@@ -1,0 +1,156 @@
+"""What every page has: the session, the check of forms, the headers that tell a browser what not to do, the look.
+
+A page is an ``async`` function of a request. ``@page(permission)`` lets in who is signed in and may; a form that
+changes anything brings the token of its session. There is no script in a page but the one file that we serve, and the
+Content-Security-Policy says so: what a caller writes into a display name stays text.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ringfence.console.office import Office
+from ringfence.console.sessions import Session, same_token
+from ringfence.store.records import Permission
+
+COOKIE = "__Host-ringfence"
+"""With this prefix a browser takes it over https only, for this host only, and from nobody else."""
+
+HERE = Path(__file__).parent
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Strict-Transport-Security": "max-age=31536000",
+    "Cache-Control": "no-store",
+}
+
+NAVIGATION = (
+    ("/", "Overview"),
+    ("/calls", "Calls"),
+    ("/accounts", "Accounts"),
+    ("/bans", "Bans"),
+    ("/ledger", "Ledger"),
+    ("/certificates", "Certificates"),
+    ("/audit", "Audit"),
+)
+
+View = Callable[[Request], Awaitable[Response]]
+
+
+def since(seconds: float) -> str:
+    """A length of time for people."""
+    seconds = int(seconds)
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            rest = seconds % size // {86_400: 3_600, 3_600: 60, 60: 1}[size]
+            return f"{seconds // size} {unit} {rest} {({'d': 'h', 'h': 'min', 'min': 's'})[unit]}"
+    return f"{seconds} s"
+
+
+def moment(when: float) -> str:
+    """A time of day, with its date."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(when)) + "Z"
+
+
+def make_environment() -> Environment:
+    """The templates. Everything put into one is text, never markup."""
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+    )
+    environment.filters |= {"since": since, "moment": moment}
+    return environment
+
+
+ENVIRONMENT = make_environment()
+
+
+def office_of(request: Request) -> Office:
+    """What the page works with."""
+    office = request.app.state.office
+    assert isinstance(office, Office)
+    return office
+
+
+def session_of(request: Request) -> Session | None:
+    """Who asks; None for nobody who is signed in."""
+    return office_of(request).sessions.find(request.cookies.get(COOKIE, ""))
+
+
+def render(request: Request, template: str, status: int = 200, /, **facts: Any) -> Response:
+    """A page; with htmx only its ``main``, where one is asked for."""
+    session = session_of(request)
+    text = ENVIRONMENT.get_template(template).render(
+        session=session,
+        csrf=session.csrf if session is not None else "",
+        may=session.may if session is not None else (lambda _permission: False),
+        Permission=Permission,
+        navigation=NAVIGATION,
+        path=request.url.path,
+        domain=office_of(request).config.domain.name,
+        partial="HX-Request" in request.headers,
+        **facts,
+    )
+    return HTMLResponse(text, status)
+
+
+def page(permission: Permission = Permission.READ) -> Callable[[View], View]:
+    """A page for those who are signed in and may; the others are sent to sign in, or told that they may not."""
+
+    def wrap(view: View) -> View:
+        @wraps(view)
+        async def guarded(request: Request) -> Response:
+            session = session_of(request)
+            if session is None:
+                return RedirectResponse(f"/sign-in?next={request.url.path}", 303)
+            if not session.may(permission):
+                reason = f"The role {session.administrator.role} may not do this."
+                return render(request, "error.html", 403, title="Not allowed", reason=reason)
+            if request.method not in ("GET", "HEAD") and not await _is_ours(request, session):
+                reason = "The form is too old. Load the page again."
+                return render(request, "error.html", 403, title="Not accepted", reason=reason)
+            return await view(request)
+
+        return guarded
+
+    return wrap
+
+
+async def _is_ours(request: Request, session: Session) -> bool:
+    """Whether a form comes from a page of this session."""
+    form = await request.form()
+    return same_token(session, request.headers.get("X-CSRF-Token") or str(form.get("csrf", "")))
+
+
+class SecurityHeaders:
+    """Adds ``HEADERS`` to every response."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
