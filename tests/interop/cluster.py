@@ -90,7 +90,7 @@ class Cluster:
         zone = self.directory / "zone"
         zone.write_text("\n".join(lines) + "\n", encoding="ascii")
         command = self.inside("names", sys.executable, "-m", "tests.interop.names", ADDRESSES["names"], zone)
-        self._programs.append(Program(command, Path.cwd(), environment()))
+        self._programs.append(Program(command, self.directory / "names", environment()))
 
     def inside(self, name: str, *command: str | Path) -> list[str | Path]:
         """The command line that runs a command on a machine."""

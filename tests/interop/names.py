@@ -1,4 +1,4 @@
-"""A name server for networks of our own: ``python -m tests.interop.names ADDRESS FILE`` serves the records of a file.
+"""A name server for networks of our own: ``python names.py ADDRESS FILE`` serves the records of a file.
 
 A line is ``NAME TYPE DATA``, such as ``_sips._tcp.example.org. SRV 0 1 5061 one.example.org.``.
 """
