@@ -310,6 +310,12 @@ def test_an_office_that_comes_back_after_a_power_cut_is_none(site: Site) -> None
     assert MAX_TRIED < 300
 
 
+def test_guesses_at_one_account_from_many_addresses_are_told(site: Site) -> None:
+    for _ in range(30):
+        site.guard.guessed("sip:alice@example.org", site.now)
+    assert site.guard.counts["guesses at an account"] == 10
+
+
 def test_a_ban_ends(site: Site) -> None:
     site.guard.ban("198.51.100.1", "test", site.now)
     assert site.send(Peer("198.51.100.1"), 10) == 0

@@ -49,6 +49,9 @@ MAX_DEBT = 10.0
 LOG_RATE = Rate(2.0, 20.0)
 """Lines about sources that are limited: a flood must not fill the disk."""
 
+GUESSES = Rate(1.0 / 60.0, 20.0)
+"""Wrong passwords for one account, from wherever: more is somebody with many addresses, and the owner is told."""
+
 EXEMPT: Final = exempt("")
 _ALL: Final = "all"
 
@@ -113,6 +116,7 @@ class Guard:
         self._destinations = Limiter[str](policy.destination)
         self._prefixes = [(prefix, Limiter[str](rate)) for prefix, rate in policy.prefixes]
         self._logged = Limiter[str](LOG_RATE, 2)
+        self._guesses = Limiter[str](GUESSES)
         self._scanner = make_matcher(policy.scanners)
 
     # -- before a message is read ----------------------------------------------------------------------
@@ -273,6 +277,16 @@ class Guard:
             log.warning("a connection was closed", reason=source.score.worst, remote=flow.remote)
         source.score = None
         flow.close("banned")
+
+    def guessed(self, account: str, now: float) -> None:
+        """A wrong password for an account. Many addresses may each try a few: that is told, and stops nobody.
+
+        To lock the account would be what the attacker can have for nothing.
+        """
+        if not self._guesses.take(account, now):
+            self.counts["guesses at an account"] += 1
+            if self._logged.take(_ALL, now):
+                log.warning("somebody guesses the password of an account", account=account)
 
     def ban(self, host: str, reason: str, now: float) -> Ban | None:
         """Shut an address out for some time, longer each time."""

@@ -28,6 +28,7 @@ def note_answer(guard: Guard, call: Call, answer: Answer) -> None:
     if status in (401, 407):
         offence = OFFENCES.get(findings.failed) if findings.failed is not None else None
         if offence is not None:
+            guard.guessed(_user(call), now)
             guard.offend(call.flow, offence, now, proven=call.flow.reliable or _has_our_nonce(call))
         elif findings.failed is None:
             guard.challenged(call.flow, _user(call), now)

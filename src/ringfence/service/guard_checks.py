@@ -30,7 +30,8 @@ def the_guard_watches(config: Config) -> Iterator[Finding]:
         network = ip_network(text)
         if network.num_addresses > LARGEST_ALLOWED and (network.version == 4 or network.prefixlen < 48):
             reason = f"{text} is {network.num_addresses} addresses that nothing is counted of"
-            yield error(config, ("guard", "allow", place), reason, "name the addresses that are yours")
+            say = warning if network.is_private else error
+            yield say(config, ("guard", "allow", place), reason, "name the addresses that are yours")
     if guard.nftables and shutil.which("nft") is None:
         reason = "there is no program nft: the node drops what the kernel should"
         yield warning(config, ("guard", "nftables"), reason, "install nftables, or write nftables = false")
