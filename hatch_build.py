@@ -40,6 +40,12 @@ COMPILED = (
     "roles/bridge/*.py",
     "roles/steps/*.py",
     "roles/steps/register/*.py",
+    "guard/bans.py",
+    "guard/gate.py",
+    "guard/neighbours.py",
+    "guard/rates.py",
+    "guard/sources.py",
+    "security/asserted.py",
     "transport/driver.py",
     "transport/tokens.py",
 )

@@ -267,3 +267,16 @@ def test_what_every_request_is_asked_for(from_: str, to: str, call_id: str, hops
 )
 def test_writing(lines: list[str], body: bytes) -> None:
     assert write("START", lines, body) == write_pure("START", lines, body)
+
+
+@settings(max_examples=300)
+@given(st.lists(VIA_VALUES, min_size=1, max_size=4), st.sampled_from([",", ", ", " ,\t"]))
+def test_what_is_behind_the_first_value(values: list[str], comma: str) -> None:
+    headers = Headers.received(["Via"], [f"Via: {comma.join(values)}"])
+    behind = Headers.received(["Via"], [f"Via: {comma.join(values)}"])
+    try:
+        expected = [str(via) for via in headers.every(VIA)][1:]
+    except PeerError:
+        return  # what can't be read goes no further
+    behind.remove_top("Via")
+    assert [str(via) for via in behind.every(VIA)] == expected

@@ -383,6 +383,32 @@ cdef Py_ssize_t _first_of_list(const char *text, Py_ssize_t position, Py_ssize_t
     return end
 
 
+def after_first(str line):
+    """What follows the first value of a list in a header line, "" if nothing does; None where it is not as simple."""
+    cdef Py_ssize_t size = PyUnicode_GET_LENGTH(line), position
+    cdef const char *text
+    cdef const char *found
+    if not PyUnicode_IS_COMPACT_ASCII(line):
+        return None
+    text = <const char *> PyUnicode_1BYTE_DATA(line)
+    found = <const char *> memchr(text, 58, size)
+    if found is NULL or memchr(text, 10, size) is not NULL:
+        return None
+    position = _first_of_list(text, found - text + 1, size)
+    if position < 0:
+        return None
+    while position < size and (text[position] == 32 or text[position] == 9):
+        position += 1
+    if position == size:
+        return ""
+    position += 1  # the comma
+    while position < size and (text[position] == 32 or text[position] == 9):
+        position += 1
+    while text[size - 1] == 32 or text[size - 1] == 9:
+        size -= 1
+    return _text(text + position, size - position, 0)
+
+
 def write(str start, list lines, bytes body):
     """The bytes of a message: the start line, the header lines, the empty line, the body."""
     cdef Py_ssize_t size = 4 + len(lines) * 2 + PyBytes_GET_SIZE(body)

@@ -7,12 +7,22 @@ view is made on first use and kept until the field changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, Protocol, TypeVar
 
 from ringfence.message import grammar
 from ringfence.message.errors import LocalError, PeerError
 from ringfence.message.names import CANONICAL, MARKS, canonical_name
+
+after_first: Callable[[str], str | None]
+try:
+    from ringfence.message._scan import after_first
+except ImportError:  # not compiled
+
+    def after_first(line: str) -> str | None:
+        """Left to the long way."""
+        return None
+
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -222,13 +232,11 @@ class Headers:
 
     def _behind_first(self, place: int) -> str:
         line = self._lines[place]
-        comma = line.find(",")
-        if comma < 0:
+        if "," not in line:
             return ""
-        if '"' not in line and "<" not in line and "\r" not in line:
-            rest = line[comma + 1 :].strip(" \t")
-            if rest and rest[0] != "," and rest[-1] != ",":
-                return rest
+        rest = after_first(line)
+        if rest is not None:
+            return rest
         value = grammar.unfold(line[line.index(":") + 1 :])
         return ", ".join(grammar.split_list(value, self._names[place])[1:])
 

@@ -78,7 +78,7 @@ class Server:
             note_answer(self.services.guard, call, verdict)
         if isinstance(verdict, Answer) and call.transaction is not None:
             self._answer(call, call.transaction, verdict)
-        elif isinstance(verdict, Drop):
+        elif isinstance(verdict, Drop) and call.request.method != "ACK":  # each challenge has one of those
             log.debug("dropped", method=call.request.method, reason=verdict.reason)
         return None
 

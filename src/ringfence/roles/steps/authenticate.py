@@ -149,7 +149,7 @@ def _try(call: Call, given: list[Credentials]) -> Verdict | Awaitable[Verdict]:
     verdict: Verdict = CONTINUE
     for place, credentials in enumerate(given):
         found = call.services.accounts.find(credentials.username, call.services.policy.realm)
-        if isawaitable(found):
+        if found is not None and not isinstance(found, Account) and isawaitable(found):
             return _try_later(call, given[place:], found)
         verdict = _judge(call, credentials, found)
         if call.findings.user is not None:
