@@ -428,3 +428,17 @@ async def test_what_browsers_say_to_each_other_passes_as_it_is(
     assert alice.response.body == answer
     assert not len(plane)
     assert not anchors(network)
+
+
+async def test_a_response_that_can_not_be_read_is_dropped(
+    network: Network, plane: EmbeddedMedia, alice: Phone, bob: Phone
+) -> None:
+    calls(alice)
+    bob << "INVITE"
+    malformed = bob.answer(200, body=OUTSIDE)
+    malformed.headers.set("To", '<sip:bob@example.org>;tag="')
+    bob >> malformed
+    assert not alice.inbox
+    assert network.driver.counts["malformed"] == 1
+    bob >> bob.answer(200, body=OUTSIDE)
+    alice << 200

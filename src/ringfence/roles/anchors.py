@@ -36,7 +36,6 @@ GONE: Final = frozenset({408, 481})
 PASSED_OVER: Final = frozenset({Outcome.NEEDS_ICE})
 """What NAT does not harm: ICE finds the way by itself."""
 
-
 MAX_OF_STRANGER: Final = 100
 """Sessions at a time of one host that has proved nothing: each takes ports, and strangers may call our users. Another
 domain's proxy is such a host too, unless it comes by TLS with a certificate."""
@@ -209,9 +208,7 @@ class RequestMedia:
 
     def __init__(self, anchors: Anchors, anchor: Anchor | None, party: Party) -> None:
         self._anchors = anchors
-        self._anchor = (
-            anchor  # of the dialog; None for an INVITE that begins one, or whose call we do not know
-        )
+        self._anchor = anchor  # of the dialog; None for an INVITE that begins one, or one that we do not know
         self._party = party  # who sent the request
         self._offered = False  # the request has an offer: its responses answer
         self._turn: asyncio.Lock | None = None

@@ -233,7 +233,7 @@ class Driver:
         message, transaction = effect.message, effect.transaction
         if type(message) is Response:
             if isinstance(transaction, ClientTransaction) and transaction.user is not None:
-                transaction.user.responded(message, transaction)
+                self._responded(message, transaction, transaction.user)
             else:
                 self.counts["stray responses"] += 1  # RFC 6026 section 7.2: dropped, never forwarded
             return
@@ -252,6 +252,16 @@ class Driver:
                 if server is not None:
                     self.trying(server)
                 self.spawn(work, server)
+
+    def _responded(self, response: Response, transaction: ClientTransaction, user: TransactionUser) -> None:
+        """Hand a response to who asked. One that is malformed where it had to be read is dropped."""
+        try:
+            user.responded(response, transaction)
+        except PeerError as error:
+            self.counts["malformed"] += 1
+            log.info("malformed response", status=response.status, header=error.header, reason=error.reason)
+        except Exception:
+            log.exception("role failed", status=response.status)
 
     async def _run(self, work: Work, transaction: ServerTransaction | None) -> None:
         try:
