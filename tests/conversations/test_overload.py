@@ -7,6 +7,7 @@ import pytest
 from ringfence.guard.neighbours import Neighbours
 from ringfence.guard.overload import Load, Overload
 from ringfence.message import Request, cancel_for
+from ringfence.message.params import parse_params
 from tests.conversations.network import WALL, Network
 from tests.conversations.phones import Phone, network_is_quiet
 
@@ -176,6 +177,23 @@ def test_next_hops_are_offered_it_and_phones_are_not(
     alice >> alice.ask("MESSAGE", bob.aor) << 407 >> alice.authorized()
     bob << "MESSAGE"
     assert "oc" not in bob.request.via.params
+
+
+def test_inside_a_dialog_it_is_offered_to_those_who_took_it_up(
+    hops: Neighbours, alice: Phone, dan: Phone
+) -> None:
+    alice >> alice.invite("sip:dan@example.net") << 407 >> alice.authorized() << 100
+    dan << "INVITE"
+    dan >> dan.answer(200)
+    alice << 200
+    alice.begin()
+    alice >> alice.within("ACK")
+    dan << "ACK"
+    assert "oc" not in dan.request.via.params
+    hops.heard(dan.wire.remote, parse_params(";oc=0;oc-validity=0;oc-seq=1.0"), 0.0)
+    alice >> alice.within("BYE")
+    dan << "BYE"
+    assert "oc" in dan.request.via.params
 
 
 @pytest.mark.rfc("7339", "5.5")

@@ -147,6 +147,11 @@ class Neighbours:
         self.held_back += 1
         return False
 
+    def takes_part(self, place: Endpoint) -> bool:
+        """Whether a next hop has ever said how much it wants."""
+        neighbour = self._by_place.get(place)
+        return neighbour is not None and neighbour.sequence >= 0.0
+
     def heard(self, place: Endpoint, via: Params, now: float) -> None:
         """A response came whose topmost Via says how much may be sent. What can't be read is passed over."""
         with suppress(ValueError):

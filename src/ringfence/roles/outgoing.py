@@ -91,13 +91,22 @@ def branch_request(
         headers.add("Content-Length", len(request.body))
     # RFC 5923 section 8.1: the peer may use this connection for its own requests to us.
     extension = "alias" if flow.transport == "TLS" else "rport"
-    offer = OFFER if policy.offer_overload and not target.registered else ""
+    offer = OFFER if policy.offer_overload and not target.registered and _offers(call, flow) else ""
     head, branch = f"SIP/2.0/{flow.transport} {sent_by}", f"{MAGIC_COOKIE}{token}.{loop}"
     headers.prepend("Via", f"{head};branch={branch};{extension}{offer}")
     # Read at once, since the transaction is known by its branch.
     params = (("branch", branch), (extension, None))
     headers.know(VIA, plain_via(head, (*params, *OFFER_PARAMS) if offer else params, branch))
     return request
+
+
+def _offers(call: Call, flow: Flow) -> bool:
+    """Whether the next hop is offered overload control (RFC 7339 section 4.1): each that is not a phone of ours.
+
+    Inside a dialog we can't tell who is a phone, so it is offered to those who have taken it up before.
+    """
+    neighbours = call.services.neighbours
+    return neighbours is not None and (not call.findings.in_dialog or neighbours.takes_part(flow.remote))
 
 
 def request_uri(uri: SipUri, text: str) -> str:
