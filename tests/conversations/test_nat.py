@@ -16,7 +16,7 @@ from ringfence.roles.anchors import MAX_OF_STRANGER, Anchor, Anchors, MediaMode,
 from ringfence.roles.awake import Awake
 from ringfence.roles.media_relay import EmbeddedMedia
 from ringfence.transport.relay import Relay, RelaySession, Side
-from tests.conversations.network import NODE4, Network
+from tests.conversations.network import NODE4, NODE6, Network
 from tests.conversations.phones import Phone, network_is_quiet
 
 TYPE = ("Content-Type", "application/sdp")
@@ -442,3 +442,24 @@ async def test_a_response_that_can_not_be_read_is_dropped(
     assert network.driver.counts["malformed"] == 1
     bob >> bob.answer(200, body=OUTSIDE)
     alice << 200
+
+
+async def test_a_call_between_four_and_six_is_led(network: Network) -> None:
+    relays = {
+        4: Relay("127.0.0.1", range(45_500, 45_520), advertised=NODE4),
+        6: Relay("::1", range(45_500, 45_520), advertised=NODE6),
+    }
+    plane = EmbeddedMedia(relays, lambda: "t")
+    network.services.anchors = Anchors(plane, MediaMode.AUTO, frozenset(relays))
+    network.account("bob")
+    bob = Phone(network, "bob", "2001:db8::7")
+    bob >> bob.register() << 401 >> bob.authorized() << 200
+    network.account("carol")
+    carol = Phone(network, "carol", "198.51.100.22")
+    calls(carol, body=described("198.51.100.22"))
+    bob << "INVITE" >> bob.answer(200, body=described("2001:db8::7").replace(b"IP4", b"IP6"))
+    assert place(bob.request) == NODE6
+    assert b"c=IN IP6" in bob.request.body
+    carol << 200
+    assert place(carol.response) == NODE4
+    plane.close()
