@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ringfence.cli.call import tell_events
 from ringfence.cli.anonymity import PrivacyOption
+from ringfence.cli.call import tell_events
 from ringfence.cli.failure import Exit
 from ringfence.cli.hop import AgreeOption, IpsecOption, agreement_of
 from ringfence.cli.options import JsonOption

@@ -17,7 +17,7 @@ from ringfence.cli.accounts import credentials, open_database
 from ringfence.cli.ladder import Arrow
 from ringfence.client import UserAgent
 from ringfence.message import Message, PeerError, Request, Response, SipUri, parse_uri
-from ringfence.roles.call import Authenticated
+from ringfence.roles.bound import users_of
 from ringfence.service.config import Config
 from ringfence.store.records import Account
 from ringfence.transport.flow import Endpoint, Flow, PeerCertificate
@@ -166,11 +166,8 @@ class Recording:
             self.signature = tuple((name, message.headers.get(name) or "") for name in signed)
         if flow.peer is not None:
             self._certificates[node, flow.remote] = flow.peer
-        bound = flow.user
-        if isinstance(bound, tuple):
-            for user in bound:
-                if isinstance(user, Authenticated):
-                    self._proofs[user.account.aor] = user.evidence
+        for user in users_of(flow):
+            self._proofs[user.account.aor] = user.evidence
 
     # -- what was seen ---------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ account is as it was.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 from cryptography import x509
@@ -26,16 +27,60 @@ MAX_CERTIFICATES = 4096
 """Certificates whose names are remembered; to read one takes 50 us."""
 
 
+class Users:
+    """The users that a connection is bound to, the latest last; found by any of their addresses."""
+
+    __slots__ = ("_by_address", "_by_aor")
+
+    def __init__(self) -> None:
+        self._by_aor: dict[str, Authenticated] = {}
+        self._by_address: dict[str, Authenticated] = {}
+
+    def __iter__(self) -> Iterator[Authenticated]:
+        return iter(self._by_aor.values())
+
+    def __len__(self) -> int:
+        return len(self._by_aor)
+
+    def add(self, user: Authenticated) -> None:
+        """Bind one more; who has been bound for the longest makes room."""
+        account = user.account
+        if account.aor in self._by_aor:
+            self._drop(account.aor)
+        elif len(self._by_aor) >= MAX_USERS:
+            self._drop(next(iter(self._by_aor)))
+        self._by_aor[account.aor] = user
+        for address in (account.aor, *account.aliases):
+            self._by_address[address] = user
+
+    def _drop(self, aor: str) -> None:
+        user = self._by_aor.pop(aor)
+        for address in (aor, *user.account.aliases):
+            if self._by_address.get(address) is user:
+                del self._by_address[address]
+
+    def latest(self) -> Authenticated:
+        """Who was bound last."""
+        return next(reversed(self._by_aor.values()))
+
+    def owner(self, address: str) -> Authenticated | None:
+        """Whose address it is (canonical text)."""
+        return self._by_address.get(address)
+
+
 def users_of(flow: Flow) -> tuple[Authenticated, ...]:
     """The users that the flow is bound to, the latest last."""
-    return flow.user or ()  # type: ignore[return-value]  # only ``bind`` sets it
+    return tuple(flow.user) if isinstance(flow.user, Users) else ()
 
 
 def bind(flow: Flow, user: Authenticated) -> None:
     """From now on the flow speaks for the user, if it is one that can."""
     if flow.transport in PROVING_TRANSPORTS:
-        others = [other for other in users_of(flow) if other.account.aor != user.account.aor]
-        flow.user = (*others[1 - MAX_USERS :], user)  # type: ignore[misc]  # a plain attribute of every flow
+        users = flow.user
+        if not isinstance(users, Users):
+            users = Users()
+            flow.user = users  # type: ignore[misc]  # a plain attribute of every flow
+        users.add(user)
 
 
 def unbind(flow: Flow) -> None:
@@ -45,11 +90,12 @@ def unbind(flow: Flow) -> None:
 
 def bound_user(call: Call, claimed: NameAddr) -> Authenticated | None:
     """The user of the flow whose address the request claims; another one has to prove itself."""
-    users = users_of(call.flow)
+    users = call.flow.user
+    if not isinstance(users, Users):
+        return None
     if is_anonymous(claimed.uri):
-        return users[-1] if users else None
-    address = call.services.policy.address_of(claimed.uri)
-    return next((user for user in users if user.account.owns(address)), None)
+        return users.latest()
+    return users.owner(call.services.policy.address_of(claimed.uri))
 
 
 def certified_address(call: Call) -> str:

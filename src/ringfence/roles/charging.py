@@ -11,7 +11,7 @@ it may are ended by us, with a BYE to each side: so the bill ends when the call 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -237,7 +237,7 @@ class Charging:
         """Whether a request comes from where the party is, or has authenticated, with it or on its connection."""
         if call.flow.remote.host in (live.caller_hosts if by_caller else live.callee_hosts):
             return True
-        bound: tuple[Authenticated, ...] = call.flow.user or ()  # type: ignore[assignment]  # see steps.authenticate
+        bound: Iterable[Authenticated] = call.flow.user or ()  # type: ignore[assignment]  # see ``roles.bound``
         proven = (*bound, call.findings.user) if call.findings.user is not None else bound
         return by_caller and any(user.account.aor == live.account for user in proven)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ringfence.message import Request, Response
-from ringfence.roles.bound import users_of
+from ringfence.roles.bound import bind, users_of
 from ringfence.roles.call import Authenticated
 from ringfence.store.errors import StoreError
 from ringfence.store.ports import Bindings, Counts, Decision, Reading
@@ -72,12 +72,11 @@ class Neighbours:
 
     def bind_users(self, flow: RemoteFlow, users: list[list[str]]) -> None:
         """The same accounts, as this worker has them."""
-        bound = []
+        flow.user = None
         for aor, evidence in users:
             account = self._parts.services.accounts.by_aor(aor)
             if isinstance(account, Account):
-                bound.append(Authenticated(account, evidence))
-        flow.user = tuple(bound) or None
+                bind(flow, Authenticated(account, evidence))
 
 
 class FreshBindings:

@@ -39,7 +39,6 @@ class StreamFlow(Flow):
 
     __slots__ = (
         "_framer",
-        "_key",
         "_office",
         "_open",
         "_received",
@@ -48,6 +47,7 @@ class StreamFlow(Flow):
         "_waiting_size",
         "accepted",
         "closed",
+        "key",
         "local",
         "peer",
         "remote",
@@ -59,11 +59,13 @@ class StreamFlow(Flow):
 
     reliable = True
     closed: bool
+    key: str
+    """Unique among all connections of all runs of this node."""
 
     def __init__(self, office: Office, transport: str, key: str, server_name: str | None = None) -> None:
         self._office = office
         self._received = office.received
-        self._key = key
+        self.key = key
         self._framer = Framer(office.limits.body)
         self._open = False
         self._waiting: list[bytes] = []  # sent before the connection was ready
@@ -80,14 +82,9 @@ class StreamFlow(Flow):
         self.server_name = server_name
         """The domain that the peer was asked to prove, for connections that we made."""
 
-    @property
-    def key(self) -> str:
-        """Unique among all connections of all runs of this node."""
-        return self._key
-
     def rename(self, key: str) -> None:
         """Give it another key, before anybody has heard of it."""
-        self._key = key
+        self.key = key
 
     @property
     def protection(self) -> str:
