@@ -20,7 +20,8 @@ from ringfence.console.office import Office
 from ringfence.console.pages import accounts, audit, bans, calls, certificates, ledger, overview, sign_in
 from ringfence.console.recent import RecentCalls
 from ringfence.console.sessions import Sessions
-from ringfence.console.web import HERE, SecurityHeaders, render
+from ringfence.console.shield import BodyLimit, OwnPagesOnly, SecurityHeaders
+from ringfence.console.web import HERE, render, session_of
 from ringfence.service.config import Config
 from ringfence.service.control import CommandError
 from ringfence.store.database import Database
@@ -40,6 +41,8 @@ def make_app(office: Office, hosts: Sequence[str], more: Sequence[BaseRoute] = (
         middleware=[
             Middleware(SecurityHeaders),
             Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False),
+            Middleware(OwnPagesOnly),
+            Middleware(BodyLimit),
         ],
         exception_handlers={
             HTTPException: _http_error,
@@ -77,6 +80,8 @@ async def _refresh(database: Database) -> None:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    with contextlib.suppress(StoreError):
+        await session_of(request)  # for the navigation
     return render(request, "error.html", error.status_code, title=str(error.status_code), reason=error.detail)
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-LANE = 230
+LANE = 290
 """Pixels between two lanes."""
 
 ROW = 34
 TOP = 56
-MARGIN = 110
+MARGIN = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def draw(messages: list[dict[str, Any]], node: str) -> Drawing:
 def _arrow(number: int, event: dict[str, Any], places: dict[str, int], node: str, seconds: float) -> Arrow:
     ends = (places[event["remote"]], places[node])
     x1, x2 = ends if event["direction"] == "in" else ends[::-1]
-    label = event["start"] if len(event["start"]) <= 34 else event["start"][:33] + "…"
+    label = event["start"] if len(event["start"]) <= 38 else event["start"][:37] + "…"
     return Arrow(number, TOP + ROW * number, x1, x2, label, f"{seconds:.3f}", event["secure"], _kind(event))
 
 

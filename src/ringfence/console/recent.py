@@ -10,15 +10,13 @@ import asyncio
 import contextlib
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from ringfence.service.control import CommandError
+from ringfence.service.logs import PRIVATE
 from ringfence.service.supervisor import ask_worker
-
-log = structlog.get_logger("ringfence.console")
 
 MAX_CALLS = 500
 """Calls that are remembered; the one that was quiet longest goes."""
@@ -27,6 +25,12 @@ MAX_MESSAGES = 200
 """Messages of one call: a long one with many holds has fewer."""
 
 RETRY_SECONDS = 2.0
+
+WATCHED = {
+    "text": True,
+    "filter": ["method=INVITE,ACK,BYE,CANCEL,PRACK,UPDATE,INFO,REFER,NOTIFY,MESSAGE"],
+}
+"""What is asked of the node: what calls are made of."""
 
 
 @dataclass(slots=True)
@@ -80,14 +84,15 @@ class RecentCalls:
         self._socket = socket
         self._calls: OrderedDict[str, Recent] = OrderedDict()
         self.connected = False
+        self.private = 0
+        """Messages of callers who asked for privacy: a trace doesn't tell which belong together."""
 
     def __len__(self) -> int:
         return len(self._calls)
 
     def latest(self, count: int) -> list[Recent]:
-        """The calls that something was last seen of, the latest first; registrations and the like are left out."""
-        calls = [each for each in reversed(self._calls.values()) if "INVITE" in each.methods]
-        return calls[:count]
+        """The calls that something was last seen of, the latest first."""
+        return list(islice(reversed(self._calls.values()), count))
 
     def find(self, call_id: str) -> Recent | None:
         """One of them."""
@@ -96,7 +101,12 @@ class RecentCalls:
     def add(self, event: dict[str, Any]) -> None:
         """Take note of a message."""
         call_id = event["call_id"]
+        if call_id == PRIVATE:
+            self.private += 1
+            return
         recent = self._calls.get(call_id)
+        if recent is None and event["method"] != "INVITE":
+            return  # a registration, or of a call that began before
         if recent is None:
             recent = self._calls[call_id] = Recent(call_id, event["time"])
             if len(self._calls) > MAX_CALLS:
@@ -110,9 +120,15 @@ class RecentCalls:
     async def follow(self) -> None:
         """Watch the node; when it is away, wait for it."""
         while True:
+            self.connected = await self._answers()
             with contextlib.suppress(CommandError):
-                async for event in ask_worker(self._socket, "trace", {"text": True}):
-                    self.connected = True
+                async for event in ask_worker(self._socket, "trace", WATCHED):
                     self.add(event)
             self.connected = False
             await asyncio.sleep(RETRY_SECONDS)
+
+    async def _answers(self) -> bool:
+        with contextlib.suppress(CommandError):
+            async for _ in ask_worker(self._socket, "status", {}):
+                return True
+        return False

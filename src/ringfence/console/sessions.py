@@ -78,12 +78,12 @@ class Sessions:
         Raises:
             WaitFirst: this name, or this address, has to wait.
         """
-        now = self.clock()
         keys = (f"name {name}", f"address {address}")
-        wait = max(self._failures.get(key, _Failures()).until for key in keys) - now
-        if wait > 0:
-            raise WaitFirst(wait)
         async with self._checks:
+            # Looked at here, since tries that come at once all wait for their turn.
+            wait = max(self._failures.get(key, _Failures()).until for key in keys) - self.clock()
+            if wait > 0:
+                raise WaitFirst(wait)
             stored = found.password_hash if found is not None else None
             good = await asyncio.to_thread(verify_password, password, stored)
         if not good or found is None:
@@ -94,8 +94,8 @@ class Sessions:
             self._failures.pop(key, None)
         return self._begin(found, self.clock())
 
-    def find(self, name: str) -> Session | None:
-        """The session of that name, if it has not ended; it counts as used."""
+    def find(self, name: str, *, used: bool = True) -> Session | None:
+        """The session of that name, if it has not ended; it counts as used now, unless a page asks for itself."""
         session = self._sessions.get(name)
         if session is None:
             return None
@@ -103,7 +103,8 @@ class Sessions:
         if now - session.used > IDLE_SECONDS or now - session.begun > LONGEST_SECONDS:
             del self._sessions[name]
             return None
-        session.used = now
+        if used:
+            session.used = now
         return session
 
     def end(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""What every page has: the session, the check of forms, the headers that tell a browser what not to do, the look.
+"""What every page has: the session, the check of forms, the look.
 
 A page is an ``async`` function of a request. ``@page(permission)`` lets in who is signed in and may; a form that
 changes anything brings the token of its session. There is no script in a page but the one file that we serve, and the
@@ -10,14 +10,15 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from functools import wraps
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import structlog
 from jinja2 import Environment, FileSystemLoader, select_autoescape
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ringfence.console.office import Office
 from ringfence.console.sessions import Session, same_token
@@ -26,18 +27,9 @@ from ringfence.store.records import Permission
 COOKIE = "__Host-ringfence"
 """With this prefix a browser takes it over https only, for this host only, and from nobody else."""
 
-HERE = Path(__file__).parent
+log = structlog.get_logger("ringfence.console")
 
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-    "Strict-Transport-Security": "max-age=31536000",
-    "Cache-Control": "no-store",
-}
+HERE = Path(__file__).parent
 
 NAVIGATION = (
     ("/", "Overview"),
@@ -87,14 +79,32 @@ def office_of(request: Request) -> Office:
     return office
 
 
-def session_of(request: Request) -> Session | None:
-    """Who asks; None for nobody who is signed in."""
-    return office_of(request).sessions.find(request.cookies.get(COOKIE, ""))
+async def session_of(request: Request) -> Session | None:
+    """Who asks; None for nobody who is signed in.
+
+    The administrator is compared with the database each time: who was removed, or has another role or password, is
+    signed out. A page that asks for itself again is no use of the session, which would never end. Raises StoreError.
+    """
+    if not hasattr(request.state, "session"):
+        office, name = office_of(request), request.cookies.get(COOKIE, "")
+        session = office.sessions.find(name, used=not _asks_itself(request))
+        if session is not None:
+            known = office.database.administrators.find(session.administrator.name)
+            if (await known if isawaitable(known) else known) != session.administrator:
+                office.sessions.end_of(session.administrator.name)
+                session = None
+        request.state.session = session
+    found: Session | None = request.state.session
+    return found
+
+
+def _asks_itself(request: Request) -> bool:
+    return "HX-Request" in request.headers and request.method == "GET"
 
 
 def render(request: Request, template: str, status: int = 200, /, **facts: Any) -> Response:
     """A page; with htmx only its ``main``, where one is asked for."""
-    session = session_of(request)
+    session = getattr(request.state, "session", None)
     text = ENVIRONMENT.get_template(template).render(
         session=session,
         csrf=session.csrf if session is not None else "",
@@ -115,15 +125,25 @@ def page(permission: Permission = Permission.READ) -> Callable[[View], View]:
     def wrap(view: View) -> View:
         @wraps(view)
         async def guarded(request: Request) -> Response:
-            session = session_of(request)
+            session = await session_of(request)
+            if session is None and "HX-Request" in request.headers:
+                return render(request, "ended.html")
             if session is None:
-                return RedirectResponse(f"/sign-in?next={request.url.path}", 303)
+                return RedirectResponse(f"/sign-in?next={quote(request.url.path)}", 303)
             if not session.may(permission):
                 reason = f"The role {session.administrator.role} may not do this."
                 return render(request, "error.html", 403, title="Not allowed", reason=reason)
             if request.method not in ("GET", "HEAD") and not await _is_ours(request, session):
                 reason = "The form is too old. Load the page again."
                 return render(request, "error.html", 403, title="Not accepted", reason=reason)
+            if request.method not in ("GET", "HEAD"):
+                form = await request.form()
+                log.info(
+                    "asked to change",
+                    administrator=session.administrator.name,
+                    path=request.url.path,
+                    what=str(form.get("what", ""))[:20],
+                )
             return await view(request)
 
         return guarded
@@ -135,22 +155,3 @@ async def _is_ours(request: Request, session: Session) -> bool:
     """Whether a form comes from a page of this session."""
     form = await request.form()
     return same_token(session, request.headers.get("X-CSRF-Token") or str(form.get("csrf", "")))
-
-
-class SecurityHeaders:
-    """Adds ``HEADERS`` to every response."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See ASGI."""
-
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)

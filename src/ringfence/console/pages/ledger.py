@@ -30,7 +30,7 @@ SHOWN = 200
 async def show(request: Request) -> Response:
     """The latest calls. Who asked not to be named is named to those only who have the right, and who ask for it."""
     config = office_of(request).config
-    session = session_of(request)
+    session = await session_of(request)
     reveal = "reveal" in request.query_params and session is not None and session.may(Permission.REVEAL)
     calls: list[CallRecord] = []
     if config.ledger.enabled:

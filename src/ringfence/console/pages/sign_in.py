@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from inspect import isawaitable
 
+import structlog
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from ringfence.console.sessions import LONGEST_SECONDS, WaitFirst, same_token
 from ringfence.console.web import COOKIE, office_of, render, session_of
+
+log = structlog.get_logger("ringfence.console")
 
 MAX_FIELD = 200
 """Characters of a name or a password that are looked at."""
@@ -35,9 +38,11 @@ async def enter(request: Request) -> Response:
             request, "sign_in.html", 429, next=following, problem=f"Wait {error.seconds:.0f} seconds."
         )
     if session is None:
+        log.warning("wrong name or password", name=name, address=address)
         return render(
             request, "sign_in.html", 403, next=following, problem="The name or the password is wrong."
         )
+    log.info("signed in", name=name, address=address)
     response = RedirectResponse(following, 303)
     response.set_cookie(
         COOKIE, session, max_age=int(LONGEST_SECONDS), secure=True, httponly=True, samesite="strict", path="/"
@@ -47,7 +52,7 @@ async def enter(request: Request) -> Response:
 
 async def leave(request: Request) -> Response:
     """End the session."""
-    session, form = session_of(request), await request.form()
+    session, form = await session_of(request), await request.form()
     if session is not None and same_token(session, str(form.get("csrf", ""))):
         office_of(request).sessions.end(request.cookies.get(COOKIE, ""))
     response = RedirectResponse("/sign-in", 303)
