@@ -36,7 +36,7 @@ class Daemon:
         self.program = Program(
             ["rtpengine", "--config-file=none", "--table=-1", f"--interface={HOST}", "--foreground",
              f"--listen-ng={HOST}:{self.port}", f"--port-min={first}", f"--port-max={first + 18}", "--log-stderr",
-             "--log-level=5", "--num-threads=1", f"--pidfile={directory}/pid"],
+             "--log-level=5", "--num-threads=1", "--endpoint-learning=heuristic", f"--pidfile={directory}/pid"],
             directory,
         )  # fmt: skip
 
@@ -124,7 +124,9 @@ async def test_a_later_offer_of_the_callee_moves_it(plane: RtpengineMedia, phone
     await plane.answer("m", Party.CALLER, response(alice.sdp()), seen=HERE, toward=HERE)
     alice.send(for_alice)
     await moved.heard()
-    plane.end("m")
+    plane.close()  # the node stops: what is set up goes on
+    alice.send(for_alice)
+    await moved.heard()
 
 
 async def test_an_anonymous_caller_s_rtcp_does_not_arrive_and_srtcp_does(
