@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop.baresip import MODULES
-from tests.interop.namespaces import NODE, PHONE
+from tests.interop.namespaces import NODE, PHONE, Lab
 from tests.interop.processes import eventually
 from tests.interop.test_nat import HEARD, World, heard
 
@@ -74,7 +74,8 @@ def names_of(sent: list[bytes]) -> set[bytes]:
 
 @pytest.fixture
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    made = World(tmp_path_factory.mktemp("private"), "port-restricted")
+    made = World(tmp_path_factory.mktemp("private"))
+    made.lab = Lab("port-restricted")
     try:
         yield made
     finally:
