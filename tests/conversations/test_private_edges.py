@@ -13,6 +13,7 @@ from ringfence.message.fields import CONTACT
 from ringfence.roles import privacy
 from ringfence.roles.bridge.bridges import Bridges
 from ringfence.roles.bridge.ending import sweep
+from ringfence.roles.hiding import Hiding
 from ringfence.roles.media import Party, Rewritten
 from ringfence.roles.media_relay import EmbeddedMedia
 from ringfence.roles.peers import Peer, PeerRole, Peers
@@ -351,3 +352,35 @@ async def test_an_offer_that_comes_late_passes_the_relay_too(
     alice >> alice.within("ACK", TYPE, cseq=9, body=SDP)
     bob << "ACK"
     assert NODE4.encode() in bob.request.body
+
+
+# -- beside topology hiding ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("asks", ["caller", "callee"])
+def test_topology_hiding_and_a_private_call_get_along(network: Network, alice: Phone, asks: str) -> None:
+    network.policy.hiding = Hiding(b"h" * 32, contact=True, call_id=True)
+    network.names.host("example.net", "203.0.113.9")
+    dan = Phone(network, "dan", "203.0.113.9", domain="example.net")
+    wish = ("Privacy", "user;header")
+    alice >> alice.invite(dan.aor, *([wish] if asks == "caller" else [])) << 407 >> alice.ack()
+    alice >> alice.authorized() << 100
+    mine = [wish] if asks == "callee" else []
+    dan << "INVITE" >> dan.answer(180, *mine)
+    alice << 180
+    dan >> dan.answer(200, *mine, body=SDP)
+    alice << 200
+    begin(alice)
+    assert "dan@203.0.113.9" not in str(alice.response.headers.get("Contact"))
+    alice >> alice.within("ACK", cseq=alice.dialog.cseq)
+    dan << "ACK" >> dan.within("INFO", cseq=70)
+    alice << "INFO" >> alice.answer(200)
+    dan << 200
+    alice >> alice.within("INFO")
+    dan << "INFO" >> dan.answer(200)
+    alice << 200
+    dan >> dan.within("BYE", cseq=71)
+    alice << "BYE" >> alice.answer(200)
+    dan << 200
+    assert not network.services.bridges
+    network_is_quiet(alice, dan)
