@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -158,3 +159,31 @@ async def test_a_node_that_stops_ends_private_calls(tmp_path: Path, stack: Async
         bob = await stack.enter_async_context(node.agent("bob"))
         call, theirs = await connect(alice, bob, Privacy.USER)
     assert (await call.ended).by == (await theirs.ended).by == "peer"
+
+
+@pytest.mark.rfc("3891", "3")
+@pytest.mark.parametrize("attended", [False, True])
+async def test_a_caller_without_a_name_hands_its_peer_on(
+    node: Node, stack: AsyncExitStack, attended: bool
+) -> None:
+    """Bob and carol are connected; both calls were from nobody, and Replaces finds its dialog all the same."""
+    alice = await stack.enter_async_context(node.agent("alice"))
+    bob = await stack.enter_async_context(node.agent("bob", accept_transfers=True))
+    carol = await stack.enter_async_context(node.agent("carol"))
+    call, at_bob = await connect(alice, bob, Privacy.USER)
+    if attended:
+        second = await alice.call("carol", privacy=Privacy.USER)
+        at_carol = await anext(carol.incoming())
+        await at_carol.answer()
+        await second.answered
+        await call.transfer(second)
+        connected = await anext(carol.incoming()) if at_carol.successor is None else at_carol.successor
+    else:
+        moving = asyncio.create_task(call.transfer("carol"))
+        connected = await anext(carol.incoming())
+        await connected.answer()
+        await moving
+    assert connected.peer.identity.endswith("bob@example.org")
+    await call.ended
+    assert not at_bob.peer.identity.endswith("alice@example.org")
+    await connected.hang_up()
