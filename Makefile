@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help run test check format fuzz bench faults docs clean
+.PHONY: help run test test-wheel check format fuzz bench faults docs clean
 
 help:  ## say what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml scripts/bootstrap hatch_build.py src/ringfence/message/_scan.pyx src/ringfence/transport/_legs.pyx
 	@scripts/bootstrap $(VENV)
@@ -18,6 +18,9 @@ run: $(STAMP)  ## set up all, start a node for ringfence.localhost, place a secu
 
 test: $(STAMP)  ## set up all and run every test
 	$(BIN)/pytest
+
+test-wheel:  ## the same tests on the package as pip installs it: compiled
+	scripts/test_wheel
 
 check: $(STAMP)  ## style and types
 	$(BIN)/ruff check .
@@ -46,4 +49,4 @@ docs: $(STAMP)  ## write anew the pages that are made from the source
 	$(BIN)/python scripts/privacy_table.py
 
 clean:  ## remove what was made
-	rm -rf $(VENV) .venv-bench build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-bench .venv-wheel build dist .mypy_cache .ruff_cache .pytest_cache

@@ -10,7 +10,7 @@ import pytest
 from ringfence.roles.call import Call
 from ringfence.roles.pipeline import CONTINUE, Answer, Drop, Step, Verdict, run
 
-CALL: Any = None
+CALL = Call.__new__(Call)  # none of the steps here looks at it
 
 
 def goes_on(call: Call) -> Verdict:

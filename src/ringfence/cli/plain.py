@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from ringfence.message import NameAddr, OtherUri, Params, SipUri, TelUri
-from ringfence.message.fields import Star, Via
+from ringfence.message.fields import CSeq, Star, Via
 
 
 def clean(text: str) -> str:
@@ -60,6 +60,8 @@ def plain(value: Any) -> Any:
             }
         case OtherUri():
             return {"text": str(value), "scheme": value.scheme}
+        case CSeq():
+            return {"number": value.number, "method": value.method}
         case Via():
             names = ("transport", "host", "port", "branch")
             return {name: getattr(value, name) for name in names} | {"params": plain(value.params)}

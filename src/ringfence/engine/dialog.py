@@ -23,7 +23,7 @@ TARGET_REFRESH = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY"})
 
 CREDENTIALS = ("Authorization", "Proxy-Authorization")
 MAX_FORWARDS: Final = 70
-OWNER_WAIT: Final = (2.1, 4.0)
+OWNER_WAIT: tuple[float, float] = (2.1, 4.0)  # not Final: mypyc loses pairs of floats
 """Seconds to wait after a 491, at random, for who made the Call-ID (RFC 3261 section 14.1)."""
 
 OTHER_WAIT = (0.0, 2.0)
