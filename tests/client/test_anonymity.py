@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ringfence.client import CallError, Media, Privacy, UserAgent
+from ringfence.client import Call, CallError, Media, Privacy, UserAgent
 from ringfence.client.anonymity import Wanted, disguise, fields, wanted
 from ringfence.client.incoming import IncomingCall
 from ringfence.client.outgoing import OutgoingCall
@@ -177,11 +177,11 @@ async def test_a_caller_without_a_name_hands_its_peer_on(
         await at_carol.answer()
         await second.answered
         await call.transfer(second)
-        connected = await anext(carol.incoming()) if at_carol.successor is None else at_carol.successor
+        connected: Call = await anext(carol.incoming()) if at_carol.successor is None else at_carol.successor
     else:
         moving = asyncio.create_task(call.transfer("carol"))
-        connected = await anext(carol.incoming())
-        await connected.answer()
+        connected = ringing = await anext(carol.incoming())
+        await ringing.answer()
         await moving
     assert connected.peer.identity.endswith("bob@example.org")
     await call.ended
