@@ -52,11 +52,8 @@ def _has_our_nonce(call: Call) -> bool:
         for value in headers.all(name):
             with suppress(PeerError):
                 credentials = parse_credentials(value, name)
-                if credentials is None:
-                    continue
-                freshness = services.nonces.check(
-                    credentials.nonce, services.clock(), nonce_binding(call.flow)
-                )
-                if freshness is not Freshness.FORGED:
-                    return True
+                if credentials is not None:  # mypyc has no ``continue`` in a ``with``
+                    now, bound = services.clock(), nonce_binding(call.flow)
+                    if services.nonces.check(credentials.nonce, now, bound) is not Freshness.FORGED:
+                        return True
     return False
