@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ringfence.guard.neighbours import Neighbours
+from ringfence.guard.neighbours import Neighbours, make_offer
 from ringfence.guard.overload import Load, Overload
 from ringfence.message import Request, cancel_for
 from ringfence.message.params import parse_params
@@ -159,7 +159,7 @@ def test_a_node_that_stops_takes_nothing_new(overload: Overload, dan: Phone, bob
 @pytest.fixture
 def hops(network: Network) -> Neighbours:
     network.services.neighbours = Neighbours()
-    network.policy.offer_overload = True
+    network.policy.overload_offer = make_offer(["loss", "rate"])
     return network.services.neighbours
 
 

@@ -10,16 +10,28 @@ held back goes elsewhere if there is an elsewhere, else it is refused here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final
+from typing import NamedTuple
 
 from ringfence.engine.places import Endpoint
 from ringfence.message.params import Params, parse_params
 
-OFFER: Final = ';oc;oc-algo="loss,rate"'
-"""What our Via says to a next hop (RFC 7339 section 4.1 and 4.2)."""
-OFFER_PARAMS: Final = parse_params(OFFER).items
-"""The same, read."""
+
+class Offer(NamedTuple):
+    """What our Via says to a next hop (RFC 7339 section 4.1 and 4.2): as text, and read."""
+
+    text: str
+    params: tuple[tuple[str, str | None], ...]
+
+
+def make_offer(algorithms: Sequence[str]) -> Offer | None:
+    """The offer of these algorithms; None when there are none."""
+    if not algorithms:
+        return None
+    text = f';oc;oc-algo="{",".join(algorithms)}"'
+    return Offer(text, parse_params(text).items)
+
 
 DEFAULT_VALIDITY = 500
 """Milliseconds, where a next hop does not say (section 4.3)."""

@@ -10,7 +10,6 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import Final
 
-from ringfence.guard.neighbours import OFFER, OFFER_PARAMS
 from ringfence.message import PeerError, Request, SipUri
 from ringfence.message.fields import (
     CONTACT,
@@ -91,12 +90,14 @@ def branch_request(
         headers.add("Content-Length", len(request.body))
     # RFC 5923 section 8.1: the peer may use this connection for its own requests to us.
     extension = "alias" if flow.transport == "TLS" else "rport"
-    offer = OFFER if policy.offer_overload and not target.registered and _offers(call, flow) else ""
+    offer = policy.overload_offer
+    if offer is not None and (target.registered or not _offers(call, flow)):
+        offer = None
     head, branch = f"SIP/2.0/{flow.transport} {sent_by}", f"{MAGIC_COOKIE}{token}.{loop}"
-    headers.prepend("Via", f"{head};branch={branch};{extension}{offer}")
+    headers.prepend("Via", f"{head};branch={branch};{extension}{'' if offer is None else offer.text}")
     # Read at once, since the transaction is known by its branch.
     params = (("branch", branch), (extension, None))
-    headers.know(VIA, plain_via(head, (*params, *OFFER_PARAMS) if offer else params, branch))
+    headers.know(VIA, plain_via(head, params if offer is None else (*params, *offer.params), branch))
     return request
 
 

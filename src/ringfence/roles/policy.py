@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ringfence.guard.gate import Guard
-from ringfence.guard.neighbours import Neighbours
+from ringfence.guard.neighbours import Neighbours, Offer
 from ringfence.guard.overload import Overload
 from ringfence.message import SipUri, TelUri, Uri
 from ringfence.message.fields.security_agreement import Mechanism
@@ -145,8 +145,8 @@ class Policy:
     fork: Fork = Fork.PARALLEL
     max_breadth: int = 60
     max_forwards: int = 70
-    offer_overload: bool = False
-    """Whether next hops are offered overload control (RFC 7339)."""
+    overload_offer: Offer | None = None
+    """How next hops are offered overload control (RFC 7339); None: they are not."""
 
     emergency_numbers: frozenset[str] = frozenset()
     """User parts of Request-URIs that are calls for help."""

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ringfence.engine.places import Preferences
 from ringfence.engine.timers import Timers
 from ringfence.engine.transactions import Transactions
+from ringfence.guard.neighbours import make_offer
 from ringfence.message import sip_uri
 from ringfence.message.fields.security_agreement import Mechanism
 from ringfence.roles import core, edge, outbound, privacy, redirect
@@ -131,7 +132,9 @@ def wire(
         strangers=make_strangers(config, store),
         remote=remote,
         directory=Directory(config.certificates.directory) if config.certificates.serve else None,
-        charging=make_charging(config, ledger, derive(secret, "ledger"), make_control(config, store, diameter))
+        charging=make_charging(
+            config, ledger, derive(secret, "ledger"), make_control(config, store, diameter)
+        )
         if ledger is not None
         else None,
     )
@@ -211,7 +214,7 @@ def make_policy(config: Config, secret: bytes) -> Policy:
         record_route=proxy.record_route,
         fork=Fork(proxy.fork),
         max_breadth=proxy.max_breadth,
-        offer_overload=config.overload.enabled and config.overload.offer,
+        overload_offer=make_offer(config.overload.offer) if config.overload.enabled else None,
         emergency_numbers=frozenset(config.overload.emergency_numbers),
         priority_namespaces=frozenset(config.overload.priority_namespaces),
         max_forwards=proxy.max_forwards,
