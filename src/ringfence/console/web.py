@@ -59,13 +59,18 @@ def moment(when: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(when)) + "Z"
 
 
+def segment(text: str) -> str:
+    """Any text as one segment of a path. A slash in it leads nowhere."""
+    return quote(text, safe="@:")
+
+
 def make_environment() -> Environment:
     """The templates. Everything put into one is text, never markup."""
     environment = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=select_autoescape(default=True, default_for_string=True),
     )
-    environment.filters |= {"since": since, "moment": moment}
+    environment.filters |= {"since": since, "moment": moment, "segment": segment}
     return environment
 
 

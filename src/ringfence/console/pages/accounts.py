@@ -13,8 +13,9 @@ from starlette.routing import Route
 
 from ringfence.console.office import Office
 from ringfence.console.passwords import generate, stored
-from ringfence.console.web import office_of, page, render
+from ringfence.console.web import office_of, page, render, segment
 from ringfence.message import PeerError, SipUri, parse_uri
+from ringfence.service.config import Config
 from ringfence.store.records import Account, Binding, Permission
 
 PAGE = 100
@@ -55,7 +56,7 @@ async def _shown(request: Request, password: str = "", status: int = 200) -> Res
 async def add(request: Request) -> Response:
     """A new account, with a password that is shown once."""
     office, form = office_of(request), await request.form()
-    uri = _uri(str(form.get("address", "")).strip(), office.config.domain.name)
+    uri = _uri(str(form.get("address", "")).strip(), office.config)
     user = uri.aor.removeprefix("sip:").rpartition("@")[0]
     password = generate()
     made = Account(
@@ -89,7 +90,7 @@ async def change(request: Request) -> Response:
     if what not in ("disable", "enable"):
         raise HTTPException(400, "There is no such change.")
     await office.database.accounts.update(replace(account, disabled=what == "disable", updated=time.time()))
-    return RedirectResponse(f"/accounts/{account.aor}", 303)
+    return RedirectResponse(f"/accounts/{segment(account.aor)}", 303)
 
 
 def _account(office: Office, aor: str) -> Account:
@@ -104,7 +105,8 @@ async def _bindings(office: Office, aor: str) -> tuple[Binding, ...]:
     return await found if isawaitable(found) else found
 
 
-def _uri(text: str, domain: str) -> SipUri:
+def _uri(text: str, config: Config) -> SipUri:
+    domain = config.domain.name
     whole = text if text.startswith(("sip:", "sips:")) else f"sip:{text}"
     if "@" not in whole:
         whole += f"@{domain}"
@@ -112,9 +114,11 @@ def _uri(text: str, domain: str) -> SipUri:
         uri = parse_uri(whole)
     except PeerError as error:
         raise HTTPException(400, f"{text} is no address: {error.reason}.") from None
-    if not isinstance(uri, SipUri) or not uri.user or uri.host != domain or uri.port or uri.params:
-        raise HTTPException(400, f"{text} is not the address of a user of {domain}.")
-    return uri
+    if not isinstance(uri, SipUri) or not uri.user or uri.password or uri.port or uri.params or uri.headers:
+        raise HTTPException(400, f"{text} is not the address of a user.")
+    if uri.host not in config.domains:
+        raise HTTPException(400, f"{uri.host} is not a domain of this node.")
+    return uri.replace(host=domain)
 
 
 ROUTES = (

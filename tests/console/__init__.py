@@ -1,0 +1,1 @@
+"""The web console, without and with a browser."""
