@@ -106,11 +106,11 @@ def test_what_is_malformed_counts_little(guard: Watched, network: Network) -> No
     network.driver.on_malformed = lambda flow: guard.guard.offend(
         flow, Offence.MALFORMED, 0.0, proven=flow.reliable
     )
-    for _ in range(1500):
+    for _ in range(2000):
         phone >> b"NONSENSE\r\n\r\n"
     assert not guard.banned
-    for _ in range(600):
-        phone >> b"NONSENSE\r\n\r\n"
+    for _ in range(18_100):
+        network.driver.on_malformed(phone.wire)
     assert [each.reason for each in guard.banned] == [Offence.MALFORMED]
 
 

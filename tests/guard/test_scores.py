@@ -23,9 +23,9 @@ def test_a_phone_with_an_old_password_is_never_banned() -> None:
     assert attempts(Score(0.0), Offence.WRONG_PASSWORD, 60.0, 86_400.0) < BAN_AT / 5
 
 
-def test_two_thousand_malformed_messages_are() -> None:
-    assert attempts(Score(0.0), Offence.MALFORMED, 0.001, 1.9) < BAN_AT
-    assert attempts(Score(0.0), Offence.MALFORMED, 0.001, 2.1) >= BAN_AT
+def test_twenty_thousand_malformed_messages_are() -> None:
+    assert attempts(Score(0.0), Offence.MALFORMED, 0.0001, 1.9) < BAN_AT
+    assert attempts(Score(0.0), Offence.MALFORMED, 0.0001, 2.1) >= BAN_AT
 
 
 def test_an_office_with_one_bad_phone_is_forgiven_by_the_good_ones() -> None:

@@ -17,12 +17,16 @@ FACTOR = 2.5
 LARGEST = 700
 """Octets of any answer to a stranger: a challenge with two algorithms."""
 
+SETTINGS = "[guard]\ndatagrams_per_second = 200.0\n"
+
 HOST = "127.0.0.41"
 
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    node = Node.create(tmp_path_factory.mktemp("small") / "node", transports=["udp"], old_phones=False)
+    node = Node.create(
+        tmp_path_factory.mktemp("small") / "node", transports=["udp"], old_phones=False, settings=SETTINGS
+    )
     node.add_user("bob")
     node.serve()
     yield node

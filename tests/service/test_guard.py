@@ -28,8 +28,8 @@ def guard_of(loaded: Config) -> Any:
 def test_it_is_on_by_default(tmp_path: Path) -> None:
     loaded = config(tmp_path)
     guard = guard_of(loaded)
-    assert guard.policy.datagrams == (200.0, 2000.0)
-    assert guard.policy.strangers == (2000.0, 4000.0)
+    assert guard.policy.datagrams == (1000.0, 10_000.0)
+    assert guard.policy.strangers == (3000.0, 12_000.0)
     assert loaded.overload.enabled
     assert loaded.limits.drain_seconds == 10.0
     assert make_clamd(loaded) is None

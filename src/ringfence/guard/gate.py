@@ -37,8 +37,8 @@ REFUND = 10.0
 REFUND_ANSWER = 4.0
 """Messages that a final response to a request of ours gives back: the response itself and the provisional ones."""
 
-CONNECTION_COST = 10.0
-"""Messages that a new connection counts as: a TLS handshake takes as long as ten challenges."""
+CONNECTION_COST = 5.0
+"""Messages that a new connection counts as; a TLS handshake takes as long as ten challenges, one of TCP as one."""
 
 TRIED_SECONDS = 5.0
 """A user that was challenged this long ago and has not answered counts as tried. Honest phones take a round trip."""
@@ -60,16 +60,17 @@ _ALL: Final = "all"
 class GuardPolicy:
     """The rates are messages a second, of one source unless it says otherwise."""
 
-    datagrams: Rate = Rate(200.0, 2_000.0)  # noqa: RUF009  (immutable)
-    """Of a source that has shown nothing: enough for a gateway that tests us, a hundredth of a flood."""
+    datagrams: Rate = Rate(1_000.0, 10_000.0)  # noqa: RUF009  (immutable)
+    """Of a source that has shown nothing: enough for whoever tests us, a fourteenth of what a core
+    can answer."""
 
-    connections: Rate = Rate(500.0, 5_000.0)  # noqa: RUF009  (immutable)
+    connections: Rate = Rate(1_000.0, 10_000.0)  # noqa: RUF009  (immutable)
     """Of all connections of an address on which nobody has authenticated."""
 
-    proven: Rate = Rate(1_000.0, 10_000.0)  # noqa: RUF009  (immutable)
+    proven: Rate = Rate(2_000.0, 20_000.0)  # noqa: RUF009  (immutable)
     """Of a source that has shown to be there; what is authenticated is given back besides."""
 
-    strangers: Rate = Rate(2_000.0, 4_000.0)  # noqa: RUF009  (immutable)
+    strangers: Rate = Rate(3_000.0, 12_000.0)  # noqa: RUF009  (immutable)
     """Of all datagram sources together that have shown nothing: forged addresses are free, so each having a small
     allowance would be no limit."""
 
@@ -185,17 +186,18 @@ class Guard:
         flow.hold(min(debt, MAX_DEBT))
         return True
 
-    def barred(self, host: str, now: float) -> bool:
-        """Whether a connection from an address is refused; it counts as one that was made."""
+    def welcome(self, host: str, now: float) -> float:
+        """How long a new connection from an address has to wait before it is read; below zero: it is refused."""
         source = self._connected.find(host, now)
         if source.slack == NEVER:
             self.counts["refused banned"] += 1
-            return True
-        if source.full_at - now > source.slack:
+            return -1.0
+        debt = source.debt(now)
+        if debt > MAX_DEBT:
             self.counts["refused connections"] += 1
-            return True
+            return -1.0
         source.full_at = max(source.full_at, now) + CONNECTION_COST * source.interval
-        return False
+        return max(0.0, debt)
 
     def _cut(self, flow: Flow) -> None:
         self.counts["dropped banned"] += 1

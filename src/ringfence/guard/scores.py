@@ -41,12 +41,12 @@ WEIGHTS = MappingProxyType(
         Offence.UNKNOWN_USER: 15.0,
         Offence.UNKNOWN_DESTINATION: 4.0,
         Offence.MANY_USERS: 50.0,
-        Offence.MALFORMED: 0.05,
+        Offence.MALFORMED: 0.005,
         Offence.SCANNER: 100.0,
         Offence.FLOOD: 20.0,
     }
 )
-"""Points for each. Bad software sends malformed messages, all day long: two thousand in a row are a ban."""
+"""Points for each. Bad software sends malformed messages, all day long: twenty thousand in a row are a ban."""
 
 FORGIVABLE = frozenset({Offence.WRONG_PASSWORD, Offence.MALFORMED, Offence.FLOOD})
 """What a success takes off. Somebody who has one account and looks for others goes on being counted."""

@@ -35,7 +35,7 @@ log = structlog.get_logger("ringfence.guard")
 BURST_SECONDS = 10.0
 """How much may come at once, in seconds of a rate: a call, a reboot of an office, a test run."""
 
-STRANGERS_BURST_SECONDS = 2.0
+STRANGERS_BURST_SECONDS = 4.0
 """The same for all strangers together."""
 
 BANS_SECONDS = 1.0
@@ -70,7 +70,7 @@ class Protection:
             self.guard.tick(parts.driver.time(), time.time())
             services.guard = self.guard
         parts.driver.on_malformed = self._malformed if self.guard is not None else None
-        parts.pool.bar(self._barred)
+        parts.pool.ask(self._welcome)
         services.overload = self.overload
         services.neighbours = Neighbours()
         if self.clamd is not None:
@@ -99,10 +99,10 @@ class Protection:
             return False
         return True
 
-    def _barred(self, host: str) -> bool:
+    def _welcome(self, host: str) -> float:
         if self.guard is not None:
-            return self.guard.barred(host, self._parts.driver.time())
-        return bool(len(self.bans)) and self.bans.find(host, time.time()) is not None
+            return self.guard.welcome(host, self._parts.driver.time())
+        return -1.0 if len(self.bans) and self.bans.find(host, time.time()) is not None else 0.0
 
     def _malformed(self, flow: Flow) -> None:
         if self.guard is not None:

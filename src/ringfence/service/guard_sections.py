@@ -36,13 +36,13 @@ class Guard(Section):
     allow: Annotated[Many[Network], Field(examples=[("192.0.2.0/24",)])] = ()
     """Networks that nothing is counted of and that are never banned, such as monitoring. Peers known by their addresses
     are such anyway."""
-    datagrams_per_second: Rate = 200.0
+    datagrams_per_second: Rate = 1_000.0
     """From a source over UDP that has not shown to be there, by an answer to a challenge or to a request of ours."""
-    connections_per_second: Rate = 500.0
+    connections_per_second: Rate = 1_000.0
     """Over all connections of a source on which nobody has authenticated. More is read more slowly; nothing is lost."""
-    proven_per_second: Rate = 1_000.0
+    proven_per_second: Rate = 2_000.0
     """From a source that has shown to be there. What is authenticated gives back what it cost."""
-    strangers_per_second: Rate = 2_000.0
+    strangers_per_second: Rate = 3_000.0
     """Over UDP from all sources together that have shown nothing. Forged addresses cost nothing, so there has to be a
     limit for all of them."""
     account_per_second: Rate = 100.0

@@ -332,9 +332,9 @@ class Pool:
         """Connections refused so far since there were too many."""
         return self._streams.refused
 
-    def bar(self, barred: Callable[[str], bool]) -> None:
-        """Have connections from addresses refused at the door; for the guard."""
-        self._streams.barred = barred
+    def ask(self, welcome: Callable[[str], float]) -> None:
+        """Have each new connection judged by its address (see ``Streams.welcome``); for the guard."""
+        self._streams.welcome = welcome
 
     def lateness(self, seconds: float) -> float:
         """How many seconds a datagram waits in the kernel before it is read; see ``UdpListener.lateness``."""

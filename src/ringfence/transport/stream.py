@@ -43,8 +43,9 @@ class Streams:
         self.census = Census(limits)
         self.refused = 0
         """Connections that were closed at the door since there were too many."""
-        self.barred: Callable[[str], bool] | None = None
-        """Whether nothing is to be taken from an address; the guard's word."""
+        self.welcome: Callable[[str], float] | None = None
+        """How many seconds a connection from an address waits before it is read; below zero: it is refused. The guard's
+        word."""
         self.joining = False
         self.unsent: list[ByteStream] = []
         """Streams that have something to send when the present ``pass_up`` is over."""
@@ -156,10 +157,8 @@ class ByteStream(asyncio.Protocol):
         self.remote = _endpoint(transport.get_extra_info("peername"))
         streams = self._streams
         census, limits = streams.census, streams.limits
-        if self.accepted and (
-            (streams.barred is not None and streams.barred(self.remote.host))
-            or census.refusal(self.remote.host) is not None
-        ):
+        wait = 0.0 if not self.accepted or streams.welcome is None else streams.welcome(self.remote.host)
+        if self.accepted and (wait < 0.0 or census.refusal(self.remote.host) is not None):
             streams.refused += 1
             self._above = None
             transport.abort()  # type: ignore[attr-defined]
@@ -170,8 +169,10 @@ class ByteStream(asyncio.Protocol):
             self._transport.abort()
             return
         self._transport.set_write_buffer_limits(high=limits.unsent, low=0)
-        self.expect(limits.handshake_time, "the end of the handshake")
+        self.expect(limits.handshake_time + wait, "the end of the handshake")
         self.start()
+        if wait:
+            self.hold(wait)
 
     def start(self) -> None:
         """The connection is there; a stream that has a handshake of its own begins it."""
