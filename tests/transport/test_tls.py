@@ -311,3 +311,16 @@ async def test_a_peer_that_goes_away_without_goodbye(make: MakeSide, authority: 
     async with asyncio.timeout(PATIENCE):
         _, reason = await there.end()
     assert reason.startswith(("the peer closed it", "connection lost"))
+
+
+def test_a_websocket_is_asked_for_no_certificate_that_is_optional(authority: Authority) -> None:
+    asked = {
+        wish: [context.verify_mode for context in (made.server, made.websocket) if context is not None]
+        for wish in ("none", "optional", "required")
+        if (made := authority.contexts("example.org", client_certificates=wish))
+    }
+    assert asked == {
+        "none": [ssl.CERT_NONE, ssl.CERT_NONE],
+        "optional": [ssl.CERT_OPTIONAL, ssl.CERT_NONE],
+        "required": [ssl.CERT_REQUIRED, ssl.CERT_REQUIRED],
+    }

@@ -137,7 +137,8 @@ class Tls(Section):
     system_trust: bool = True
     """Whether the roots of the operating system are trusted too."""
     client_certificates: Literal["optional", "required", "none"] = "optional"
-    """Whether a connection that comes in is asked for a certificate."""
+    """Whether a connection that comes in is asked for a certificate. On WSS ports "optional" asks for none, since
+    browsers end a WebSocket that they are asked for one on."""
     verify_servers: bool = True
     """Whether the other side of a connection that goes out must prove its name (RFC 5922). False trusts anybody:
     for benchmarks and laboratories."""

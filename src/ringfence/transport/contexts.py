@@ -7,7 +7,7 @@ connections that live keep the context they were made with.
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -46,11 +46,16 @@ class TlsSettings:
 
 
 class Contexts:
-    """The TLS contexts in force: ``server`` for connections that we accept, ``client`` for those we make."""
+    """The TLS contexts in force: ``server`` for connections that we accept, ``client`` for those we make.
 
-    __slots__ = ("client", "crls", "server", "verify_servers")
+    ``websocket`` accepts WSS. It asks for no certificate that is optional: Chromium ends the handshake of a WebSocket
+    as soon as it is asked for one.
+    """
+
+    __slots__ = ("client", "crls", "server", "verify_servers", "websocket")
 
     server: ssl.SSLContext | None
+    websocket: ssl.SSLContext | None
     client: ssl.SSLContext
     crls: tuple[x509.CertificateRevocationList, ...]
     verify_servers: bool
@@ -64,15 +69,24 @@ class Contexts:
         Raises:
             LocalError: with the file and what is wrong with it; nothing has changed then.
         """
-        servers = [_server_context(settings, *pair) for pair in settings.certificates]
+        server = _server_of(settings)
+        websocket = server
+        if settings.client_certificates == "optional":
+            websocket = _server_of(replace(settings, client_certificates="none"))
         client = _client_context(settings)
         crls = tuple(_read_crl(path) for path in settings.revoked)
-        if len(servers) > 1:
-            _choose_by_name(servers, [_names(path) for path, _ in settings.certificates])
-        self.server = servers[0] if servers else None
+        self.server, self.websocket = server, websocket
         self.client = client
         self.crls = crls
         self.verify_servers = settings.verify_servers
+
+
+def _server_of(settings: TlsSettings) -> ssl.SSLContext | None:
+    """A context that takes the certificate of the name that is asked for; None without a certificate."""
+    servers = [_server_context(settings, *pair) for pair in settings.certificates]
+    if len(servers) > 1:
+        _choose_by_name(servers, [_names(path) for path, _ in settings.certificates])
+    return servers[0] if servers else None
 
 
 def _server_context(settings: TlsSettings, certificate: Path, key: Path) -> ssl.SSLContext:

@@ -284,7 +284,14 @@ class Pool:
         stream: ByteStream
         if flow.secure:
             assert contexts is not None  # both callers have looked
-            stream = TlsStream(self._streams, flow, contexts, accepted=accepted, server_name=server_name)
+            stream = TlsStream(
+                self._streams,
+                flow,
+                contexts,
+                accepted=accepted,
+                server_name=server_name,
+                websocket=transport == "WSS",
+            )
         else:
             stream = ByteStream(self._streams, flow, accepted=accepted)
         flow.ride(stream)

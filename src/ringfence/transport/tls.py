@@ -30,9 +30,19 @@ PROOFS = 4_096
 
 
 class TlsStream(ByteStream):
-    """A TLS connection; ``server_name`` is the domain that the peer must prove when we made it."""
+    """A TLS connection; ``server_name`` is the domain that the peer must prove when we made it. A browser may be at
+    the other end of one for ``websocket``."""
 
-    __slots__ = ("_contexts", "_established", "_incoming", "_outgoing", "_peer", "_tls", "server_name")
+    __slots__ = (
+        "_contexts",
+        "_established",
+        "_incoming",
+        "_outgoing",
+        "_peer",
+        "_tls",
+        "_websocket",
+        "server_name",
+    )
 
     def __init__(
         self,
@@ -42,9 +52,11 @@ class TlsStream(ByteStream):
         *,
         accepted: bool,
         server_name: str | None = None,
+        websocket: bool = False,
     ) -> None:
         super().__init__(streams, above, accepted=accepted)
         self._contexts = contexts
+        self._websocket = websocket
         self._established = False
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
@@ -57,7 +69,7 @@ class TlsStream(ByteStream):
     def start(self) -> None:
         """Begin the handshake; a client speaks first."""
         if self.accepted:
-            context = self._contexts.server
+            context = self._contexts.websocket if self._websocket else self._contexts.server
             assert context is not None  # the pool does not listen without a certificate
             self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
             return
