@@ -7,10 +7,20 @@ from typing import Any
 
 import pytest
 
+from ringfence.message import sip_uri
 from ringfence.roles.call import Call
 from ringfence.roles.pipeline import CONTINUE, Answer, Drop, Step, Verdict, run
+from tests.conversations.network import Network
+from tests.conversations.phones import Phone
 
-CALL = Call.__new__(Call)  # none of the steps here looks at it
+
+@pytest.fixture
+def call() -> Call:
+    """A request on its way; none of the steps here looks at it."""
+    network = Network()
+    phone = Phone(network, "alice", "192.0.2.1")
+    request = phone.invite("sip:bob@example.org")
+    return Call(request, None, phone.wire, network.services, sip_uri(request.uri))
 
 
 def goes_on(call: Call) -> Verdict:
@@ -59,16 +69,16 @@ def finish(outcome: Any) -> Verdict:
         ((later, unreached), 603),
     ],
 )
-def test_the_first_to_decide_decides(steps: tuple[Step, ...], status: int) -> None:
-    verdict = finish(run(steps, CALL))
+def test_the_first_to_decide_decides(steps: tuple[Step, ...], status: int, call: Call) -> None:
+    verdict = finish(run(steps, call))
     assert isinstance(verdict, Answer)
     assert verdict.status == status
 
 
-def test_plain_steps_schedule_nothing() -> None:
-    assert run((goes_on, decides), CALL) == Answer(486)
+def test_plain_steps_schedule_nothing(call: Call) -> None:
+    assert run((goes_on, decides), call) == Answer(486)
 
 
 @pytest.mark.parametrize("steps", [(), (goes_on,), (waits,), (goes_on, waits, goes_on)])
-def test_a_list_that_does_not_decide_drops(steps: tuple[Step, ...]) -> None:
-    assert finish(run(steps, CALL)) == Drop("no step decided")
+def test_a_list_that_does_not_decide_drops(steps: tuple[Step, ...], call: Call) -> None:
+    assert finish(run(steps, call)) == Drop("no step decided")
