@@ -42,6 +42,8 @@ def reveal(call: Call) -> Verdict:
 def _open_routes(call: Call, policy: Policy, hiding: Hiding) -> View | None:
     """Put the hidden routes behind our own; gives who is outside in the dialog."""
     headers = call.request.headers
+    if _MARK not in (headers.get("Route") or ""):
+        return None  # the usual case, told without cutting up the list
     values = headers.values("Route")
     ours: list[str] = []
     opened: list[str] = []
