@@ -63,6 +63,7 @@ def feed(seconds: int) -> None:
     from tests.torture.malformed import cases
 
     from ringfence.message import _scan
+    from ringfence.message.message import write_pure
     from ringfence.message.params import plain_params_pure
 
     assert _scan.__file__.startswith(str(WORK)), _scan.__file__
@@ -79,6 +80,9 @@ def feed(seconds: int) -> None:
         text = data[chance.randrange(len(data) + 1) :].decode("utf-8", "surrogateescape")
         for piece in (text, text[text.find(";") :]):
             assert _scan.plain_params(piece) == plain_params_pure(piece), piece
+            _scan.after_first(piece)
+        lines = text.split("\r\n")
+        assert _scan.write("START", lines, data) == write_pure("START", lines, data), lines
         count += 1
     print(f"memory: {count} messages, nothing found")
 
