@@ -37,14 +37,17 @@ REFUND = 10.0
 REFUND_ANSWER = 4.0
 """Messages that a final response to a request of ours gives back: the response itself and the provisional ones."""
 
-CONNECTION_COST = 5.0
+CONNECTION_COST = 4.0
 """Messages that a new connection counts as; a TLS handshake takes as long as ten challenges, one of TCP as one."""
 
 TRIED_SECONDS = 5.0
 """A user that was challenged this long ago and has not answered counts as tried. Honest phones take a round trip."""
 
-MAX_DEBT = 10.0
+MAX_DEBT = 4.0
 """Seconds that a connection may be ahead of its allowance; who gets there is flooding."""
+
+FLOOD_SECONDS = 10.0
+"""A source that floods counts once in this time."""
 
 LOG_RATE = Rate(2.0, 20.0)
 """Lines about sources that are limited: a flood must not fill the disk."""
@@ -64,7 +67,7 @@ class GuardPolicy:
     """Of a source that has shown nothing: enough for whoever tests us, a fourteenth of what a core
     can answer."""
 
-    connections: Rate = Rate(1_000.0, 10_000.0)  # noqa: RUF009  (immutable)
+    connections: Rate = Rate(2_000.0, 20_000.0)  # noqa: RUF009  (immutable)
     """Of all connections of an address on which nobody has authenticated."""
 
     proven: Rate = Rate(2_000.0, 20_000.0)  # noqa: RUF009  (immutable)
@@ -180,7 +183,7 @@ class Guard:
         if debt > MAX_DEBT:
             # What one read brought can't be held back any more: only who keeps it up is flooding.
             source.full_at = now + source.slack + MAX_DEBT
-            if now - source.flooded_at > MAX_DEBT:
+            if now - source.flooded_at > FLOOD_SECONDS:
                 source.flooded_at = now
                 self.offend(flow, Offence.FLOOD, now, proven=True)
         flow.hold(min(debt, MAX_DEBT))

@@ -17,7 +17,8 @@ BAN_AT = 100.0
 """Points at which a source is banned."""
 
 DECAY = 0.25
-"""Points that come off each second. A phone that has a wrong password and tries it every 40 seconds is never banned."""
+"""Points that come off each second. A phone that has a wrong password and tries it every 8 seconds is never banned; some
+try it a dozen times at once."""
 
 FORGIVEN = 0.5
 """What is left, after a success, of the points for what honest phones do too."""
@@ -37,8 +38,8 @@ class Offence(StrEnum):
 
 WEIGHTS = MappingProxyType(
     {
-        Offence.WRONG_PASSWORD: 10.0,
-        Offence.UNKNOWN_USER: 15.0,
+        Offence.WRONG_PASSWORD: 2.0,
+        Offence.UNKNOWN_USER: 5.0,
         Offence.UNKNOWN_DESTINATION: 4.0,
         Offence.MANY_USERS: 50.0,
         Offence.MALFORMED: 0.005,

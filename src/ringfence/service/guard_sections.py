@@ -38,7 +38,7 @@ class Guard(Section):
     are such anyway."""
     datagrams_per_second: Rate = 1_000.0
     """From a source over UDP that has not shown to be there, by an answer to a challenge or to a request of ours."""
-    connections_per_second: Rate = 1_000.0
+    connections_per_second: Rate = 2_000.0
     """Over all connections of a source on which nobody has authenticated. More is read more slowly; nothing is lost."""
     proven_per_second: Rate = 2_000.0
     """From a source that has shown to be there. What is authenticated gives back what it cost."""
