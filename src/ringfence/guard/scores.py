@@ -17,8 +17,8 @@ BAN_AT = 100.0
 """Points at which a source is banned."""
 
 DECAY = 0.25
-"""Points that come off each second. A phone that has a wrong password and tries it every 8 seconds is never banned; some
-try it a dozen times at once."""
+"""Points that come off each second. A phone that has a wrong password and tries it every 8 seconds is never banned;
+some try it a dozen times at once."""
 
 FORGIVEN = 0.5
 """What is left, after a success, of the points for what honest phones do too."""
