@@ -7,15 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from ringfence.console.guesses import FREE_TRIES, WaitFirst
 from ringfence.console.office import Office
-from ringfence.console.sessions import (
-    FREE_TRIES,
-    IDLE_SECONDS,
-    LONGEST_SECONDS,
-    MAX_SESSIONS,
-    Sessions,
-    WaitFirst,
-)
+from ringfence.console.sessions import IDLE_SECONDS, LONGEST_SECONDS, MAX_SESSIONS, Sessions
 from ringfence.store.records import Administrator, AdministratorRole
 from tests.console.conftest import HASHED, PASSWORD, Browser, Visit
 

@@ -63,7 +63,7 @@ class Phone:
     def run(self, script: str, *arguments: object) -> object:
         """What the script gives in this tab."""
         self.browser.switch_to.window(self.tab)
-        return self.browser.execute_script(script, *arguments)  # type: ignore[no-untyped-call]
+        return self.browser.execute_script(script, *arguments)
 
     def start(self, node: Node, user: str, password: str | None = None) -> None:
         """Connect and register."""

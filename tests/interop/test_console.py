@@ -74,7 +74,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, str
     node.command("admin", "passwd", "admin", "--password=-", typed=f"{ADMIN}\n")
     node.serve()
     port = free_port()
-    words = [RINGFENCE, "console", "--config", node.config, "--listen", f"{HOST}:{port}"]
+    words: list[str | Path] = [RINGFENCE, "console", "--config", node.config, "--listen", f"{HOST}:{port}"]
     console = Program(words, node.directory / "console", environment())
     eventually(lambda: "The console is at" in console.tail(), "the console serves", 30)
     yield node, f"https://{HOST}:{port}"
@@ -112,7 +112,15 @@ def phones(desk: Desk, tmp_path: Path) -> Iterator[Callable[..., Program]]:
         secret = tmp_path / user
         secret.write_text(password_of(user))
         node = desk.node
-        line = [RINGFENCE, command, *words, "--trust", node.authority, "--password-file", secret]
+        line: list[str | Path] = [
+            RINGFENCE,
+            command,
+            *words,
+            "--trust",
+            node.authority,
+            "--password-file",
+            secret,
+        ]
         line += ["--proxy", f"sips:{HOST}:{node.listen['tls']}"]
         started.append(Program(line, tmp_path / command, environment()))
         return started[-1]
@@ -183,7 +191,7 @@ def test_nothing_is_wider_than_a_phone_and_dark_is_dark(desk: Desk) -> None:
             resize(desk.browser, *size)
             prefer(desk.browser, scheme)
             desk.go(path)
-            wide = desk.browser.execute_script("return document.documentElement.scrollWidth")  # type: ignore[no-untyped-call]
+            wide = desk.browser.execute_script("return document.documentElement.scrollWidth")
             assert wide <= size[0], path
             assert (sum(desk.color("body")) < 3 * 128) == (scheme == DARK)
     assert complaints(desk.browser) == []
@@ -192,7 +200,7 @@ def test_nothing_is_wider_than_a_phone_and_dark_is_dark(desk: Desk) -> None:
 def test_the_live_part_keeps_the_focus_and_what_is_open(desk: Desk) -> None:
     desk.find("summary", "Counts").click()
     link = desk.find("#live a")
-    desk.browser.execute_script("arguments[0].focus(); window.mark = arguments[0]", link)  # type: ignore[no-untyped-call]
+    desk.browser.execute_script("arguments[0].focus(); window.mark = arguments[0]", link)
     before = desk.find("#live .figures").text
     eventually(lambda: desk.find("#live .figures").text != before, "the page asks for itself again")
     assert desk.browser.switch_to.active_element.text == link.text

@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ringfence.console.guesses import Guesses
 from ringfence.store.passwords import verify_password
 from ringfence.store.records import Administrator, Permission
 
@@ -23,21 +24,6 @@ MAX_SESSIONS = 1_000
 
 MAX_CHECKS = 2
 """Passwords checked at a time: each takes 32 MB and a fifth of a second, on purpose."""
-
-FREE_TRIES = 5
-"""Wrong passwords in a row of one name or address before it has to wait."""
-
-LONGEST_WAIT = 300.0
-MAX_TRIED = 10_000
-"""Names and addresses whose failures are remembered."""
-
-
-class WaitFirst(Exception):
-    """Too many wrong passwords. ``seconds`` is how long to wait."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"too many wrong passwords; wait {seconds:.0f} s")
-        self.seconds = seconds
 
 
 @dataclass(slots=True)
@@ -56,19 +42,16 @@ class Session:
 
 
 @dataclass(slots=True)
-class _Failures:
-    count: int = 0
-    until: float = 0.0
-
-
-@dataclass(slots=True)
 class Sessions:
     """All of them. ``clock`` gives seconds that never go back."""
 
     clock: Callable[[], float]
     _sessions: dict[str, Session] = field(default_factory=dict)
-    _failures: dict[str, _Failures] = field(default_factory=dict)
+    guesses: Guesses = field(init=False)
     _checks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_CHECKS))
+
+    def __post_init__(self) -> None:
+        self.guesses = Guesses(self.clock)
 
     async def sign_in(
         self, found: Administrator | None, name: str, password: str, address: str
@@ -81,17 +64,13 @@ class Sessions:
         keys = (f"name {name}", f"address {address}")
         async with self._checks:
             # Looked at here, since tries that come at once all wait for their turn.
-            wait = max(self._failures.get(key, _Failures()).until for key in keys) - self.clock()
-            if wait > 0:
-                raise WaitFirst(wait)
+            self.guesses.allow(*keys)
             stored = found.password_hash if found is not None else None
             good = await asyncio.to_thread(verify_password, password, stored)
         if not good or found is None:
-            for key in keys:
-                self._failed(key, self.clock())
+            self.guesses.failed(*keys)
             return None
-        for key in keys:
-            self._failures.pop(key, None)
+        self.guesses.succeeded(*keys)
         return self._begin(found, self.clock())
 
     def find(self, name: str, *, used: bool = True) -> Session | None:
@@ -123,14 +102,6 @@ class Sessions:
         name = secrets.token_urlsafe(32)
         self._sessions[name] = Session(administrator, secrets.token_urlsafe(32), now, now)
         return name
-
-    def _failed(self, key: str, now: float) -> None:
-        if len(self._failures) >= MAX_TRIED:
-            del self._failures[next(iter(self._failures))]
-        failures = self._failures.setdefault(key, _Failures())
-        failures.count += 1
-        if failures.count >= FREE_TRIES:
-            failures.until = now + min(2.0 ** (failures.count - FREE_TRIES), LONGEST_WAIT)
 
 
 def same_token(session: Session, brought: str) -> bool:

@@ -28,6 +28,7 @@ from ringfence.store.sql_bindings import ROW, Change, Held, Outcome, SqlBindings
 from ringfence.store.sql_bindings import read_row as read_registration
 from ringfence.store.sql_opinions import SqlOpinions
 from ringfence.store.sql_opinions import read_row as read_opinion
+from ringfence.store.sql_tokens import SqlTokens
 from ringfence.store.writer import QUEUE_LIMIT, Writer
 
 _ACCOUNTS = select(accounts).where(accounts.c.revision > bindparam("known"))
@@ -80,6 +81,7 @@ class Database:
         self.accounts = SqlAccounts(writer, self._known, self._registered, self.opinions, elsewhere)
         self.bans = SqlBans(writer, self._known)
         self.administrators = SqlAdministrators(writer)
+        self.tokens = SqlTokens(writer)
         self.balances = SqlBalances(writer)
 
     @classmethod

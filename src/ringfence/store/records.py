@@ -258,3 +258,21 @@ class Administrator:
     def __post_init__(self) -> None:
         if not self.name:
             raise ValueError("an administrator needs a name")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a program shows instead of a password, for as long as it holds. It may do what its administrator may.
+
+    `digest` is the SHA-256 of the token in hex: it has 256 random bits, so that nothing slower is needed.
+    """
+
+    name: str
+    administrator: str
+    digest: str = field(repr=False)
+    created: float
+    expires: float
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("a token needs a name")

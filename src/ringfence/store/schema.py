@@ -102,6 +102,16 @@ administrators = Table(
     Column("created", Double, nullable=False),
 )
 
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("administrator", String, nullable=False),
+    Column("digest", String(64), nullable=False, unique=True),  # SHA-256 of the token, in hex
+    Column("created", Double, nullable=False),
+    Column("expires", Double, nullable=False),
+)
+
 balances = Table(
     "balances",
     metadata,

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, insert, select, updat
 
 from ringfence.store.errors import RecordExists, RecordMissing, StoreError
 from ringfence.store.records import Administrator, AdministratorRole
-from ringfence.store.schema import administrators
+from ringfence.store.schema import administrators, api_tokens
 from ringfence.store.writer import Writer
 
 _IS_NAME = administrators.c.name == bindparam("old_name")
@@ -17,6 +17,7 @@ _LIST = select(administrators)
 _INSERT = insert(administrators)
 _UPDATE = update(administrators).where(_IS_NAME)
 _DELETE = delete(administrators).where(_IS_NAME)
+_DELETE_TOKENS = delete(api_tokens).where(api_tokens.c.administrator == bindparam("old_name"))
 
 
 class SqlAdministrators:
@@ -69,6 +70,8 @@ def _update(connection: Connection, administrator: Administrator) -> None:
 
 
 def _remove(connection: Connection, name: str) -> None:
+    # Its tokens go too: another administrator may get the name.
+    connection.execute(_DELETE_TOKENS, {"old_name": name})
     if connection.execute(_DELETE, {"old_name": name}).rowcount == 0:
         raise RecordMissing(f"there is no administrator {name}")
 

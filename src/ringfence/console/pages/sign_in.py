@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from ringfence.console.sessions import LONGEST_SECONDS, WaitFirst, same_token
+from ringfence.console.guesses import WaitFirst
+from ringfence.console.sessions import LONGEST_SECONDS, same_token
 from ringfence.console.web import COOKIE, office_of, render, session_of
 
 log = structlog.get_logger("ringfence.console")
