@@ -188,6 +188,9 @@ async def calls_during(node: Node, flood: Flood, rate: float) -> Result:
     after = node.resident()
     said = (node.world.directory / "flooder.log").read_text(encoding="utf-8").strip().splitlines()
     sent = json.loads(said[-1])["sent"]
+    for name, user in users.items():
+        if user.failures:
+            print(f"{flood.name}, {name}: failed {dict(user.failures)}", file=sys.stderr)
     calls = {name: user.outcome() for name, user in users.items()}
     for each in (callee, *users.values()):
         each.close()

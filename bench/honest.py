@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 import time
+from collections import Counter
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -39,6 +40,8 @@ class Honest:
         self.port = 0
         self.setups: list[float] = []
         self.calls = 0
+        self.failures: Counter[int] = Counter()
+        """By status; 0 is no answer in time."""
         self._write: Callable[[bytes], Any]
         self._close: Callable[[], Any]
         self._waiting: dict[str, asyncio.Queue[Response]] = {}
@@ -129,6 +132,7 @@ class Honest:
             response = await self.ask("INVITE", f"sip:{callee}@{DOMAIN}")
             took = time.monotonic() - begun
             if response.status != 200:
+                self.failures[response.status] += 1
                 return
             routes = [str(each) for each in reversed(response.headers.every(RECORD_ROUTE))]
             target = (response.headers.get("Contact") or "").strip("<>")
@@ -140,7 +144,7 @@ class Honest:
             if (await self._transact(bye)).status == 200:
                 self.setups.append(took)
         except TimeoutError:
-            return
+            self.failures[0] += 1
 
     def outcome(self) -> tuple[int, int, float]:
         """Calls, good ones, and the time that 95 of 100 were set up in, in milliseconds."""

@@ -95,7 +95,7 @@ def test_a_flood_from_one_address_is_cut_down(site: Site) -> None:
         Peer("198.51.100.1"), 400_000, per_second=40_000
     )  # ten seconds of ten times what a core can do
     policy = site.guard.policy
-    assert policy.datagrams.burst <= passed <= policy.datagrams.burst + 10 * policy.datagrams.per_second + 1
+    assert policy.strangers.burst <= passed <= policy.datagrams.burst + 10 * policy.datagrams.per_second + 1
     assert site.send(Peer("198.51.100.2"), 100) == 100  # others do not notice
 
 
@@ -130,7 +130,7 @@ def test_a_proof_is_good_for_an_hour(site: Site) -> None:
     site.guard.succeeded(phone, "sip:alice@example.org", site.now)
     assert site.guard.is_proven(phone, site.now + PROOF_SECONDS - 1)
     site.pass_time(PROOF_SECONDS + 1)
-    assert site.send(phone, 30_000) == site.guard.policy.datagrams.burst
+    assert site.send(phone, 30_000) == site.guard.policy.strangers.burst
 
 
 def test_an_answer_to_a_request_of_ours_is_proof(site: Site) -> None:
@@ -212,7 +212,7 @@ def test_a_million_sources_take_no_more_memory_than_the_ceiling() -> None:
 
 def test_an_ipv6_site_has_one_allowance(site: Site) -> None:
     passed = sum(site.send(Peer(f"2001:db8::{number:x}")) for number in range(30_000))
-    assert passed == site.guard.policy.datagrams.burst
+    assert passed == site.guard.policy.strangers.burst
 
 
 def test_what_is_proven_has_a_ceiling_too() -> None:

@@ -29,7 +29,7 @@ def test_it_is_on_by_default(tmp_path: Path) -> None:
     loaded = config(tmp_path)
     guard = guard_of(loaded)
     assert guard.policy.datagrams == (1000.0, 10_000.0)
-    assert guard.policy.strangers == (3000.0, 12_000.0)
+    assert guard.policy.strangers == (3000.0, 3000.0)
     assert loaded.overload.enabled
     assert loaded.limits.drain_seconds == 10.0
     assert make_clamd(loaded) is None

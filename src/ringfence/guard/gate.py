@@ -73,7 +73,7 @@ class GuardPolicy:
     proven: Rate = Rate(2_000.0, 20_000.0)  # noqa: RUF009  (immutable)
     """Of a source that has shown to be there; what is authenticated is given back besides."""
 
-    strangers: Rate = Rate(3_000.0, 12_000.0)  # noqa: RUF009  (immutable)
+    strangers: Rate = Rate(3_000.0, 3_000.0)  # noqa: RUF009  (immutable)
     """Of all datagram sources together that have shown nothing: forged addresses are free, so each having a small
     allowance would be no limit."""
 
@@ -107,6 +107,8 @@ class Guard:
         self.policy = policy
         self.bans = bans
         self.counts: Counter[str] = Counter()
+        self.dropped = 0
+        """Datagrams that were over a rate: a plain number, since a flood is dropped by adding to it."""
         self.share = 1.0
         """What part of the strangers' rate is given out: less when the node is overloaded."""
         self._exempted = exempted
@@ -175,7 +177,7 @@ class Guard:
         if source.dropped == 1 and self._logged.take(_ALL, now):
             log.warning("a source sends more than it may", source=source.key or flow.remote.host)
         if not flow.reliable:
-            self.counts["dropped rate"] += 1
+            self.dropped += 1
             return False
         self.counts["held"] += 1
         source.full_at = max(source.full_at, now) + source.interval
@@ -362,6 +364,7 @@ class Guard:
             "accounts": len(self._accounts),
             "destinations": len(self._destinations),
             "bans": len(self.bans),
+            "datagrams dropped": self.dropped,
         }
 
     def _judge(self, source: Source, now: float) -> Source:

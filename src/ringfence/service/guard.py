@@ -35,7 +35,7 @@ log = structlog.get_logger("ringfence.guard")
 BURST_SECONDS = 10.0
 """How much may come at once, in seconds of a rate: a call, a reboot of an office, a test run."""
 
-STRANGERS_BURST_SECONDS = 4.0
+STRANGERS_BURST_SECONDS = 1.0
 """The same for all strangers together."""
 
 BANS_SECONDS = 1.0
