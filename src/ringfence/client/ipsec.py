@@ -30,7 +30,8 @@ from ringfence.security.ipsec_3gpp import (
 from ringfence.security.pem import key_file_flaw
 from ringfence.transport.associations import by_hand, of_3gpp
 from ringfence.transport.flow import Endpoint
-from ringfence.transport.ipsec import Association, Ipsec, kernel_ipsec
+from ringfence.transport.ipsec import Association, Ipsec
+from ringfence.transport.kernel_ipsec import kernel_ipsec
 
 if TYPE_CHECKING:
     from ringfence.client.line import Line

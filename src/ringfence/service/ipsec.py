@@ -14,7 +14,7 @@ from ringfence.security.agreement import Name
 from ringfence.security.ipsec_3gpp import MAX_SPI, MIN_SPI, read_keys, read_secrets
 from ringfence.transport.associations import by_hand
 from ringfence.transport.flow import Endpoint
-from ringfence.transport.ipsec import kernel_ipsec
+from ringfence.transport.kernel_ipsec import kernel_ipsec
 
 if TYPE_CHECKING:
     from ringfence.service.wiring import Parts

@@ -17,7 +17,8 @@ from typing import Protocol
 
 from ringfence.message import LocalError
 from ringfence.transport.contexts import Contexts, TlsSettings
-from ringfence.transport.flow import Endpoint, Flow, PeerCertificate, Upward
+from ringfence.transport.dead import DeadFlow
+from ringfence.transport.flow import Endpoint, Flow, Upward
 from ringfence.transport.limits import Limits
 from ringfence.transport.mesh import key_of
 from ringfence.transport.sockets import bound_socket, connected_socket, is_address
@@ -59,33 +60,6 @@ class StreamListener:
     def close(self) -> None:
         """Accept nothing more."""
         self._server.close()
-
-
-class DeadFlow(Flow):
-    """What ``flow_to`` gives when there is no way: it is closed, and ``Upward.closed`` says why."""
-
-    __slots__ = ("local", "remote", "transport")
-
-    key = "-"
-    closed = True
-    reliable = True
-    secure = False
-    peer: PeerCertificate | None = None
-    user: object | None = None
-
-    def __init__(self, transport: str, remote: Endpoint) -> None:
-        self.transport = transport
-        self.remote = remote
-        self.local = Endpoint("", 0)
-
-    def send(self, data: bytes) -> None:
-        """Nothing."""
-
-    def ping(self) -> None:
-        """Nothing."""
-
-    def close(self, reason: str) -> None:
-        """Nothing."""
 
 
 class Pool:
