@@ -273,7 +273,7 @@ async def test_pages_say_when_the_node_is_away(visit: Visit) -> None:
     assert (await browser.get("/bans")).status_code == 200
     assert (
         await browser.submit("/bans", network="192.0.2.1", length="6 hours", what="add")
-    ).status_code == 409
+    ).status_code == 503
 
 
 async def test_the_overview_shows_a_node_that_serves(node: None, visit: Visit) -> None:

@@ -16,7 +16,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
-from ringfence.console.office import Office
+from ringfence.console.api.app import make_api, problem
+from ringfence.console.office import NodeAway, Office
 from ringfence.console.pages import accounts, audit, bans, calls, certificates, ledger, overview, sign_in
 from ringfence.console.recent import RecentCalls
 from ringfence.console.sessions import Sessions
@@ -35,7 +36,11 @@ PAGES = (sign_in, overview, calls, accounts, bans, ledger, certificates, audit)
 def make_app(office: Office, hosts: Sequence[str], more: Sequence[BaseRoute] = ()) -> Starlette:
     """The console. ``hosts``: the names by which a browser may ask for it; any other is a rebinding attack."""
     routes: list[BaseRoute] = [route for each in PAGES for route in each.ROUTES]
-    routes += [*more, Mount("/static", StaticFiles(directory=HERE / "static"))]
+    routes += [
+        *more,
+        Mount("/api/v1", make_api(office)),
+        Mount("/static", StaticFiles(directory=HERE / "static")),
+    ]
     app = Starlette(
         routes=routes,
         middleware=[
@@ -46,6 +51,7 @@ def make_app(office: Office, hosts: Sequence[str], more: Sequence[BaseRoute] = (
         ],
         exception_handlers={
             HTTPException: _http_error,
+            NodeAway: _unavailable,
             CommandError: _no,
             RecordExists: _no,
             RecordMissing: _no,
@@ -80,9 +86,15 @@ async def _refresh(database: Database) -> None:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if request.url.path.startswith("/api/"):  # a line feed in a path, which no mount takes
+        return problem(error.status_code, error.detail, error.headers)
     with contextlib.suppress(StoreError):
         await session_of(request)  # for the navigation
-    return render(request, "error.html", error.status_code, title=str(error.status_code), reason=error.detail)
+    answer = render(
+        request, "error.html", error.status_code, title=str(error.status_code), reason=error.detail
+    )
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 async def _no(request: Request, error: Exception) -> Response:
@@ -91,4 +103,5 @@ async def _no(request: Request, error: Exception) -> Response:
 
 
 async def _unavailable(request: Request, error: Exception) -> Response:
-    return render(request, "error.html", 503, title="Not available", reason=str(error), fix="")
+    fix = error.fix if isinstance(error, CommandError) else ""
+    return render(request, "error.html", 503, title="Not available", reason=str(error), fix=fix)

@@ -9,8 +9,12 @@ from ringfence.console.recent import RecentCalls
 from ringfence.console.sessions import Sessions
 from ringfence.service.config import Config
 from ringfence.service.control import CommandError, Json
-from ringfence.service.supervisor import ask_worker
+from ringfence.service.supervisor import WorkerAway, ask_worker
 from ringfence.store.database import Database
+
+
+class NodeAway(CommandError):
+    """The node does not run."""
 
 
 @dataclass(slots=True)
@@ -26,11 +30,15 @@ class Office:
         """The node's answer to a control command.
 
         Raises:
-            CommandError: the node says no, or does not run.
+            NodeAway: it does not run.
+            CommandError: it says no.
         """
-        async for value in ask_worker(self.config.control_socket, command, arguments):
-            return value
-        raise CommandError("the node hung up", "see its log")
+        try:
+            async for value in ask_worker(self.config.control_socket, command, arguments):
+                return value
+        except WorkerAway:
+            pass
+        raise NodeAway("the node does not answer", "start it with ringfence serve")
 
     async def status(self) -> dict[str, Any] | None:
         """What the node is doing; None when it does not run."""

@@ -50,6 +50,10 @@ MAX_LINE = 16_000_000
 """Of an answer of a worker: see ``control_client``."""
 
 
+class WorkerAway(CommandError):
+    """It does not answer: it does not run, or has just died."""
+
+
 class Worker:
     """One child process, and its restarts."""
 
@@ -113,7 +117,7 @@ async def ask_worker(path: Path, command: str, arguments: Arguments) -> AsyncGen
     try:
         reader, writer = await asyncio.open_unix_connection(str(path), limit=MAX_LINE)
     except OSError:
-        raise CommandError("a worker does not answer", "it is being started anew; try again") from None
+        raise WorkerAway("a worker does not answer", "it is being started anew; try again") from None
     try:
         writer.write(json.dumps({"command": command, "arguments": dict(arguments)}).encode() + b"\n")
         while line := await reader.readline():
@@ -126,7 +130,7 @@ async def ask_worker(path: Path, command: str, arguments: Arguments) -> AsyncGen
             if "value" in reply:
                 return
     except (OSError, ValueError):
-        raise CommandError("a worker hung up", "see its log") from None
+        raise WorkerAway("a worker hung up", "see its log") from None
     finally:
         writer.close()
 

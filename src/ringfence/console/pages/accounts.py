@@ -11,14 +11,16 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from ringfence.console.enrol import NotAnAddress, new_account
 from ringfence.console.office import Office
 from ringfence.console.passwords import generate, stored
 from ringfence.console.web import office_of, page, render, segment
-from ringfence.message import PeerError, SipUri, parse_uri
-from ringfence.service.config import Config
 from ringfence.store.records import Account, Binding, Permission
 
 PAGE = 100
+
+MAX_NAME = 100
+"""Characters of a name to show."""
 
 
 @page()
@@ -56,20 +58,14 @@ async def _shown(request: Request, password: str = "", status: int = 200) -> Res
 async def add(request: Request) -> Response:
     """A new account, with a password that is shown once."""
     office, form = office_of(request), await request.form()
-    uri = _uri(str(form.get("address", "")).strip(), office.config)
-    user = uri.aor.removeprefix("sip:").rpartition("@")[0]
     password = generate()
-    made = Account(
-        uri.aor,
-        user,
-        office.config.realm,
-        stored(user, office.config.realm, password),
-        display_name=str(form.get("name", "")).strip()[:100],
-        created=time.time(),
-        updated=time.time(),
-    )
+    name = str(form.get("name", "")).strip()[:MAX_NAME]
+    try:
+        made = new_account(office.config, str(form.get("address", "")), name, password, time.time())
+    except NotAnAddress as error:
+        raise HTTPException(400, str(error)) from None
     await office.database.accounts.add(made)
-    request.path_params["aor"] = uri.aor
+    request.path_params["aor"] = made.aor
     return await _shown(request, password, 201)
 
 
@@ -103,22 +99,6 @@ def _account(office: Office, aor: str) -> Account:
 async def _bindings(office: Office, aor: str) -> tuple[Binding, ...]:
     found = office.database.bindings.lookup(aor, time.time())
     return await found if isawaitable(found) else found
-
-
-def _uri(text: str, config: Config) -> SipUri:
-    domain = config.domain.name
-    whole = text if text.startswith(("sip:", "sips:")) else f"sip:{text}"
-    if "@" not in whole:
-        whole += f"@{domain}"
-    try:
-        uri = parse_uri(whole)
-    except PeerError as error:
-        raise HTTPException(400, f"{text} is no address: {error.reason}.") from None
-    if not isinstance(uri, SipUri) or not uri.user or uri.password or uri.port or uri.params or uri.headers:
-        raise HTTPException(400, f"{text} is not the address of a user.")
-    if uri.host not in config.domains:
-        raise HTTPException(400, f"{uri.host} is not a domain of this node.")
-    return uri.replace(host=domain)
 
 
 ROUTES = (

@@ -41,7 +41,7 @@ async def show(request: Request) -> Response:
 @page()
 async def verify(request: Request) -> Response:
     """Check every chain from its beginning. It takes a while for a long ledger."""
-    reports = await asyncio.to_thread(_verify, office_of(request).config)
+    reports = await asyncio.to_thread(verified, office_of(request).config)
     return render(request, "verified.html", reports=reports)
 
 
@@ -52,7 +52,8 @@ def _calls(config: Config, reveal: bool) -> list[CallRecord]:
     return sorted(latest, key=lambda call: -call.started)
 
 
-def _verify(config: Config) -> list[Report]:
+def verified(config: Config) -> list[Report]:
+    """What checking every chain has shown. Blocks. Raises StoreError, LocalError."""
     keys = read_public_keys(public_path(config.ledger_key))
     witnessed: dict[str, Any] = read_witness(config.ledger_witness) if config.ledger_witness.exists() else {}
     with reading(config.ledger_url) as reader:
