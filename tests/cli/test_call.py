@@ -30,12 +30,12 @@ def test_a_tone_is_played_and_recorded(network: Network) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     told = events(done.stdout)
-    assert [item["event"] for item in told] == ["calling", "ringing", "answered", "ended"]
+    assert [item["event"] for item in told] == ["calling", "ringing", "answered", "verdict", "ended"]
     assert told[2]["encrypted"] is True
     code, text = bob.finish()
     assert code == 0
     kinds = [item["event"] for item in events(text)]
-    assert kinds == ["registered", "incoming", "answered", "key", "ended"]
+    assert kinds == ["registered", "incoming", "answered", "verdict", "key", "ended"]
     assert (events(text)[1]["peer"], events(text)[1]["evidence"]) == (
         "sip:alice@example.org",
         "asserted by our server",
@@ -51,6 +51,8 @@ def test_the_duration_ends_it(network: Network) -> None:
         "Calling sips:bob@example.org",
         "It rings",
         "Answered: sips:bob@example.org (called); audio encrypted",
+        "Read by the servers on the way; changed unnoticed by the servers on the way, header fields by the servers "
+        "on the way; audio heard by the servers on the way",
         "Ended: we hung up",
     ]
     assert bob.finish()[0] == 0
