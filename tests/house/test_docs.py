@@ -7,6 +7,7 @@ import re
 import runpy
 import shlex
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -107,10 +108,18 @@ def commands(page: Path) -> Iterator[str]:
     for line in text.splitlines():
         found = re.match(r"\s*(?:\$ |\S.*\| )?(ringfence [a-z].*)$", line)
         if found:
-            yield re.split(r"\s{2,}#|[;|>]", found[1])[0]
+            yield first_command(re.split(r"\s{2,}#", found[1])[0])
     for each in quoted(page):
         if each.startswith("ringfence ") and not re.search(r"\||=", each):
             yield each
+
+
+def first_command(line: str) -> str:
+    """A line of the shell up to what ends its first command; in quotes nothing does."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=";|>&")
+    lexer.whitespace_split = True
+    words = list(takewhile(lambda word: not set(word) <= set(";|>&"), lexer))
+    return shlex.join(words)
 
 
 def check_command(line: str) -> None:
