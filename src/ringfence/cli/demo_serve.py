@@ -249,4 +249,8 @@ def instructions(domain: Domain, server: str, password: str) -> dict[str, tuple[
         "More phones, and those that know only MD5: docs/phones.md. To watch what passes:": (
             f"{program} trace --config {domain.config.file}",
         ),
+        "All of it in a browser, as the administrator admin with a new password:": (
+            f"{program} admin passwd admin --config {domain.config.file}",
+            f"{program} console --config {domain.config.file}",
+        ),
     }
