@@ -10,10 +10,11 @@ import pytest
 
 from ringfence.ledger.events import Event, Kind
 from ringfence.ledger.fraud import Action, Alert
+from ringfence.ledger.memory import MemoryLedger
 from ringfence.ledger.prepaid import Prepaid
 from ringfence.ledger.rates import MICRO, Rate
 from ringfence.message import LocalError
-from ringfence.roles.charging import Charging
+from ringfence.roles.charging import Charging, Limits
 from ringfence.service.charging import (
     AlertCommand,
     make_control,
@@ -142,8 +143,7 @@ async def test_an_account_is_unblocked(domain: Domain) -> None:
     now = time.time()
     for number in range(2):
         spending.watch.called(ALICE, f"tel:+{number}", now)
-    charging = Charging.__new__(Charging)
-    charging.spending = spending
+    charging = Charging(MemoryLedger(), Limits(), spending=spending)
     unblock = unblock_command(charging)
     assert (await unblock({"account": ALICE}))["was blocked"]  # type: ignore[misc]
     assert not (await unblock({"account": ALICE}))["was blocked"]  # type: ignore[misc]
