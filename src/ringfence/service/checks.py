@@ -30,6 +30,7 @@ from ringfence.service.lines import KeyPath
 from ringfence.service.media_checks import media_can_flow
 from ringfence.service.privacy_checks import privacy_can_be_given
 from ringfence.service.role_checks import network_holds_together, the_border_signs, the_inside_is_closed
+from ringfence.service.webhooks import webhooks_can_be_told
 
 LARGEST_PEER_NETWORK = 4096
 """Addresses of one peer. A carrier's whole range is smaller; a larger network has strangers in it."""
@@ -288,6 +289,7 @@ def calls_are_recorded(config: Config) -> Iterator[Finding]:
 
 
 RULES: tuple[Rule, ...] = (
+    webhooks_can_be_told,
     files_exist,
     certificates_hold,
     revocation_is_current,

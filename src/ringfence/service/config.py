@@ -54,6 +54,7 @@ from ringfence.service.sections import (
     Websocket,
 )
 from ringfence.service.values import Many
+from ringfence.service.webhook_sections import Webhook
 from ringfence.transport.mesh import mark
 
 CONFIG_NAME = "ringfence.toml"
@@ -113,6 +114,7 @@ class Config(Section):
     rate: Many[RateSection] = ()
     fraud: Fraud = Fraud()
     radius: Many[Radius] = ()
+    webhook: Many[Webhook] = ()
     diameter: Diameter = Diameter()
     diameter_server: Many[DiameterServer] = ()
 
@@ -326,6 +328,8 @@ class Config(Section):
             yield ("ipsec", "phone", place, "keys"), phone.keys
         for place, server in enumerate(self.radius):
             yield ("radius", place, "secret"), server.secret
+        for place, hook in enumerate(self.webhook):
+            yield ("webhook", place, "secret"), hook.secret
         if "@" in self.database.url:
             yield ("database", "url"), self.file
         if "@" in self.ledger.database:

@@ -43,6 +43,7 @@ from ringfence.service.secrets import read_secret
 from ringfence.service.supervisor import prepare, supervise, worker_of_environment
 from ringfence.service.trace import Trace
 from ringfence.service.web import WebServer
+from ringfence.service.webhooks import make_webhooks
 from ringfence.service.wiring import Parts, derive, tls_settings, wire
 from ringfence.store.database import Database
 from ringfence.store.errors import StoreError
@@ -104,6 +105,7 @@ class Node:
             self.repeat(1.0, Awake(self.parts.services, config.nat.keepalive_seconds).tick)
         if self.parts.radius is not None:
             self._background.append(asyncio.create_task(self.parts.radius.run()))
+        self._background += [asyncio.create_task(each.run()) for each in make_webhooks(config)]
         await self._open_spending()
 
     def repeat(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
