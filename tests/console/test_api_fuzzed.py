@@ -6,11 +6,13 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import schemathesis
 import uvicorn
 from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.core.result import Ok
 
 from ringfence.console.app import make_app, opened
 from ringfence.console.tokens import new_token
@@ -62,7 +64,7 @@ def test_every_answer_is_as_described(console: tuple[str, str]) -> None:
     base, token = console
     schema = schemathesis.openapi.from_url(f"{base}/api/v1/openapi.json")
     headers = {"Authorization": f"Bearer {token}"}
-    operations = [each.ok() for each in schema.get_all_operations()]
+    operations = [each.ok() for each in schema.get_all_operations() if isinstance(each, Ok)]
     assert len(operations) == 14
     for operation in operations:
 
@@ -75,7 +77,7 @@ def test_every_answer_is_as_described(console: tuple[str, str]) -> None:
             suppress_health_check=list(HealthCheck),
         )
         @given(case=operation.as_strategy())
-        def check(case: schemathesis.Case) -> None:
+        def check(case: Any) -> None:
             case.call_and_validate(base_url=f"{base}/api/v1", headers=headers)
 
         check()

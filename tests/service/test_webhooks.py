@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from ringfence.ledger import webhooks
-from ringfence.ledger.events import Event, Kind
+from ringfence.ledger.events import Event, Fact, Kind
 from ringfence.ledger.keys import Privacy
 from ringfence.ledger.webhooks import NotTaken, WebhookFollower, key_of
 from ringfence.service.config import Config
@@ -93,7 +93,7 @@ async def write(config: Config, call: str, *, private: bool = False) -> None:
     """One call, from its start to its end."""
     book = await open_ledger(config)
     assert book is not None
-    facts = {"account": "sip:alice@example.org", "callee": "sip:bob@example.org", "private": private}
+    facts: dict[str, Fact] = {"account": "sip:alice@example.org", "callee": "sip:bob@example.org", "private": private}
     if private:
         facts = Privacy(b"k" * 32).seal(facts)
     await book.append(Event(Kind.START, time.time(), call, facts))
