@@ -73,7 +73,9 @@ def main() -> None:
     parser.add_argument(
         "--ledger", action="store_true", help="record every call durably, as a node does by default"
     )
-    parser.add_argument("--no-guard", action="store_true", help="count nobody's messages, refuse nothing to save work")
+    parser.add_argument(
+        "--no-guard", action="store_true", help="count nobody's messages, refuse nothing to save work"
+    )
     arguments = parser.parse_args()
     directory = arguments.dir / f"ringfence-{arguments.mode}"
     directory.mkdir(parents=True, exist_ok=True)

@@ -189,7 +189,9 @@ def test_without_rport_responses_go_to_the_port_of_the_via(network: Network, bob
     assert dan.arrived_by.remote == ("203.0.113.9", 5070)
 
 
-def test_a_phone_behind_nat_without_rport_is_answered_where_it_speaks_from(network: Network, bob: Phone) -> None:
+def test_a_phone_behind_nat_without_rport_is_answered_where_it_speaks_from(
+    network: Network, bob: Phone
+) -> None:
     dan = Phone(network, "dan", "10.0.0.9", domain="example.net", behind="203.0.113.99")
     request = dan.ask("MESSAGE", bob.aor)
     request.headers.set("Via", "SIP/2.0/UDP 10.0.0.9:5060;branch=z9hG4bKnat")

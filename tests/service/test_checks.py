@@ -227,7 +227,10 @@ EDGE = '[[peer]]\nname = "e"\nrole = "edge"\ncertificate_names = ["edge1.example
     [
         (CORE + CLOSED, "core serves only nodes of its own network, and no [[peer]] has the role edge"),
         (CORE + CLOSED.replace("required", "optional") + EDGE, "after TLS has let it in"),
-        (CORE + CLOSED + '[[listen]]\ntransport = "udp"\nport = 5060\n' + EDGE, "nobody is served on udp 5060"),
+        (
+            CORE + CLOSED + '[[listen]]\ntransport = "udp"\nport = 5060\n' + EDGE,
+            "nobody is served on udp 5060",
+        ),
         ('[proxy]\ncore = "sip:core.example.org"\n', "what it sends is taken for a stranger's"),
         ('[proxy]\noutbound = "sip:border.example.org"\n', "border.example.org is no [[peer]]"),
         ('[node]\nroles = ["outbound"]\n', "no [[peer]] has the role core or edge"),

@@ -37,9 +37,7 @@ class MemoryBindings(BindingIndex):
 class MemoryAccounts(AccountIndex):
     """See `ports.Accounts`."""
 
-    def __init__(
-        self, bindings: MemoryBindings, opinions: MemoryOpinions, balances: MemoryBalances
-    ) -> None:
+    def __init__(self, bindings: MemoryBindings, opinions: MemoryOpinions, balances: MemoryBalances) -> None:
         super().__init__()
         self._balances = balances
         self._bindings = bindings
