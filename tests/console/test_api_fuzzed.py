@@ -21,8 +21,8 @@ from tests.console.conftest import HASHED
 from tests.service.test_checks import Domain
 
 HOST = "127.0.0.1"
-TRIES = 15
-"""Of each resource: some twenty seconds in all."""
+TRIES = 10
+"""Of each resource: some ten seconds in all."""
 
 
 @pytest.fixture(scope="module")
