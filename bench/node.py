@@ -2,9 +2,10 @@
 
     node.py --mode noauth|auth --udp 127.0.0.1:5060 --users users.csv --dir /tmp/x [--tls host:port --cert C --key K]
 
-``--mode noauth`` turns the challenges off, which ``ringfence check`` refuses for anything but a benchmark, and with them
-topology hiding, for which all would be strangers; all else is as a node serves anyway. The users' file has a line ``user;password`` for each. MD5 is allowed, since SIPp 3.6 has no
-other digest, and its shortened digest ``uri`` is accepted.
+``--mode noauth`` turns the challenges off, which ``ringfence check`` refuses for anything but a benchmark, and with
+them topology hiding, for which all would be strangers; all else is as a node serves anyway. The users' file has a line
+``user;password`` for each. MD5 is allowed, since SIPp 3.6 has no other digest, and its shortened digest ``uri`` is
+accepted.
 """
 
 from __future__ import annotations

@@ -53,7 +53,8 @@ def _row(names: str, row: Row) -> str:
 def _bodies() -> Iterator[str]:
     yield "| body, for `user` | what becomes of it |"
     yield "|---|---|"
-    yield "| application/sdp | loses o= user, s=, i=, u=, e=, p=, tool, CNAMEs and other names; for `session` it is written anew |"
+    lost = "loses o= user, s=, i=, u=, e=, p=, tool, CNAMEs and other names; for `session` it is written anew"
+    yield f"| application/sdp | {lost} |"
     yield "| message/sipfrag | reduced to its first line |"
     for kind, why in NAMING.items():
         yield f"| {kind} | left out: it {why} |"

@@ -93,7 +93,8 @@ __all__ = [
 
 _CLIENT = (
     "Account AgentError Call CallError CallEvent CallState Encryption Ending Evidence IncomingCall Media "
-    "MessageError OutgoingCall Peer Privacy Protection RegistrationError RegistrationState RequestFailed Smime Text UserAgent"
+    "MessageError OutgoingCall Peer Privacy Protection RegistrationError RegistrationState RequestFailed Smime Text "
+    "UserAgent"
 )
 _MESSAGE = "Headers LocalError PeerError Request Response RingfenceError parse"
 

@@ -32,7 +32,13 @@ def test_it_rings_for_a_while(network: Network) -> None:
         "answer", "sips:bob@example.org", *network.account, "--once", "--after", "0.3", until="Registered"
     )
     done = network.run("call", "bob", *ALICE, *network.account, "--duration", "0", "--json")
-    assert [item["event"] for item in events(done.stdout)] == ["calling", "ringing", "answered", "verdict", "ended"]
+    assert [item["event"] for item in events(done.stdout)] == [
+        "calling",
+        "ringing",
+        "answered",
+        "verdict",
+        "ended",
+    ]
     assert bob.finish()[0] == 0
 
 

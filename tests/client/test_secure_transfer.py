@@ -17,8 +17,7 @@ CAROL = "sip:carol@127.0.0.1"
 
 @pytest.fixture
 async def world(phones: Phones, tmp_path: Path) -> World:
-    made = World(phones, tmp_path)
-    return made
+    return World(phones, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,11 @@ async def write(config: Config, call: str, *, private: bool = False) -> None:
     """One call, from its start to its end."""
     book = await open_ledger(config)
     assert book is not None
-    facts: dict[str, Fact] = {"account": "sip:alice@example.org", "callee": "sip:bob@example.org", "private": private}
+    facts: dict[str, Fact] = {
+        "account": "sip:alice@example.org",
+        "callee": "sip:bob@example.org",
+        "private": private,
+    }
     if private:
         facts = Privacy(b"k" * 32).seal(facts)
     await book.append(Event(Kind.START, time.time(), call, facts))

@@ -176,8 +176,8 @@ class Desk:
 
         ``private``: a temporary GRUU, if there is one, which nobody can trace to us (RFC 5767 section 4.1).
 
-        Else the GRUU, which leads to this device from anywhere (RFC 5627 section 4.4), else our address on the flow, with
-        ``ob`` where the registrar knows Outbound, so that requests for us take the flow (RFC 5626 section 4.3).
+        Else the GRUU, which leads to this device from anywhere (RFC 5627 section 4.4), else our address on the flow,
+        with ``ob`` where the registrar knows Outbound, so that requests for us take the flow (RFC 5626 section 4.3).
         """
         registration = self.registration
         if registration is not None and registration.state is RegistrationState.REGISTERED:

@@ -127,7 +127,7 @@ class Policy:
     worker_mark: str = ""
     """URI parameter of our Record-Route that names this worker, where several share the ports."""
 
-    authorities: Authorities = Authorities()
+    authorities: Authorities = Authorities()  # noqa: RUF009  (immutable)
     """Who may vouch for the signers of bodies, where their signature is looked at."""
 
     hiding: Hiding | None = None

@@ -82,8 +82,8 @@ class Overload(Section):
     enabled: bool = True
     """False: everything is taken until tables are full."""
     offer: Many[Literal["loss", "rate"]] = ("loss",)
-    """By which algorithms next hops are told that we reduce when they ask for it; empty: they are not told. Kamailio 5.6
-    can't read a Via that names two. What is asked for is done in any case."""
+    """By which algorithms next hops are told that we reduce when they ask for it; empty: they are not told. Kamailio
+    5.6 can't read a Via that names two. What is asked for is done in any case."""
     algorithms: Annotated[Many[Literal["loss", "rate"]], Field(min_length=1, max_length=2)] = ("loss", "rate")
     """How neighbours are asked to reduce, the preferred first."""
     emergency_numbers: Many[str] = ("112", "911", "999", "110", "118")

@@ -13,7 +13,9 @@ def privacy_can_be_given(config: Config) -> Iterator[Finding]:
     if not config.privacy.enabled:
         if config.node.roles[0] == "privacy":
             fix = "write enabled = true under [privacy], or another role"
-            yield warning(config, ("privacy", "enabled"), "this node is a privacy service that gives no privacy", fix)
+            yield warning(
+                config, ("privacy", "enabled"), "this node is a privacy service that gives no privacy", fix
+            )
         return
     if config.media.relay == "off" and config.node.roles[0] in {"edge", "privacy"}:
         fix = 'write relay = "embedded" under [media], or enabled = false under [privacy]'

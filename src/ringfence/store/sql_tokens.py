@@ -55,7 +55,9 @@ def _add(connection: Connection, token: Token) -> None:
         raise RecordExists(f"there is a token {token.name} already")
     if connection.execute(_OWNER, {"wanted": token.administrator}).first() is None:
         raise RecordMissing(f"there is no administrator {token.administrator}")
-    values = {name: getattr(token, name) for name in ("name", "administrator", "digest", "created", "expires")}
+    values = {
+        name: getattr(token, name) for name in ("name", "administrator", "digest", "created", "expires")
+    }
     connection.execute(insert(api_tokens), values)
 
 
