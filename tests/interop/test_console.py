@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -42,7 +43,10 @@ class Desk:
 
         def look() -> WebElement | None:
             found = self.browser.find_elements(By.CSS_SELECTOR, selector)
-            return next((each for each in found if text in each.text), None)
+            try:
+                return next((each for each in found if text in each.text), None)
+            except StaleElementReferenceException:
+                return None  # of the page before
 
         return eventually(look, f"{selector} with {text!r} on {self.browser.current_url}")
 
@@ -201,8 +205,9 @@ def test_the_live_part_keeps_the_focus_and_what_is_open(desk: Desk) -> None:
     desk.find("summary", "Counts").click()
     link = desk.find("#live a")
     desk.browser.execute_script("arguments[0].focus(); window.mark = arguments[0]", link)
-    before = desk.find("#live .figures").text
-    eventually(lambda: desk.find("#live .figures").text != before, "the page asks for itself again")
+    figures = "return document.querySelector('#live .figures').textContent"
+    before = desk.browser.execute_script(figures)
+    eventually(lambda: desk.browser.execute_script(figures) != before, "the page asks for itself again")
     assert desk.browser.switch_to.active_element.text == link.text
     assert desk.find("details").get_attribute("open") is not None
 
