@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import ssl
 from pathlib import Path
 from typing import Annotated
 
@@ -42,9 +43,19 @@ def console(
     except ValueError:
         raise Failure(Exit.USAGE, f"{listen!r} is not an address", f"write one such as {DEFAULT}") from None
     tls = (certificate or loaded.tls.certificate, key or loaded.tls.key)
+    _check(*tls)
     hosts = [loaded.domain.name, "localhost", "127.0.0.1", "[::1]", *loaded.node.advertise, *(host or ())]
     configure(level=loaded.log.level, console=True)
     raise typer.Exit(uvloop.run(_serve(loaded, address, tls, hosts)))
+
+
+def _check(certificate: Path, key: Path) -> None:
+    """Before anything is opened, since the server reads them late."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except OSError as error:  # SSLError is one
+        reason = f"{certificate} with {key} is no certificate to serve with: {error.strerror or error}"
+        raise Failure(Exit.UNAVAILABLE, reason, "name others with --certificate and --key") from None
 
 
 async def _serve(config: Config, address: Address, tls: tuple[Path, Path], hosts: list[str]) -> int:
@@ -57,7 +68,11 @@ async def _serve(config: Config, address: Address, tls: tuple[Path, Path], hosts
         loop.add_signal_handler(number, stopping.set)
     async with opened(config) as office:
         web = WebServer(make_app(office, hosts), address, tls)
-        await web.start()
+        try:
+            await web.start()
+        except OSError as error:
+            reason = f"cannot listen on {address}: {(error.strerror or str(error)).partition(' (')[0]}"
+            raise Failure(Exit.UNAVAILABLE, reason, "name another port with --listen") from None
         remark(f"The console is at https://{web.address}/ ; sign in as an administrator.")
         await stopping.wait()
         await web.stop()
