@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help run test test-wheel check format fuzz bench faults docs clean
+.PHONY: audit-reports help run test test-wheel check format fuzz bench faults docs clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ bench:  ## the figures of docs/performance.md, of the package as pip installs it
 
 faults: $(STAMP)  ## break things while calls go on, and write what was lost into docs/reliability.md
 	$(BIN)/python scripts/faults.py --write
+
+audit-reports: $(STAMP)  ## the reports in docs/audit, of this node and of Kamailio
+	$(BIN)/python scripts/audit_reports.py
 
 docs: $(STAMP)  ## write anew the pages that are made from the source
 	$(BIN)/python scripts/draw_machines.py

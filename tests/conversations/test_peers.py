@@ -293,3 +293,11 @@ def test_a_peer_that_comes_by_tls_is_not_known_by_the_address_of_a_datagram(
     carrier >> carrier.ask("MESSAGE", "sip:x@203.0.113.50") << 407
     secure = Phone(peers, "gateway", "203.0.113.66", "TLS", domain="carrier.example")
     secure >> secure.ask("MESSAGE", "sip:x@example.org") << 480
+
+
+def test_the_old_way_to_claim_who_calls_is_taken_off_too(network: Network, alice: Phone, bob: Phone) -> None:
+    """Remote-Party-ID (draft-ietf-sip-privacy-04), which many phones still show."""
+    alice >> alice.invite(bob.aor, ("Remote-Party-ID", "<sip:boss@example.org>;party=calling")) << 407
+    alice >> alice.ack() >> alice.authorized() << 100
+    bob << "INVITE"
+    assert "boss" not in str(bob.request.to_bytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ringfence.message import NameAddr, parse_uri
+from ringfence.message.names import canonical_name
 from ringfence.roles.call import Call, Trust
 from ringfence.roles.peers import PeerRole
 from ringfence.roles.pipeline import CONTINUE, Verdict
@@ -10,6 +11,9 @@ from ringfence.security.asserted import enter
 from ringfence.store.records import Account
 
 CLAIMS = ("P-Asserted-Identity", "P-Preferred-Identity")
+
+OLD_CLAIM = canonical_name("Remote-Party-ID")
+"""What phones believed before RFC 3325 (draft-ietf-sip-privacy-04), and many still do."""
 
 
 def know_peer(call: Call) -> Verdict:
@@ -33,6 +37,8 @@ def take_identity(call: Call) -> Verdict:
         PeerError: 403 when a user prefers an identity that is not its own.
     """
     headers = call.request.headers
+    if headers.has(OLD_CLAIM) and call.findings.peer is not Trust.TRUSTED:
+        headers.remove(OLD_CLAIM)
     if not headers.has(CLAIMS[0]) and not headers.has(CLAIMS[1]):
         return CONTINUE
     findings = call.findings
