@@ -20,10 +20,10 @@ from itertools import count
 from typing import Any, TypeAlias
 
 import structlog
-from diameter.message import Avp, Message, MessageHeader  # type: ignore[import-untyped]
+from diameter.message import Avp, Message, MessageHeader
 from diameter.message import constants as names
-from diameter.message.avp.errors import AvpDecodeError  # type: ignore[import-untyped]
-from diameter.message.packer import ConversionError  # type: ignore[import-untyped]
+from diameter.message.avp.errors import AvpDecodeError
+from diameter.message.packer import ConversionError
 
 from ringfence.message.errors import LocalError
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from diameter.message import Message  # type: ignore[import-untyped]
+from diameter.message import Message
 from diameter.message import constants as names
 
 from ringfence.ledger.credit import CreditControl, CreditRefused, CreditSession, Grant, NoCreditControl

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 from typing import Any
 
-from diameter.message import Message  # type: ignore[import-untyped]
+from diameter.message import Message
 from diameter.message import constants as names
 
 from ringfence.ledger.diameter import SUCCESS, DiameterClient, Fields, NoDiameter, value

@@ -56,7 +56,7 @@ def write_parquet(records: Iterable[CallRecord], file: BinaryIO) -> None:
         LocalError: pyarrow is not installed.
     """
     try:
-        import pyarrow  # type: ignore[import-untyped, import-not-found, unused-ignore]
+        import pyarrow
         from pyarrow import parquet
     except ModuleNotFoundError:
         raise LocalError("Parquet needs the pyarrow package; run: pip install 'ringfence[parquet]'") from None

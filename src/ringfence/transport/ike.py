@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import vici  # type: ignore[import-untyped]
+import vici
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ringfence.security.pem import read_chain

@@ -16,7 +16,7 @@ import struct
 from contextlib import suppress
 from ipaddress import ip_address
 
-from pyroute2.netlink import nlmsg  # type: ignore[import-untyped]
+from pyroute2.netlink import nlmsg
 
 from ringfence.transport.flow import Endpoint
 from ringfence.transport.ipsec import Association, IpsecError
