@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
 import pytest
 
 from ringfence.message import Request
+from ringfence.roles.peers import Peer, Peers
 from ringfence.roles.policy import ChallengeMode
 from ringfence.store.records import DEFAULT_METHODS, Rights
 from tests.conversations.network import Network
@@ -220,9 +223,9 @@ def test_a_call_to_a_user_of_ours_is_no_pass_to_anywhere(
     else:
         request.uri += ";maddr=203.0.113.10"
     talking >> request
-    if method != "ACK":
-        talking << 407
-    network_is_quiet(victim, bob, talking)
+    bob << method  # whatever it says: it takes the way of the call, to the phone that was called
+    assert bob.arrived_by.remote.host == "198.51.100.20"
+    network_is_quiet(victim)
 
 
 def test_a_stranger_can_not_speak_for_the_user_it_calls(
@@ -271,6 +274,75 @@ def test_a_number_that_may_not_be_called_may_not_be_called_inside_a_dialog(
         alice << 407 >> alice.authorized(alice.sent)
     alice << 403
     network_is_quiet(victim, dan)
+
+
+@pytest.mark.parametrize("transport", ["UDP", "TLS"])
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "REFER", "SUBSCRIBE"])
+def test_an_address_that_is_denied_is_denied_inside_a_dialog(
+    network: Network, dan: Phone, victim: Phone, method: str, transport: str
+) -> None:
+    network.account("alice", rights=Rights(deny=("sip:victim@203.0.113.10",)))
+    alice = Phone(network, "alice", "198.51.100.10", transport)
+    alice >> alice.invite("sip:dan@example.net") << 407 >> alice.ack() >> alice.authorized() << 100
+    dan << "INVITE" >> dan.answer(200)
+    alice << 200
+    request = alice.begin().within(method)
+    request.uri = ANYWHERE
+    alice >> request
+    if transport == "UDP":
+        alice << 407 >> alice.authorized(alice.sent)
+    alice << 403
+    # What goes to whom was called passes, once it is known who sends it; a BYE is nobody's call.
+    alice >> alice.within(method)
+    if transport == "UDP":
+        alice << 407 >> alice.authorized(alice.sent)
+    dan << method >> dan.answer(200)
+    alice >> alice.within("BYE", cseq=90)
+    dan << "BYE"
+    network_is_quiet(victim)
+
+
+@pytest.mark.parametrize("sender", ["peer", "callee"])
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "BYE", "ACK"])
+def test_two_who_are_both_not_ours_reach_each_other_and_nobody_else(
+    network: Network, dan: Phone, victim: Phone, method: str, sender: str
+) -> None:
+    """A trusted peer may send its calls through us; whom it calls must not make a relay of that."""
+    network.policy.peers = Peers([Peer("carrier", networks=(ip_network("203.0.113.64/28"),), trusted=True)])
+    carrier = Phone(network, "gateway", "203.0.113.65", domain="carrier.example")
+    carrier >> carrier.invite("sip:dan@example.net") << 100
+    dan << "INVITE" >> dan.answer(200)
+    carrier << 200
+    carrier.begin()
+    dan >> dan.within("INFO")
+    carrier << "INFO" >> carrier.answer(200)
+    dan << 200
+    request = dan.within(method)
+    request.uri = ANYWHERE
+    if sender == "peer":  # as the callee could write it, who has seen all that the caller writes
+        request.headers.set("From", carrier.dialog.local)
+        request.headers.set("To", carrier.dialog.remote)
+    dan >> request
+    if method != "ACK":
+        dan << 407
+    network_is_quiet(victim, carrier)
+
+
+def test_a_phone_of_ours_that_answers_with_another_host_than_it_registered(
+    network: Network, dan: Phone, bob: Phone, victim: Phone
+) -> None:
+    """Who calls it over UDP reaches it by the way that it answered on, and still reaches nobody else."""
+    bob.contact = "sip:bob@198.51.100.99"
+    dan >> dan.invite("sip:bob@example.org") << 100
+    bob << "INVITE" >> bob.answer(200)
+    dan << 200
+    dan.begin()
+    for method in ("ACK", "INFO", "BYE"):
+        dan >> dan.within(method)
+        bob << method
+        assert bob.request.uri == "sip:bob@198.51.100.99"
+        assert bob.arrived_by.remote.host == "198.51.100.20"
+    network_is_quiet(victim)
 
 
 def test_a_user_who_has_moved_proves_who_it_is(network: Network, alice: Phone, dan: Phone) -> None:

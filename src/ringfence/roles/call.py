@@ -124,6 +124,9 @@ class Findings:
     of_callee: bool = False
     """The request is one of the callee, in a dialog whose token it carries."""
 
+    watched: bool = False
+    """Inside a dialog: it may reach somebody whom its sender may not call, so it is found out who sends it."""
+
     failed: Outcome | None = None
     """What was wrong with credentials that were not right."""
 

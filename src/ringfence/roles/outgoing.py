@@ -159,13 +159,17 @@ def _record_routes(call: Call, target: Target, flow: Flow, sent_by: str, view: V
     policy, request = call.services.policy, call.request
     secret = policy.secret
     caller = flow_token(secret, call.flow.key) if needs_flow(call) else ""
-    named = flow_token(secret, flow.key) if target.flow else ""
+    named = flow_token(secret, flow.key) if _answers_by_flow(call, target, flow) else ""
     callee = f";{CALLEE_PARAM}={named}" if named else ""
     ways = _ways(call, target, flow, caller, named)
     hiding = policy.hiding if view is not None else None
     call_id = request.call_id if hiding is None else hiding.call_id_of(view, call)
     dialog = dialog_token(secret, call_id, request.from_.tag or "")
-    tokens = [dialog, *(way_token(secret, dialog, *way) for way in ways)]
+    tokens = [
+        dialog,
+        way_token(secret, dialog, *ways[0], watched=_watched(call)),
+        way_token(secret, dialog, *ways[1]),
+    ]
     proof = f";{DIALOG_PARAM}={'.'.join(tokens)}"
     hidden = "" if hiding is None or view is None else hiding.parameter(call, view, dialog)
     hidden = policy.worker_mark + hidden
@@ -180,11 +184,29 @@ def _record_routes(call: Call, target: Target, flow: Flow, sent_by: str, view: V
     ]
 
 
+def _answers_by_flow(call: Call, target: Target, flow: Flow) -> bool:
+    """Whether requests to the callee must take the flow that the call takes to it.
+
+    So it is for a phone of ours that somebody outside calls over UDP: it may write another of its hosts into the
+    Contact of its answer than it has registered, and who calls may send to it and to nowhere else.
+    """
+    if target.flow:
+        return True
+    return target.registered and not target.route and flow.transport == "UDP" and call.findings.user is None
+
+
+def _watched(call: Call) -> bool:
+    """Whether there are addresses that the user who calls may not call."""
+    user = call.findings.user
+    return user is not None and bool(user.account.rights.deny)
+
+
 def _ways(call: Call, target: Target, flow: Flow, caller: str, callee: str) -> tuple[_Way, _Way]:
     """From where to where the caller, and the callee, may send inside the dialog without proving who they are.
 
-    A user of ours sends from where it is now, to anywhere; whoever talks to it sends from anywhere, to that user.
-    A user who has moved meanwhile is challenged. ``caller`` and ``callee`` are the flow tokens of the two, if any.
+    A user of ours sends from where it is now, to anywhere; whoever talks to it sends from anywhere, to that user. So do
+    two who are both not ours, where a trusted peer sends its calls through us. A user who has moved meanwhile is
+    challenged. ``caller`` and ``callee`` are the flow tokens of the two, if any.
     """
     findings = call.findings
     ours_calls, ours_called = findings.user is not None, target.registered or bool(callee)
@@ -194,8 +216,8 @@ def _ways(call: Call, target: Target, flow: Flow, caller: str, callee: str) -> t
             (Sender.CALLER, "", callee or place_of(next_hop(call, target))),
             (Sender.CALLEE, there, caller or _place_of_sender(call)),
         )
-    to_callee = callee or place_of(next_hop(call, target)) if ours_called and not ours_calls else ""
-    to_caller = caller or _place_of_sender(call) if ours_calls and not ours_called else ""
+    to_callee = "" if ours_calls else callee or place_of(next_hop(call, target))
+    to_caller = "" if ours_called else caller or _place_of_sender(call)
     return (
         (Sender.CALLER, here if ours_calls else "", to_callee),
         (Sender.CALLEE, there if ours_called else "", to_caller),

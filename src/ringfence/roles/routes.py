@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from ringfence.message import PeerError, SipUri
 from ringfence.message.fields import ROUTE
+from ringfence.roles.bound import users_of
 from ringfence.roles.call import Call
 from ringfence.roles.nexthop import place_of
 from ringfence.roles.outgoing import CALLEE_PARAM, DIALOG_PARAM, Sender
 from ringfence.roles.policy import Policy
 from ringfence.security.canonical import telephone_number
-from ringfence.security.tokens import TO_ONE_PLACE, check_dialog_token, check_way_token, open_flow_token
+from ringfence.security.tokens import (
+    TO_ONE_PLACE,
+    WATCHED,
+    check_dialog_token,
+    check_way_token,
+    open_flow_token,
+)
 
 _MARK = f";lr;{DIALOG_PARAM}="
 
 MAY_COST = frozenset({"INVITE", "MESSAGE"})
 """Methods that a carrier charges for."""
+
+REACHES_OUT = frozenset({"INVITE", "MESSAGE", "REFER", "SUBSCRIBE"})
+"""Methods that may reach somebody who was not called, when they are sent to somebody else inside a dialog."""
 
 
 def strip_own_routes(call: Call, policy: Policy) -> tuple[bool, str]:
@@ -88,7 +98,8 @@ def _on_its_way(call: Call, policy: Policy, sender: Sender, proof: str, token: s
 
     ``token`` names the flow that it will take, if any. Our own Routes are off the request. Whoever has proved an
     account on this connection may have moved: its requests come from somewhere else now. To a telephone number, which
-    may be another one than was called, a user of ours needs the right to call it, inside a dialog as well.
+    may be another one than was called, a user of ours needs the right to call it, inside a dialog as well; and it is
+    found out who it is, where there are addresses that it may not call.
     """
     dialog, _, ways = proof.partition(".")
     forth, _, back = ways.partition(".")
@@ -97,6 +108,10 @@ def _on_its_way(call: Call, policy: Policy, sender: Sender, proof: str, token: s
     proven = check_way_token(policy.secret, dialog, sender, call.flow.remote.host, target, way)
     if not token and call.request.method in MAY_COST and telephone_number(call.uri) is not None:
         return proven and way[:1] in TO_ONE_PLACE
+    if call.request.method in REACHES_OUT:
+        call.findings.watched = way[:1] == WATCHED or any(
+            user.account.rights.deny for user in users_of(call.flow)
+        )
     return proven or call.flow.user is not None or bool(call.findings.role)
 
 
@@ -108,7 +123,13 @@ def _next_place(call: Call) -> str:
 
 
 def _flow(call: Call, policy: Policy, token: str, *, in_dialog: bool) -> str:
-    """The flow that a token names. Outside a dialog, the sender's own is where it comes from (RFC 5626 5.3)."""
+    """The flow that a token names. Outside a dialog, the sender's own is where it comes from (RFC 5626 5.3).
+
+    What a Record-Route names is for its dialog alone: a call down that flow would be one that the callee is not asked
+    about.
+    """
+    if in_dialog and call.request.to.tag is None:
+        return ""
     key = open_flow_token(policy.secret, token)
     if key is None:
         # RFC 5626 section 5.3.1: "If the flow token has been tampered with, the proxy SHOULD send a 403".

@@ -22,6 +22,9 @@ _MAC_OCTETS = 9
 TO_ONE_PLACE = frozenset({"2", "3"})
 """How a way token begins that names the target."""
 
+WATCHED = "4"
+"""How a way token begins that names the source alone, of a user who may not call everybody."""
+
 
 def dialog_token(key: bytes, call_id: str, tag: str) -> str:
     """The proof that a dialog was set up through the holder of ``key`` (at most 64 bytes).
@@ -36,20 +39,26 @@ def check_dialog_token(key: bytes, call_id: str, tag: str, token: str) -> bool:
     return token.isascii() and hmac.compare_digest(dialog_token(key, call_id, tag), token)
 
 
-def way_token(key: bytes, proof: str, sender: str, source: str, target: str) -> str:
+def way_token(key: bytes, proof: str, sender: str, source: str, target: str, *, watched: bool = False) -> str:
     """The proof that ``sender``, one of the two in the dialog of ``proof``, may send from ``source`` to ``target``.
 
-    Either may be empty: then it may be any place.
+    Either may be empty: then it may be any place. ``watched``: there are places that the sender may not call.
     """
-    bound = ("3" if source else "2") if target else ("1" if source else "0")
+    bound = ("3" if source else "2") if target else ((WATCHED if watched else "1") if source else "0")
     return bound + _mac(key, b"way", f"{proof}\0{sender}\0{bound}\0{source}\0{target}")
 
 
 def check_way_token(key: bytes, proof: str, sender: str, source: str, target: str, token: str) -> bool:
     """Whether the token allows this way."""
     bound = token[:1]
+    watched = bound == WATCHED
     expected = way_token(
-        key, proof, sender, source if bound in {"1", "3"} else "", target if bound in TO_ONE_PLACE else ""
+        key,
+        proof,
+        sender,
+        source if watched or bound in {"1", "3"} else "",
+        target if bound in TO_ONE_PLACE else "",
+        watched=watched,
     )
     return token.isascii() and hmac.compare_digest(expected, token)
 

@@ -77,6 +77,13 @@ class Rights:
         denied = max((len(prefix) for prefix in self.deny if destination.startswith(prefix)), default=-1)
         return allowed > denied
 
+    def denies(self, destination: str) -> bool:
+        """Whether the destination is one that ``deny`` names, and not merely one that ``allow`` does not.
+
+        It is what can be asked of the remote target of a dialog, which is an address of a phone.
+        """
+        return any(map(destination.startswith, self.deny)) and not self.permits(destination)
+
 
 @dataclass(frozen=True, slots=True)
 class Account:

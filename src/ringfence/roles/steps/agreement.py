@@ -64,7 +64,7 @@ def keep_agreement(call: Call) -> Verdict:
         if protected and call.services.hops is not None:
             call.services.hops.confirm(call.flow)
         call.findings.agreement = protected or Name.DIGEST
-        if call.findings.in_dialog:
+        if call.findings.in_dialog and not call.findings.watched:
             call.findings.user = None  # nothing further depends on who it is: the dialog was let in
     strip(request)
     return CONTINUE

@@ -25,7 +25,7 @@ def authenticate(call: Call) -> Verdict | Awaitable[Verdict]:
     """Find out the user, or challenge. What may pass without is in ``_without_credentials``."""
     findings = call.findings
     method = call.request.method
-    if findings.in_dialog and not findings.agreement:
+    if findings.in_dialog and not findings.agreement and not findings.watched:
         if method == "INVITE":
             return _in_dialog(call)
         return CONTINUE  # the token proves that the dialog was let in

@@ -31,6 +31,7 @@ def permitted(call: Call) -> Verdict:
     """The account's rights: which methods, to which destinations; else 403.
 
     A telephone number of somewhere else may cost money, however it is written: it needs the right to ``tel:`` too.
+    Inside a dialog the destination is a phone's own address, which nobody has listed: it must only not be denied.
     """
     findings = call.findings
     if findings.user is None or call.request.method == "REGISTER":
@@ -38,6 +39,9 @@ def permitted(call: Call) -> Verdict:
     rights = findings.user.account.rights
     if call.request.method not in rights.methods:
         return Answer(403, f"Forbidden (the account may not send {call.request.method})")
+    if findings.in_dialog:
+        denied = findings.watched and rights.denies(call.services.policy.address_of(call.uri))
+        return Answer(403, "Forbidden (the account may not call this destination)") if denied else CONTINUE
     allowed = rights.permits(call.services.policy.address_of(call.uri))
     if allowed and not findings.for_us and (number := telephone_number(call.uri)) is not None:
         plus = "+" if unescape(call.uri.user or "").startswith("+") else ""
