@@ -52,5 +52,7 @@ def test_the_line_for_ringfence_is_one_that_it_reads(probe: Probe) -> None:
         assert (program == "ringfence" and rest.split()[0] in commands) or program == "chmod"
         return
     table, _, rest = line.partition("] ")
-    values = tomllib.loads(f'[domain]\nname = "example.org"\n{table}]\n{rest}\n')
+    name = '[domain]\nname = "example.org"\n'
+    text = f"{name}{rest}\n" if table == "[domain" else f"{name}{table}]\n{rest}\n"
+    values = tomllib.loads(text)
     Config.from_values(values, Path("ringfence.toml"))

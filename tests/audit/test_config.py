@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -66,14 +67,14 @@ async def test_a_setting_is_judged(
     server: Server, tmp_path: Path, name: str, section: str, changes: dict[str, object], expected: Result
 ) -> None:
     server.weak.add("unlimited")
-    config = make(tmp_path)
+    config = await asyncio.to_thread(make, tmp_path)
     changed = getattr(config, section).model_copy(update=changes)
     verdict = await found(server, name, config.model_copy(update={section: changed}))
     assert verdict.result is expected, verdict
 
 
 async def test_a_key_that_others_can_read_is_found(server: Server, tmp_path: Path) -> None:
-    config = make(tmp_path)
+    config = await asyncio.to_thread(make, tmp_path)
     assert (await found(server, "keys-private", config)).result is PASS
     config.ledger_key.chmod(0o644)
     verdict = await found(server, "keys-private", config)
@@ -81,8 +82,9 @@ async def test_a_key_that_others_can_read_is_found(server: Server, tmp_path: Pat
 
 
 async def test_what_check_remarks_on_is_told(server: Server, tmp_path: Path) -> None:
-    assert (await found(server, "check-clean", make(tmp_path / "a", require_tls=True))).result is PASS
-    config = make(tmp_path / "b")
+    clean = await asyncio.to_thread(make, tmp_path / "a", require_tls=True)
+    assert (await found(server, "check-clean", clean)).result is PASS
+    config = await asyncio.to_thread(make, tmp_path / "b")
     assert (await found(server, "check-clean", config)).result is WEAK
     config.node.data_dir.chmod(0o777)
     assert (await found(server, "check-clean", config)).result is FAIL

@@ -34,13 +34,18 @@ def render(report: Report, *, evidence: bool = False) -> RenderableType:
     return Group(*parts)
 
 
+def _plain(text: str) -> str:
+    """What a server sent, without what would steer the terminal."""
+    return "".join(each if each.isprintable() or each == "\n" else "?" for each in text)
+
+
 def _head(report: Report) -> Text:
-    named = f", which says that it is {report.software}" if report.software else ""
+    named = f", which says that it is {_plain(report.software)}" if report.software else ""
     text = Text.assemble(
         ("Audit of ", ""), (report.domain, "bold"), f" at {', '.join(report.places)}{named}\n"
     )
     for remark in report.remarks:
-        text.append(f"{remark}\n", "yellow")
+        text.append(f"{_plain(remark)}\n", "yellow")
     return text
 
 
@@ -86,7 +91,9 @@ def _finding(finding: Finding, evidence: bool) -> Iterator[RenderableType]:
         expand=False,
     )
     yield Padding(
-        Text(detail, "dim" if result in {Result.PASS, Result.UNSEEN} else ""), (0, 0, 0, 4), expand=False
+        Text(_plain(detail), "dim" if result in {Result.PASS, Result.UNSEEN} else ""),
+        (0, 0, 0, 4),
+        expand=False,
     )
     if result in {Result.FAIL, Result.WEAK}:
         yield Padding(Text(f"{probe.meaning} {probe.clause}", "italic"), (0, 0, 0, 4), expand=False)
@@ -104,7 +111,7 @@ def _evidence(finding: Finding) -> Iterator[RenderableType]:
     for each in finding.evidence:
         arrow, style = ("▶", "cyan") if each.outward else ("◀", "magenta")
         yield Padding(Text(f"{each.seconds:7.3f} {arrow} {each.place}", style), (0, 0, 0, 4), expand=False)
-        yield Padding(Text(each.text, "dim"), (0, 0, 0, 14), expand=False)
+        yield Padding(Text(_plain(each.text), "dim"), (0, 0, 0, 14), expand=False)
     if finding.left_out:
         yield Padding(Text(f"and {finding.left_out} more messages", "dim"), (0, 0, 0, 14), expand=False)
 

@@ -12,6 +12,7 @@ import shutil
 import socket
 import tempfile
 import time
+import tomllib
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
@@ -133,6 +134,7 @@ def make_domain(directory: Path, names: Sequence[str], text: str, admin: str) ->
 
     ``names`` are those of the certificate, the domain first; ``text`` is the configuration.
     """
+    Config.from_values(tomllib.loads(text), directory.absolute() / CONFIG_NAME)  # as it will be in its place
     return _make(directory, lambda staging: _make_all(staging, names, text, admin))
 
 
@@ -152,7 +154,7 @@ def _make(directory: Path, make: Callable[[Path], T]) -> T:
 def _make_all(directory: Path, names: Sequence[str], text: str, admin: str) -> str:
     """Make everything in an empty directory; gives the administrator's password."""
     write_private(directory / CONFIG_NAME, text.encode())
-    config = Config.load(directory / CONFIG_NAME)
+    config = Config.load(directory / CONFIG_NAME, staged=True)
     make_private_directory(config.node.data_dir)
     write_private(config.secret_file, os.urandom(SECRET_BYTES))
     _make_ledger_key(config)

@@ -60,7 +60,7 @@ def check_node(role: str | None, hosts: Sequence[str], join: Path | None) -> Non
 def make_node(directory: Path, domain: str, hosts: Sequence[str], text: str, core: Joined) -> None:
     """Make what a joining node needs in an empty directory: all but the database, which is the core's."""
     write_private(directory / CONFIG_NAME, text.encode())
-    config = Config.load(directory / CONFIG_NAME)
+    config = Config.load(directory / CONFIG_NAME, staged=True)
     authority = load_authority(core.config)
     make_private_directory(config.node.data_dir)
     write_private(config.secret_file, os.urandom(64))

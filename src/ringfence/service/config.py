@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, PrivateAttr, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from ringfence.security.pem import key_file_flaw
@@ -123,18 +123,26 @@ class Config(Section):
     _worker: int | None = PrivateAttr(default=None)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read and check a file. Raises `ConfigError` with every problem found."""
+    def load(cls, path: Path, *, staged: bool = False) -> Self:
+        """Read and check a file. Raises `ConfigError` with every problem found.
+
+        ``staged``: its directory will be moved to its place, so how long the paths are says nothing yet.
+        """
         text = _read(path)
         try:
             values = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise ConfigError([_syntax(path, str(error), text)]) from None
-        return cls.from_values(values, path, locate(text))
+        return cls.from_values(values, path, locate(text), staged=staged)
 
     @classmethod
     def from_values(
-        cls, values: dict[str, Any], path: Path, places: dict[KeyPath, int] | None = None
+        cls,
+        values: dict[str, Any],
+        path: Path,
+        places: dict[KeyPath, int] | None = None,
+        *,
+        staged: bool = False,
     ) -> Self:
         """The configuration with these values, as if read from the file. Raises `ConfigError`."""
         places = places or {}
@@ -143,7 +151,8 @@ class Config(Section):
             key: {} for key, field in cls.model_fields.items() if isinstance(field.default, Section)
         }
         try:
-            config = cls.model_validate(sections | values, context={"directory": path.parent})
+            context = {"directory": path.parent, "staged": staged}
+            config = cls.model_validate(sections | values, context=context)
         except ValidationError as error:
             raise ConfigError(translate(error, cls, path, places)) from None
         config._file = path
@@ -153,7 +162,7 @@ class Config(Section):
         return config
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _consistent(self, info: ValidationInfo) -> Self:
         names = Counter(peer.name for peer in self.peer)
         if twice := [name for name, count in names.items() if count > 1]:
             raise PydanticCustomError(
@@ -174,7 +183,9 @@ class Config(Section):
                 "phones are to agree on tls, and no port is tls",
                 {"fix": 'add [[listen]] transport = "tls" port = 5061, or write mechanisms = ["digest"]'},
             )
-        if len(str(self.control_socket).encode()) > MAX_SOCKET_PATH:
+        longest = self.socket_of(self.node.workers) if self.node.workers > 1 else self.control_socket
+        staged = bool((info.context or {}).get("staged"))
+        if not staged and len(str(longest).encode()) > MAX_SOCKET_PATH:
             raise PydanticCustomError(
                 "socket_path",
                 "the path of the control socket is too long for the operating system",
