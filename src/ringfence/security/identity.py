@@ -72,7 +72,11 @@ def read_identities(message: Message) -> list[IdentityHeader]:
     Raises:
         PeerError: 400 when there are more than ``MAX_IDENTITIES``.
     """
-    values = [value for line in message.headers.all("Identity") for value in _split(line)]
+    values = [
+        value
+        for line in message.headers.all("Identity")
+        for value in (_split(line) if "," in line or '"' in line else (line,))
+    ]
     if len(values) > MAX_IDENTITIES:
         raise PeerError(400, f"more than {MAX_IDENTITIES} values", header="Identity")
     return [parse_identity(value) for value in values]

@@ -19,6 +19,8 @@ def media_keys(message: Message) -> list[tuple[str, str]]:
     Raises:
         PeerError: 400 when a multipart body is malformed, 415 when its encoding is unknown.
     """
+    if not message.body:
+        return []
     return [
         (algorithm.decode("latin-1"), digest.decode("latin-1").strip())
         for sdp in _descriptions(message)
@@ -27,11 +29,10 @@ def media_keys(message: Message) -> list[tuple[str, str]]:
 
 
 def _descriptions(message: Message) -> Iterable[bytes]:
-    if not message.body:
-        return
     kind = (message.headers.get("Content-Type") or "").lower()
     if kind.startswith("application/sdp"):
-        yield message.body
+        if b"a=fingerprint" in message.body:
+            yield message.body
     elif kind.startswith("multipart/"):
         for leaf in Entity(message.headers, message.body).leaves():
             if leaf.media_type.essence == "application/sdp":

@@ -18,6 +18,7 @@ from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -45,13 +46,20 @@ FRESHNESS = 60.0
 _SIGNATURE_OCTETS = 64
 _KINDS: tuple[Kind, ...] = ("tn", "uri")
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]*").fullmatch
-_TO_STANDARD = str.maketrans("-_", "+/")
+_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
+_PADDING = (b"", b"=", b"==", b"===")
+_DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_LAST = (frozenset(_DIGITS), frozenset(_DIGITS), frozenset(_DIGITS[::16]), frozenset(_DIGITS[::4]))
+"""The digits that the last octets of base64url can end in, by the length modulo 4: their spare bits are zero."""
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}").fullmatch
 _NUMBER = re.compile(r"[0-9]{1,15}").fullmatch
 
 # RFC 8225 section 4.2 asks for deterministic ECDSA where it is at hand.
 _DETERMINISTIC = ec.ECDSA(SHA256(), deterministic_signing=True)
 _RANDOMISED = ec.ECDSA(SHA256())
+
+MAX_HEADERS = 512
+"""Headers of tokens that are remembered as read, one for each signer and type: some 400 bytes each."""
 
 SUPPORTED_TYPES = frozenset({"shaken", "div", "div-o", "rcd"})
 """``ppt`` values that this file knows the required claims of (RFC 8588, RFC 8946, RFC 9795)."""
@@ -147,7 +155,13 @@ def _parties(value: object) -> tuple[Party, ...]:
 
 
 def _signing_input(header: Mapping[str, Any], claims: Mapping[str, Any]) -> bytes:
-    return b"%b.%b" % (_base64url(canonical_json(header)), _base64url(canonical_json(claims)))
+    return b"%b.%b" % (_head(tuple(header.items())), _base64url(canonical_json(claims)))
+
+
+@lru_cache(64)
+def _head(members: tuple[tuple[str, Any], ...]) -> bytes:
+    """The header of our own tokens, which is the same in all of one type."""
+    return _base64url(canonical_json(dict(members)))
 
 
 def _base64url(text: str) -> bytes:
@@ -200,7 +214,7 @@ def parse(token: str) -> Passport:
     signature = _octets(tail, "signature")
     if not head and not body:
         return Passport({}, {}, b"", signature, compact=True)
-    header, claims = _json(head, "header"), _json(body, "payload")
+    header, claims = _header(head), _json(body, "payload")
     return Passport(header, claims, f"{head}.{body}".encode(), signature, compact=False)
 
 
@@ -214,12 +228,18 @@ def _octets(text: str, part: str) -> bytes:
     if not _BASE64URL(text):
         raise _invalid(f"the {part} is not base64url")
     try:
-        raw = a2b_base64(text.translate(_TO_STANDARD) + "=" * (-len(text) % 4))
+        raw = a2b_base64(text.encode("ascii").translate(_TO_STANDARD) + _PADDING[-len(text) % 4])
     except Base64Error:
         raise _invalid(f"the {part} is not base64url") from None
-    if b2a_base64(raw, newline=False).rstrip(b"=").translate(_TO_URL) != text.encode():
+    if text and text[-1] not in _LAST[len(text) % 4]:
         raise _invalid(f"the {part} is not base64url in its one spelling")
     return raw
+
+
+@lru_cache(MAX_HEADERS)
+def _header(text: str) -> Claims:
+    """The header of a token: the same in all that a signer makes. Nobody changes what this gives."""
+    return _json(text, "header")
 
 
 def _json(text: str, part: str) -> Claims:

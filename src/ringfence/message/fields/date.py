@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from ringfence.message.errors import PeerError
@@ -18,8 +19,9 @@ _DATE: Final = re.compile(
 ).fullmatch
 
 
+@lru_cache(64)
 def parse_date(text: str) -> datetime:
-    """Read an RFC 1123 date in GMT; the name of the weekday is not compared with the date.
+    """Read an RFC 1123 date in GMT; the name of the weekday is not compared with the date. Many calls have one second.
 
     Raises:
         PeerError: 400 when it is another format, another zone, or no day of the calendar.
@@ -36,6 +38,7 @@ def parse_date(text: str) -> datetime:
         raise PeerError(400, f"there is no {text[:40]!r}") from None
 
 
+@lru_cache(8)
 def format_date(when: datetime) -> str:
     """The text of a Date for a time that knows its zone."""
     utc = when.astimezone(UTC)

@@ -15,6 +15,11 @@ from ringfence.message.params import NO_PARAMS, Params, parse_params
 # Identity = signed-identity-digest SEMI ident-info *( SEMI ident-info-params ), where the digest is base64 (and
 # base64url, which JWS uses) with dots, or the quoted string of RFC 4474, and ident-info is info=<absoluteURI>.
 _token = re.compile(r'("?)([A-Za-z0-9+/=._\-]+)\1').fullmatch
+# As nearly every signer writes it, in one look.
+_USUAL: Final = re.compile(
+    r"([A-Za-z0-9._\-]+);info=<([^<>\s,\"]+)>;alg=(ES256)(?:;ppt=(\"?)([A-Za-z][A-Za-z0-9\-]*)\4)?"
+).fullmatch
+_PARAMS: Final = Params((("alg", "ES256"),))
 _INFO: Final = re.compile(r"[ \t]*+;[ \t]*+info[ \t]*+=[ \t]*+<([^<>]*+)>", re.IGNORECASE)
 
 
@@ -37,6 +42,10 @@ def parse_identity(text: str) -> Identity:
     Raises:
         PeerError: 400 when it is malformed.
     """
+    usual = _USUAL(text)
+    if usual is not None:
+        token, info, _, _, ppt = usual.groups()
+        return Identity(token, info, _PARAMS if ppt is None else Params((*_PARAMS.items, ("ppt", ppt))))
     head, semicolon, rest = text.partition(";")
     match = _token(head.rstrip(" \t"))
     if match is None:
