@@ -264,7 +264,12 @@ class Network:
             bridges=Bridges(b"p" * 32),
         )
         self.server = Server(self.services, steps)
-        self.driver.bind(self.wires, self.server.receive, on_closed=self.server.flow_closed)  # type: ignore[arg-type]
+        self.driver.bind(
+            self.wires,
+            self.server.receive,
+            on_closed=self.server.flow_closed,
+            locate=self.names.locate_response,
+        )  # type: ignore[arg-type]
 
     # -- accounts --------------------------------------------------------------------------------------
 

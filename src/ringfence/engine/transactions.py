@@ -185,8 +185,15 @@ class Transactions:
             transaction.release()
 
     def undelivered(self, transaction: ServerTransaction, reason: str, now: float) -> list[Effect]:
-        """Say that a response could not be sent anywhere (RFC 3261 section 18.2.2). The transaction stays."""
+        """Say that a response could not be sent anywhere (RFC 3261 section 18.2.2). It stays, unless it is over."""
+        if self._servers.get(transaction.key) is not transaction:
+            return []
         return self._run(transaction, _TRANSPORT_ERROR, reason, now)
+
+    def answered_over(self, flow: Outlet) -> list[ServerTransaction]:
+        """The transactions that have been answered over a flow. It looks at all there are: not for each message."""
+        answered = (each for each in self._servers.values() if each.response is not None)
+        return [each for each in answered if each.flow.key == flow.key]
 
     # -- from the transaction user: client side --------------------------------------------------------
 

@@ -169,6 +169,7 @@ def bind(parts: Parts) -> None:
         admit=protection.admit,
         elsewhere=None if mesh is None else partial(hand_over, mesh, parts.driver.counts),
         on_closed=closed,
+        locate=parts.resolver.locate_response,
     )
 
 

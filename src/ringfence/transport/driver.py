@@ -20,6 +20,7 @@ from ringfence.engine.machine import ClientTransaction, ServerTransaction
 from ringfence.engine.places import is_private
 from ringfence.engine.transactions import Transactions
 from ringfence.message import Message, PeerError, Request, Response, parse, reason_phrase, response_to
+from ringfence.transport.answers import Answers, Locate
 from ringfence.transport.flow import Endpoint, Flow
 from ringfence.transport.pool import Pool
 from ringfence.transport.tokens import Tokens
@@ -87,6 +88,8 @@ class Driver:
         self.on_malformed: Callable[[Flow], None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._over = False
+        self._answers: Answers
+        self._answering: ServerTransaction | None = None
 
     def bind(
         self,
@@ -96,13 +99,18 @@ class Driver:
         admit: Admit | None = None,
         elsewhere: Elsewhere | None = None,
         on_closed: Callable[[Flow, str], None] | None = None,
+        locate: Locate | None = None,
     ) -> None:
-        """Hand in what the driver needs from outside; called once by wiring before anything listens."""
+        """Hand in what the driver needs from outside; called once by wiring before anything listens.
+
+        ``locate`` finds where a response may go whose flow has failed (RFC 3263 section 5).
+        """
         self.pool = pool
         self._on_request = on_request
         self._admit = admit
         self._elsewhere = elsewhere
         self._on_closed = on_closed
+        self._answers = Answers(self.transactions, pool.flow_to, locate, self._undelivered)
 
     def watch(self, observe: Observe | None) -> None:
         """Show each message that comes in ("in") or goes out ("out") to a trace; None ends it."""
@@ -142,6 +150,7 @@ class Driver:
     def opened(self, flow: Flow) -> None:
         """A connection is ready."""
         self.counts["opened " + flow.transport] += 1
+        self._answers.opened(flow)
 
     def closed(self, flow: Flow, reason: str) -> None:
         """A connection ended, or could not be made: its client transactions fail (RFC 3261 section 17.1.4)."""
@@ -150,13 +159,21 @@ class Driver:
         if self._on_closed is not None:
             self._on_closed(flow, reason)
         self.perform(self.transactions.failed(flow, reason, self.time()))
+        for work in self._answers.failed(flow, reason, self.time()):
+            self.spawn(work)
         self._arm()
 
     # -- downward, called by roles and clients ---------------------------------------------------------
 
     def respond(self, transaction: ServerTransaction, response: Response) -> None:
         """Send a response through its server transaction."""
-        self.perform(self.transactions.respond(transaction, response, self.time()))
+        effects = self.transactions.respond(transaction, response, self.time())
+        if transaction.flow.closed:  # type: ignore[attr-defined]  # every Outlet here is a Flow
+            self._answering = transaction
+            self.perform(effects)
+            self._answering = None
+        else:
+            self.perform(effects)
         self._arm()
 
     def reject(self, transaction: ServerTransaction, response: Response) -> None:
@@ -183,7 +200,7 @@ class Driver:
     def send(self, message: Message, flow: Flow) -> None:
         """Write a message to a flow, outside any transaction (ACK for 2xx, single-shot answers)."""
         if type(message) is Response and flow.closed:
-            flow = self._reopened(message, flow)
+            flow = self._answers.elsewhere(message, flow, self._answering)
         if self.feedback is not None and type(message) is Response:
             self.feedback(message, flow)
         if self._observe is not None:
@@ -305,11 +322,9 @@ class Driver:
         if headers.has("Via") and not flow.closed:
             self.send(response, flow)
 
-    def _reopened(self, response: Response, flow: Flow) -> Flow:
-        """The connection of the request is gone: open one to its sender (RFC 3261 section 18.2.2)."""
-        via = response.via
-        remote = Endpoint(via.received or via.host.strip("[]"), via.port or _default_port(via.transport))
-        return self.pool.flow_to(flow.transport, remote, None)
+    def _undelivered(self, transaction: ServerTransaction, reason: str) -> None:
+        self.counts["responses undelivered"] += 1
+        self.perform(self.transactions.undelivered(transaction, reason, self.time()))
 
     # -- time ------------------------------------------------------------------------------------------
 
@@ -347,10 +362,6 @@ def explain(error: PeerError) -> str:
     where = f"{error.header}: " if error.header else ""
     text = f"{reason_phrase(error.status)} ({where}{error.reason})"
     return "".join(c if c.isprintable() else "?" for c in text)[:200]
-
-
-def _default_port(transport: str) -> int:
-    return 5061 if transport in {"TLS", "WSS"} else 5060
 
 
 def _stamp(request: Request, flow: Flow) -> Flow:
