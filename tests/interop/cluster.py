@@ -89,7 +89,7 @@ class Cluster:
             lines.append(f"_sips._tcp.{DOMAIN}. SRV {edge[-1]} 1 5061 {edge}.{DOMAIN}.")
         zone = self.directory / "zone"
         zone.write_text("\n".join(lines) + "\n", encoding="ascii")
-        command = self.inside("names", sys.executable, "-m", "tests.interop.names", ADDRESSES["names"], zone)
+        command = self.inside("names", sys.executable, Path(names.__file__), ADDRESSES["names"], zone)
         self._programs.append(Program(command, self.directory / "names", environment()))
 
     def inside(self, name: str, *command: str | Path) -> list[str | Path]:
