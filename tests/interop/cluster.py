@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.interop import names
 from tests.interop.node import RINGFENCE, environment, password_of, ringfence
 from tests.interop.processes import Program, eventually
 
