@@ -114,7 +114,7 @@ class DeadlinesAgainstList(RuleBasedStateMachine):
     @invariant()
     def stopped_ones_do_not_pile_up(self) -> None:
         assert (
-            len(self.running) <= len(self.deadlines) <= max(2 * len(self.running) + 1, 64 + len(self.running))
+            len(self.running) <= len(self.deadlines) <= max(2 * len(self.running) + 1, 65 + len(self.running))
         )
 
 
