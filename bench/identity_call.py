@@ -4,7 +4,8 @@
 
 A call is the eight messages of ``bench/call.py``. Where a signature is verified the caller is of another domain, and
 the certificate is known: it is fetched once an hour. Where one is made the caller is a user of ours. The log line of
-each caller from outside is in the price. All go by flows such as those of TLS: over UDP a signature also makes a request
+each caller from outside is in the price. All go by flows such as those of TLS: over UDP a signature also
+makes a request
 too long for a datagram (RFC 3261 section 18.1.1), which is another matter.
 """
 
