@@ -3,7 +3,8 @@
     python scripts/audit_reports.py
 
 Both listen on loopback only, in directories that go away again. Kamailio has its stock configuration, which is meant to
-be changed before it serves anybody; the report says what there is to change.
+be changed before it serves anybody; the report says what there is to change. Only its ports, its directories and the
+name of its domain are given on the command line. Since it asks nobody for a password, any two users can be named.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ OUT = Path(__file__).parent.parent / "docs" / "audit"
 RINGFENCE = [sys.executable, "-m", "ringfence"]
 HOST = "127.0.0.1"
 STOCK = Path("/etc/kamailio/kamailio.cfg")
+KAMAILIO = "kamailio.example"
 READY_SECONDS = 30.0
 
 
@@ -72,7 +74,8 @@ def audited(name: str, *words: str | Path) -> None:
 def ringfence(directory: Path) -> None:
     """Our own node, with nothing changed but its ports."""
     home, tls, plain = directory / "node", free_port(), free_port()
-    ports = [f"--listen=tls:{HOST}:{tls}", f"--listen=udp:{HOST}:{plain}", f"--listen=tcp:{HOST}:{plain}"]
+    ports = [f"--listen={transport}:{HOST}:{plain}" for transport in ("udp", "tcp")]
+    ports += [f"--listen=tls:{HOST}:{tls}", f"--listen=wss:{HOST}:{free_port()}"]
     subprocess.run(  # noqa: S603
         [*RINGFENCE, "init", "example.org", "--host", HOST, *ports, "--dir", str(home)],
         check=True,
@@ -89,10 +92,23 @@ def kamailio(directory: Path) -> None:
     port = free_port()
     command = [
         "kamailio", "-DD", "-E", "-f", STOCK, "-Y", directory, "-P", directory / "kamailio.pid",
-        "-l", f"udp:{HOST}:{port}", "-l", f"tcp:{HOST}:{port}",
+        "-l", f"udp:{HOST}:{port}", "-l", f"tcp:{HOST}:{port}", "--alias", KAMAILIO, "-w", directory,
     ]  # fmt: skip
+    password = directory / "password"
+    password.write_text("any\n", encoding="utf-8")
+    users = [
+        "--user",
+        "alice",
+        "--password-file",
+        password,
+        "--second-user",
+        "bob",
+        "--second-password-file",
+        password,
+    ]
+    also = f"sip:{HOST}:{port};transport=tcp"
     with running(command, port):
-        audited("kamailio", f"sip:{HOST}:{port};transport=udp", "--domain", HOST)
+        audited("kamailio", f"sip:{HOST}:{port};transport=udp", "--also", also, "--domain", KAMAILIO, *users)
 
 
 def main() -> None:

@@ -301,3 +301,12 @@ def test_the_old_way_to_claim_who_calls_is_taken_off_too(network: Network, alice
     alice >> alice.ack() >> alice.authorized() << 100
     bob << "INVITE"
     assert "boss" not in str(bob.request.to_bytes())
+
+
+@pytest.mark.rfc("7315", "4.6")
+def test_who_is_charged_is_not_for_a_phone_to_say(network: Network, alice: Phone, bob: Phone) -> None:
+    charging = ("P-Charging-Vector", "icid-value=1;orig-ioi=boss.example")
+    alice >> alice.invite(bob.aor, charging, ("P-Charging-Function-Addresses", "ccf=boss.example")) << 407
+    alice >> alice.ack() >> alice.authorized() << 100
+    bob << "INVITE"
+    assert "boss" not in str(bob.request.to_bytes())

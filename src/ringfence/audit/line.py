@@ -26,6 +26,8 @@ CONNECT_SECONDS = 4.0
 CLOSE_SECONDS = 0.3
 """For a server to take what was sent: one that has had enough of it never will."""
 
+LIMITS = Limits(connect_time=CONNECT_SECONDS, handshake_time=CONNECT_SECONDS, close_time=CLOSE_SECONDS)
+
 WEAKEST = "ALL:@SECLEVEL=0"
 """The auditor talks to any server, however weak its cipher, in order to say so."""
 
@@ -99,9 +101,7 @@ class Line:
         self._pace = pace
         self._arrived: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._ready = asyncio.Event()
-        self._pool = Pool(
-            self, Limits(connect_time=CONNECT_SECONDS, close_time=CLOSE_SECONDS), contexts=contexts
-        )
+        self._pool = Pool(self, LIMITS, contexts=contexts)
         self._flow: Flow | None = None
 
     # -- life ------------------------------------------------------------------------------------------
@@ -118,7 +118,7 @@ class Line:
         source = Endpoint(local, 0) if local else None
         self._flow = self._pool.flow_to(place.transport, place.endpoint, place.server_name, source)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(2 * CONNECT_SECONDS):
+            async with asyncio.timeout(CONNECT_SECONDS + CLOSE_SECONDS):
                 await self._ready.wait()
         if self.ended is not None or not self._ready.is_set():
             await self._pool.close()

@@ -54,19 +54,21 @@ class Unreachable(Exception):
 
 async def find_places(site: Site) -> None:
     """See on which of the target's places a server answers. Raises Unreachable."""
-    found: list[Place] = []
-    wrong: list[str] = []
-    for place in site.target.places:
-        try:
-            if await site.alive(place):
-                found.append(place)
-                continue
-            wrong.append(f"{place}: no answer")
-        except AgentError as error:
-            wrong.append(f"{place}: {error}")
+    answers = await asyncio.gather(*(_answers(site, place) for place in site.target.places))
+    told = dict(zip(site.target.places, answers, strict=True))
+    found = [place for place, wrong in told.items() if not wrong]
+    wrong = [f"{place}: {why}" for place, why in told.items() if why]
     site.places = tuple(found)
     if not found:
         raise Unreachable("; ".join(wrong))
+
+
+async def _answers(site: Site, place: Place) -> str:
+    """Why a place is none that answers; empty when it does."""
+    try:
+        return "" if await site.alive(place) else "no answer"
+    except AgentError as error:
+        return str(error)
 
 
 async def audit(
@@ -86,6 +88,7 @@ async def audit(
     order.sort(key=lambda each: each[1].loud)
     found: dict[str, Finding] = {}
     try:
+        await site.look_at_domain()
         for number, (requirement, probe) in enumerate(order, 1):
             if progress is not None:
                 progress(number, len(order), requirement, probe)
@@ -105,6 +108,8 @@ def _remarks(site: Site) -> list[str]:
     found = []
     if silent:
         found.append(f"No answer on {', '.join(silent)}.")
+    if site.foreign:
+        found.append(f"It may not serve {site.domain} ({site.foreign}): name its domain by --domain.")
     if len(site.logins) < 2:
         found.append("Without two test accounts (--user, --second-user) what reaches a callee was not seen.")
     if site.refusals:

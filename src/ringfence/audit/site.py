@@ -66,6 +66,8 @@ class Site:
     software: str = ""
     lost: str = ""
     """Why the server answers no more; empty while it does."""
+    foreign: str = ""
+    """The answer that says that the server is not for this domain; empty when it may be."""
     refusals: list[str] = field(default_factory=list)
     """Signs of a limit that were seen: 503 with Retry-After, 429, silence."""
 
@@ -153,6 +155,13 @@ class Site:
         answer = await ask(line, request, wait or self.wait)
         self.look(answer)
         return answer
+
+    async def look_at_domain(self) -> None:
+        """See whether the server takes a registration in the domain for its own business."""
+        uri = self.uri(self.nobody)
+        answer = await self.ask("REGISTER", self.uri(), sender=uri, to=uri)
+        if answer.status in {403, 404, 478, 500, 502}:
+            self.foreign = f"a REGISTER there is answered {answer}"
 
     def look(self, answer: Answer) -> None:
         """Note what an answer tells besides: the software, and limits that were met."""

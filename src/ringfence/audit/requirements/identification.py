@@ -23,8 +23,12 @@ async def register_challenged(site: Site) -> Verdict:
         return passed(f"answered {answer}")
     if answer.status == 0:
         return unseen("no answer to REGISTER: the server may be no registrar, or drops what it does not know")
-    if answer.status in {403, 404, 405, 421, 494, 501, 503}:
+    if answer.status in {421, 494}:
         return passed(f"refused without a challenge: {answer}")
+    if answer.status in {403, 404, 405, 501, 503}:
+        return unseen(
+            f"refused without a challenge: {answer}. It may be no registrar, or serve another --domain"
+        )
     if answer.status < 300:
         return failed(f"answered {answer}: whoever asks is told, or becomes, {user}")
     return weak(f"answered {answer}, which is neither a challenge nor a refusal")

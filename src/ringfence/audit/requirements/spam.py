@@ -28,6 +28,8 @@ async def relays(site: Site, shapes: Shapes, catcher: Catcher) -> Verdict:
             answer = await site.ask(method, uri, sender=sender, to=to, extra=extra, call_id=call_id)
             sent[call_id] = f"{name}: a {method} of {sender} without credentials"
             told[name] = f"{name} {answer}"
+            if answer.final is None and await catcher.hears([call_id]):
+                return failed(f"{sent[call_id]} reached the third party")
             if answer.status in TRIED:
                 tried = tried or f"{sent[call_id]} is answered {answer}: it tried to pass it on"
     caught = await catcher.hears(sent)

@@ -12,8 +12,11 @@ from ringfence.store.records import Account
 
 CLAIMS = ("P-Asserted-Identity", "P-Preferred-Identity")
 
-OLD_CLAIM = canonical_name("Remote-Party-ID")
-"""What phones believed before RFC 3325 (draft-ietf-sip-privacy-04), and many still do."""
+NOT_BELIEVED = tuple(
+    map(canonical_name, ("Remote-Party-ID", "P-Charging-Vector", "P-Charging-Function-Addresses"))
+)
+"""What only a trusted element may say: who calls, by the field that phones believed before RFC 3325
+(draft-ietf-sip-privacy-04) and many still do; and who is charged (RFC 7315 sections 4.5 and 4.6)."""
 
 
 def know_peer(call: Call) -> Verdict:
@@ -37,8 +40,10 @@ def take_identity(call: Call) -> Verdict:
         PeerError: 403 when a user prefers an identity that is not its own.
     """
     headers = call.request.headers
-    if headers.has(OLD_CLAIM) and call.findings.peer is not Trust.TRUSTED:
-        headers.remove(OLD_CLAIM)
+    if call.findings.peer is not Trust.TRUSTED:
+        for name in NOT_BELIEVED:
+            if headers.has(name):
+                headers.remove(name)
     if not headers.has(CLAIMS[0]) and not headers.has(CLAIMS[1]):
         return CONTINUE
     findings = call.findings
