@@ -24,6 +24,7 @@ from ringfence.cli.init import init
 from ringfence.cli.ledger import ledger
 from ringfence.cli.message import message
 from ringfence.cli.node import reload, status, stop
+from ringfence.cli.output import keep_output_whole
 from ringfence.cli.parse import parse
 from ringfence.cli.register import register
 from ringfence.cli.serve import serve
@@ -65,6 +66,7 @@ MORE_COMMANDS = (admin_token, user_import, user_credit, user_privacy)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line (that of the process, if None) and exit with its code."""
+    keep_output_whole()
     try:
         build()(args=arguments, prog_name="ringfence")
     except Exception as error:

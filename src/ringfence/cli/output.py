@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +13,20 @@ from rich.table import Table
 from rich.text import Text
 
 PIPE_WIDTH = 1000
+
+
+def keep_output_whole() -> None:
+    """Give standard output a buffer where PYTHONUNBUFFERED has taken it.
+
+    Without one Python writes once and does not look how much went out. To a full pipe that is all, in other programs;
+    libuv, which uses io_uring, makes Linux cut such a write short, and the end of a long report would be lost.
+    """
+    raw = getattr(sys.stdout, "buffer", None)
+    if isinstance(raw, io.RawIOBase):
+        buffered = io.BufferedWriter(raw)
+        sys.stdout = io.TextIOWrapper(
+            buffered, sys.stdout.encoding, sys.stdout.errors, line_buffering=True, write_through=False
+        )
 
 
 def console() -> Console:
