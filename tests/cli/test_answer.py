@@ -32,7 +32,8 @@ def test_it_rings_for_a_while(network: Network) -> None:
         "answer", "sips:bob@example.org", *network.account, "--once", "--after", "0.3", until="Registered"
     )
     done = network.run("call", "bob", *ALICE, *network.account, "--duration", "0", "--json")
-    assert [item["event"] for item in events(done.stdout)] == [
+    kinds = [item["event"] for item in events(done.stdout)]
+    assert [kind for kind in kinds if kind != "connected"] == [  # by then it may have been told who answered
         "calling",
         "ringing",
         "answered",

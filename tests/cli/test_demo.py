@@ -106,7 +106,7 @@ def test_a_node_on_all_addresses_knows_itself_in_the_routes_that_come_back(shell
     assert shell.type("init", "ringfence.localhost", "--dir", "d", *listen).code == 0
     done = shell.type("demo", "--serve", "--once", "--json", "--dir", "d")
     assert done.code == 0
-    assert [message["message"] for message in done.json["messages"]].count("200 OK") == 8
+    assert [message["message"] for message in done.json["messages"]].count("200 OK") == 10
 
 
 def test_ports_that_are_taken_are_replaced_and_named(

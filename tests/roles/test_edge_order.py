@@ -25,6 +25,8 @@ ORDER = [step.__name__ for step in edge.STEPS]
         ("authenticate", "permitted", "rights are those of the account that has authenticated"),
         ("know_peer", "strip_marks", "marks of a trusted peer stay"),
         ("strip_marks", "verify_identity", "a forged mark must not outlive the verdict"),
+        ("take_identity", "connected_identity", "what a phone asserts of itself is off before we assert it"),
+        ("connected_identity", "verify_identity", "who of us it is needs no signature"),
         ("take_identity", "verify_identity", "a token may be for the identity that a trusted peer asserts"),
         ("verify_identity", "known_caller", "reports are about proven callers"),
         ("known_caller", "locate_user", "whom the callee refuses does not learn where it is"),

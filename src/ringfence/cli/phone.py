@@ -179,6 +179,7 @@ _SENTENCES = {
     "redirected": "Sent on to {to}",
     "incoming": "A call from {peer} ({evidence})",
     "answered": "Answered: {peer} ({evidence}); audio {audio}",
+    "connected": "Connected with {peer} ({evidence})",
     "held": "The other side has put you on hold",
     "resumed": "The other side is back",
     "key": "Key {key}",

@@ -51,7 +51,7 @@ METHODS = (
 )
 ALLOW = ", ".join(METHODS)
 
-EXTENSIONS = ("100rel", "timer", "replaces", "outbound", "gruu", "norefersub")
+EXTENSIONS = ("100rel", "timer", "replaces", "outbound", "gruu", "norefersub", "from-change")
 SUPPORTED = ", ".join(EXTENSIONS)
 """Option tags (RFC 3262, 4028, 3891, 5626, 5627, 4488) that may be required of us."""
 

@@ -12,11 +12,13 @@ from collections.abc import Callable
 from ringfence.client.anonymity import fields
 from ringfence.client.body import SDP, sdp_of
 from ringfence.client.call import Call
+from ringfence.client.connected import may_announce
 from ringfence.client.desk import ALLOW, SUPPORTED, Desk
 from ringfence.client.errors import CallError
 from ringfence.client.peer import caller
 from ringfence.client.protection import Protection
 from ringfence.client.reliable import Ringing
+from ringfence.client.renegotiation import announce
 from ringfence.client.secure import judged
 from ringfence.client.session import SILENCE, Media, Session
 from ringfence.client.states import CallState, Ending
@@ -147,6 +149,8 @@ class IncomingCall(Call):
         self.establish()
         if await asyncio.shield(accepting.acknowledged) is None:
             raise CallError(408, "the caller does not acknowledge our answer")
+        if may_announce(self, self.request):
+            self.desk.spawn(announce(self))
 
     async def _accept(self, media: Media) -> Response:
         session = self.session = Session(media, self.desk.token, self.desk.encryption, sips=self._sips)

@@ -7,12 +7,14 @@ at a time, both answer 491, and try again after waits that differ (section 14.1)
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ringfence.client.acks import Acknowledging
 from ringfence.client.body import SDP, sdp_of
+from ringfence.client.connected import introduce_ourselves, note_identity
 from ringfence.client.desk import ALLOW, SUPPORTED
 from ringfence.client.errors import CallError, RequestFailed
 from ringfence.client.states import Ending
@@ -121,14 +123,20 @@ async def refresh(call: Call) -> None:
     """Keep the session alive (RFC 4028 section 10). A failure that is not the end of the call is left to its timer."""
     try:
         if "UPDATE" in call.peer_methods:
-            await _update(call)
+            await update(call)
+            call.tell("refreshed")
         else:
             await reinvite(call, call.session.offer_again)
     except CallError as error:
         call.tell("fault", reason=f"the session could not be refreshed: {error}")
 
 
-async def _update(call: Call) -> None:
+async def update(call: Call) -> None:
+    """An UPDATE that changes nothing of the session: it keeps it alive, and says who we are (RFC 4916).
+
+    Raises:
+        CallError: the peer refused.
+    """
     async with call.changing:
         for _ in range(MAX_TRIES):
             request = call.new_request("UPDATE")
@@ -137,10 +145,16 @@ async def _update(call: Call) -> None:
             if response.status // 100 == 2:
                 call.timer.answered(response)
                 call.rearm()
-                call.tell("refreshed")
                 return
             if not await _may_try_again(call, response):
                 raise CallError(response.status, response.reason, response)
+
+
+async def announce(call: Call) -> None:
+    """Tell the caller who has answered (RFC 4916). What comes of it changes nothing in the call (section 4.4.1)."""
+    introduce_ourselves(call)
+    with contextlib.suppress(CallError):
+        await update(call)
 
 
 # -- the peer's ----------------------------------------------------------------------------------------
@@ -173,6 +187,7 @@ async def _accept(call: Call, request: Request, transaction: ServerTransaction) 
     response.set_body(body, SDP)
     call.protect(response, request)
     call.accept(request, transaction, response, offered=offer is None)
+    note_identity(call, request, call.desk.flow_of(transaction))
     _tell_hold(call, was_held)
 
 
@@ -208,6 +223,7 @@ async def _update_accepted(call: Call, request: Request, transaction: ServerTran
     call.timer.answer(request, response.headers)
     call.protect(response, request)
     call.reply(request, transaction, response)
+    note_identity(call, request, call.desk.flow_of(transaction))
     call.rearm()
     _tell_hold(call, was_held)
 

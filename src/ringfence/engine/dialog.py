@@ -350,6 +350,9 @@ class Dialog:
             self.updated_cseq = None
         if method in TARGET_REFRESH and (200 <= status < 300 or is_reliable(response)):
             self.refresh(request)
+            if status >= 200:
+                # RFC 4916 section 4.4.2: "if the UA sends a 2xx response, the UA MUST update the remote URI".
+                self.remote_uri = _without_tag(request.from_)
 
     def unacknowledged(self) -> None:
         """Note that no ACK for our 2xx came in 64*T1: a BYE is due (RFC 3261 section 14.2)."""

@@ -14,6 +14,7 @@ from ringfence.roles.steps.authenticate import authenticate
 from ringfence.roles.steps.bodies import protected_bodies
 from ringfence.roles.steps.certificates import tell_certificate
 from ringfence.roles.steps.claims import honest_from, permitted, strip_own_credentials
+from ringfence.roles.steps.connected import connected_identity
 from ringfence.roles.steps.domain import answer_for_domain
 from ringfence.roles.steps.hops import not_looping, within_breadth, within_hops
 from ringfence.roles.steps.locate import locate_user
@@ -48,6 +49,7 @@ STEPS: tuple[Step, ...] = (
     permitted,
     within_rates,
     take_identity,
+    connected_identity,
     strip_marks,
     strip_own_credentials,
     protected_bodies,

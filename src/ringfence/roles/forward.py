@@ -231,7 +231,10 @@ class Forwarding:
         )
         registered = branch.target.registered
         if policy.peers or findings.asserted or (registered and findings.user is not None):
-            ours = registered or bool(branch.target.flow and findings.role)
+            ours = registered or (
+                bool(branch.target.flow)
+                and (bool(findings.role) or (findings.in_dialog and flow.user is not None))
+            )
             tell_identity(request, findings, trusted=branch.trusted, registered=ours)
         tell_verdict(request, call.findings, branch.target)
         if call.media is None:
