@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringfence.message import Headers, PeerError, Request, Response, parse
+from ringfence.message import Headers, Message, PeerError, Request, Response, parse
 from ringfence.message.multipart import make_entity
 from ringfence.message.sipfrag import Fragment, parse_fragment
 from ringfence.security.tunnel import (
@@ -329,3 +329,44 @@ def test_the_first_hop_takes_its_agreement_off() -> None:
     assert verdict(comparison, "Require") is Compared.ALLOWED
     message.headers.remove("Require")  # 100rel was for the other end
     assert named(compare(found[0], message)) == {"Require"}
+
+
+VALUE = st.text("abcdefghij0123456789", min_size=1, max_size=12)
+HOW = st.sampled_from(["add", "change", "remove"])
+
+
+def edit(message: Message, name: str, how: str, value: str) -> None:
+    if how == "remove":
+        message.headers.remove(name)
+    elif how == "change":
+        message.headers.set(name, value)
+    else:
+        message.headers.add(name, value)
+
+
+@pytest.mark.rfc("3261", "23.4.1.1")
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(st.sampled_from(sorted(MODIFIABLE)), st.tuples(HOW, VALUE), max_size=6))
+def test_whatever_a_proxy_may_touch_raises_no_alarm(edits: dict[str, tuple[str, str]]) -> None:
+    """Every header field of the table, added, changed or removed, with any value."""
+    message = sent()
+    for name, (how, value) in edits.items():
+        edit(message, name, how, value)
+    assert named(compare(inner(), message)) == set()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.text("ABCDEFGHIJ-", min_size=1, max_size=8).map(lambda text: f"X-{text.strip('-') or 'A'}"),
+    HOW.filter(lambda how: how != "remove"),
+    VALUE,
+    st.dictionaries(st.sampled_from(sorted(MODIFIABLE)), st.tuples(HOW, VALUE), max_size=3),
+)
+def test_a_field_that_nobody_knows_is_named_when_it_was_added(
+    name: str, how: str, value: str, edits: dict[str, tuple[str, str]]
+) -> None:
+    message = sent()
+    for each, (each_how, each_value) in edits.items():
+        edit(message, each, each_how, each_value)
+    edit(message, name, how, value)
+    assert {each.lower() for each in named(compare(inner(), message))} == {name.lower()}

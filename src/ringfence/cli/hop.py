@@ -27,7 +27,7 @@ IpsecOption: TypeAlias = Annotated[
     typer.Option(
         "--ipsec",
         metavar="FILE",
-        help="What IPsec needs, as TOML: subscriber, or keys, spi_in and spi_out, or vici; port, client_port.",
+        help="What IPsec needs, as TOML: subscriber, or keys, spi_in and spi_out, or vici and certificate; port, client_port.",
     ),
 ]
 
@@ -46,7 +46,7 @@ def read_settings(path: Path) -> IpsecSettings:
 
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-        for name in ("subscriber", "keys", "vici"):
+        for name in ("subscriber", "keys", "vici", "certificate"):
             if name in values:
                 values[name] = path.parent / values[name]
         return IpsecSettings(**values)

@@ -42,8 +42,9 @@ if TYPE_CHECKING:
 class IpsecSettings:
     """What an agent has for IPsec.
 
-    It can ``ipsec-3gpp`` with ``subscriber``, ``ipsec-man`` with ``keys`` and both SPIs, ``ipsec-ike`` with ``vici``, a
-    certificate of the account and the CA in its ``trust``."""
+    It can ``ipsec-3gpp`` with ``subscriber``, ``ipsec-man`` with ``keys`` and both SPIs, ``ipsec-ike`` with ``vici``,
+    ``certificate`` and the CA in the ``trust`` of the account.
+    """
 
     subscriber: Path | None = None
     """A file of IK and CK, 32 hexadecimal digits each, mode 0600."""
@@ -54,6 +55,8 @@ class IpsecSettings:
     spi_out: int = 0
     vici: Path | None = None
     """The socket of strongSwan's charon."""
+    certificate: Path | None = None
+    """A user certificate of the server's CA; its key is beside it, as ``.key``, mode 0600."""
     port: int = 5062
     """Our protected port."""
     client_port: int = 5064
@@ -65,7 +68,7 @@ class IpsecSettings:
             (Name.IPSEC_3GPP, self.subscriber is not None),
             (
                 Name.IPSEC_IKE,
-                self.vici is not None and account.certificate is not None and bool(account.trust),
+                self.vici is not None and self.certificate is not None and bool(account.trust),
             ),
             (Name.IPSEC_MAN, self.keys is not None and self.spi_in > 0 and self.spi_out > 0),
         )
@@ -148,10 +151,12 @@ class IpsecHop:
         from ringfence.transport.ike import Ike
 
         assert settings.vici is not None  # ``mechanisms`` has looked
-        assert account.certificate is not None
-        certificate, key = (Path(each) for each in account.certificate)
+        assert settings.certificate is not None
+        certificate, key = settings.certificate, settings.certificate.with_suffix(".key")
+        if flaw := key_file_flaw(key.stat().st_mode):
+            raise LocalError(f"{key}: {flaw}")
         self._ike = Ike(settings.vici)
-        await self._ike.connect(self._own, server, account.domain, certificate, key, Path(account.trust[0]))
+        await self._ike.connect(self._own, server, account.domain, certificate, key, account.trust[0])
 
     def _add(self, associations: tuple[Association, ...]) -> None:
         assert self._kernel is not None  # ``prepare`` came before

@@ -62,7 +62,7 @@ class Ipsec(Section):
     lifetime_seconds: Annotated[int, Field(ge=60, le=86_400)] = 7_200
     """For ipsec-3gpp: how long associations last after a phone was last heard of. Longer than registrations."""
     phone: Many[IpsecPhone] = ()
-    vici: Annotated[Path | None, Field(examples=["/run/charon.vici"])] = None
+    vici: Annotated[FilePath | None, Field(examples=[Path("/run/charon.vici")])] = None
     """For ipsec-ike: the socket of strongSwan's charon. It gets our certificate (`tls`), and lets in who has a
     certificate of our CA."""
 

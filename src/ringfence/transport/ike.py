@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ringfence.security.pem import read_chain
 from ringfence.transport.flow import Endpoint
-from ringfence.transport.ipsec import IpsecError
+from ringfence.transport.ipsec import PRIORITY, IpsecError
 
 WAIT = 20.0
 """Seconds for a key exchange: two round trips, and those that get lost."""
@@ -128,6 +128,7 @@ def _child(here: str, there: str) -> dict[str, Any]:
         "local_ts": [here],
         "remote_ts": [there],
         "rekey_time": str(REKEY_SECONDS),
+        "priority": str(PRIORITY),
         "start_action": "none",
     }
 

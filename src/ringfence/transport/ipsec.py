@@ -19,6 +19,11 @@ MIN_SPI = 256
 """Lower ones are reserved (RFC 4303 section 2.1)."""
 
 
+PRIORITY = 1_000
+"""Of the policy of an association in the kernel, the lowest number first. Those that programs choose by themselves are
+over a hundred thousand."""
+
+
 class IpsecError(LocalError):
     """The kernel has no IPsec, or will not let us set it up; the message says which and what to do."""
 

@@ -19,14 +19,14 @@ from ipaddress import ip_address
 from pyroute2.netlink import nlmsg
 
 from ringfence.transport.flow import Endpoint
-from ringfence.transport.ipsec import Association, IpsecError
+from ringfence.transport.ipsec import PRIORITY, Association, IpsecError
 
 REPLAY_WINDOW = 32
 """Packets that may come out of order (RFC 4303 section 3.4.3 wants at least 32)."""
 
-FIRST, LAST = 1_000, 0x7FFF_0000
-"""Priorities of policies, the lowest number first: ours for an association, and, behind those that a key exchange
-makes (some hundred thousands), what closes a port."""
+SHUT_PRIORITY = PRIORITY + 1_000
+"""Of what closes a port: behind every association, and before the policies of others, such as those by which strongSwan
+lets a local network pass in clear."""
 
 _NETLINK_XFRM = 6
 _REQUEST, _ACK, _EXCL, _CREATE = 0x1, 0x4, 0x200, 0x400
@@ -148,7 +148,7 @@ class Xfrm:
             here, anywhere = endpoint, Endpoint("::" if ":" in endpoint.host else "0.0.0.0", 0)  # noqa: S104  any
             way = (anywhere, here) if direction == _IN else (here, anywhere)
             self._forget_policy(*way, direction)  # one that an earlier run left behind
-            self._ask(_NEW_POLICY, _policy(*way, direction, _BLOCK, LAST), _CREATE)
+            self._ask(_NEW_POLICY, _policy(*way, direction, _BLOCK, SHUT_PRIORITY), _CREATE)
             self._shut.append((endpoint, direction))
 
     def add(self, associations: tuple[Association, ...], own: str) -> None:
@@ -158,7 +158,7 @@ class Xfrm:
             for each in associations:
                 self._ask(_NEW_SA, _association(each), _CREATE | _EXCL)
                 direction = _IN if each.destination.host == own else _OUT
-                policy = _policy(each.source, each.destination, direction, _ALLOW, FIRST)
+                policy = _policy(each.source, each.destination, direction, _ALLOW, PRIORITY)
                 policy["attrs"] = [("XFRMA_TMPL", _template(each))]
                 self._forget_policy(each.source, each.destination, direction)
                 self._ask(_NEW_POLICY, policy, _CREATE)
