@@ -231,3 +231,17 @@ async def test_lists_over_http_are_not_fetched(site: Site, signers_of: Make) -> 
     assert credential is not None
     assert credential.problems == ()
     assert site.paths == ["/cert.pem"]
+
+
+@pytest.mark.parametrize(
+    ("revocation", "problems"), [(Revocation.TRY, []), (Revocation.REQUIRE, ["revocation unknown"])]
+)
+async def test_a_status_that_can_not_be_known(
+    revocation: Revocation, problems: list[str], site: Site, signers_of: Make
+) -> None:
+    """By OCSP, or by a list that is not fetched: the owner decides whether to believe such a certificate."""
+    pair = issue("a", ROOT, names=DOMAIN, extra=[with_list("http://cert.test/crl")], start=START)
+    site.pages["/cert.pem"] = page(pair.pem)
+    credential = await one(signers_of(revocation=revocation), site.url())
+    assert credential is not None
+    assert [reason.code for reason in credential.problems] == problems

@@ -22,10 +22,10 @@ import structlog
 from cryptography import x509
 
 from ringfence.message import PeerError
-from ringfence.security.chains import ChainFlaw, read_certificates
+from ringfence.security.chains import ChainFlaw, read_certificates, subject_text
 from ringfence.security.identity import IdentityFlaw
 from ringfence.security.reasons import Reason
-from ringfence.security.revocation import read_list, revocation_urls
+from ringfence.security.revocation import read_list, revocation_urls, unknown_status
 from ringfence.security.tnauth import Credential, credential_from, tn_list_url
 from ringfence.transport.fetch import Fetched, Fetcher
 
@@ -46,9 +46,9 @@ class Revocation(StrEnum):
 
     OFF = "off"
     TRY = "try"
-    """One that can't be had is passed over."""
+    """One that can't be had is passed over, and the log says whose status is not known."""
     REQUIRE = "require"
-    """A certificate whose list can't be had is not believed."""
+    """A certificate that names a list, or an OCSP server, is not believed unless a list tells its status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,23 +148,39 @@ class Signers:
         if place is not None and not credential.own_numbers:
             fetched = await self._fetcher.fetch(place)
             listed, until = fetched.data or None, min(until, fetched.until)
-        fetched_lists, missing = [], None
+        fetched_lists = []
         for place in self._lists_of(chain):
             fetched = await self._fetcher.fetch(place)
             until = min(until, fetched.until)
             crl = read_list(fetched.data)
             if crl is None:
-                missing = Reason(
-                    ChainFlaw.REVOCATION_UNKNOWN, f"{place:.100}: {fetched.failure or 'not a list'}"
-                )
-                log.info("revocation list not had", url=place, reason=missing.detail)
+                log.info("revocation list not had", url=place, reason=fetched.failure or "not a list")
             else:
                 fetched_lists.append(crl)
         if listed is not None or fetched_lists:
             credential = self._trusted(chain, now, (*lists, *fetched_lists), listed)
-        if missing is not None and self._revocation is Revocation.REQUIRE:
-            credential = replace(credential, problems=(*credential.problems, missing))
+        if self._revocation is not Revocation.OFF:
+            credential = self._with_status(credential, chain, (*lists, *fetched_lists))
         return credential, until
+
+    def _with_status(
+        self,
+        credential: Credential,
+        chain: Sequence[x509.Certificate],
+        lists: Sequence[x509.CertificateRevocationList],
+    ) -> Credential:
+        """Say of which certificates it is not known whether they are revoked; refuse them where that is wanted."""
+        unknown = tuple(
+            Reason(ChainFlaw.REVOCATION_UNKNOWN, f"{subject_text(certificate)}: {why}")
+            for certificate, why in unknown_status(chain, lists)
+        )
+        for reason in unknown:
+            log.info(
+                "revocation not known", reason=reason.detail, believed=self._revocation is Revocation.TRY
+            )
+        if unknown and self._revocation is Revocation.REQUIRE:
+            return replace(credential, problems=(*credential.problems, *unknown))
+        return credential
 
     def _lists_of(self, chain: Sequence[x509.Certificate]) -> list[str]:
         return [] if self._revocation is Revocation.OFF else revocation_urls(chain)[:MAX_LISTS]

@@ -21,6 +21,7 @@ from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, Store
 
 from ringfence.message.errors import PeerError
 from ringfence.security.reasons import Reason, Reasons
+from ringfence.security.revocation import tells
 
 MAX_CHAIN_OCTETS = 65536
 """Longest chain that is read: ten certificates with 4096-bit keys fit four times."""
@@ -170,7 +171,7 @@ def revocation_flaws(
     moment = datetime.fromtimestamp(now, UTC)
     for certificate, issuer in pairwise(path):
         for crl in lists:
-            if crl.issuer != certificate.issuer:
+            if not tells(crl, certificate):
                 continue
             name = subject_text(certificate)
             if not _signed_by(crl, issuer):
