@@ -108,7 +108,7 @@ def test_a_stranger_may_ask_too(network: Network, directory: Path) -> None:
 
 
 def test_other_events_and_other_domains_are_not_for_us(alice: Phone, bob: Phone, directory: Path) -> None:
-    alice >> alice.ask("SUBSCRIBE", BOB, ("Event", "presence"), contact=True)
+    alice >> alice.ask("SUBSCRIBE", BOB, ("Event", "presence"))
     bob << "SUBSCRIBE"
 
 
