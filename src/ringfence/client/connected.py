@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ringfence.client.peer import Evidence, caller
-from ringfence.message import NameAddr, Request, parse_uri
+from ringfence.message import NameAddr, Request, Uri, parse_uri
 from ringfence.security.canonical import identity_of
-from ringfence.security.connected import connected_identity, takes_from_change
+from ringfence.security.connected import takes_from_change
 
 if TYPE_CHECKING:
     from ringfence.client.call import Call
@@ -34,7 +34,7 @@ def may_announce(call: Call, invite: Request) -> bool:
 def introduce_ourselves(call: Call) -> None:
     """From now on requests of ours name who we are, where the caller has asked for somebody else (section 4.4.1)."""
     dialog, own = call.dialog, call.desk.account.aor
-    if dialog is not None and identity_of(own) != identity_of(dialog.local_uri.uri):
+    if dialog is not None and _person(own) != _person(dialog.local_uri.uri):
         dialog.local_uri = NameAddr(own, call.desk.account.display)
 
 
@@ -43,13 +43,15 @@ def note_identity(call: Call, request: Request, flow: Flow) -> None:
 
     A claim does not take the place of something better, unless it is about somebody else.
     """
-    peer = caller(request, trusted=call.desk.trusted(flow))
-    known = call.peer
-    changed = connected_identity(request, identity_of(parse_uri(known.identity))).changed
-    if not changed and peer.identity == known.identity:
-        changed = STRENGTH[peer.evidence] > STRENGTH[known.evidence]
-    elif not changed:
-        changed = peer.evidence is Evidence.ASSERTED
+    peer, known = caller(request, trusted=call.desk.trusted(flow)), call.peer
+    better = STRENGTH[peer.evidence] > STRENGTH[known.evidence]
+    changed = better or _person(parse_uri(peer.identity)) != _person(parse_uri(known.identity))
     if changed:
         call.peer = peer
         call.tell("connected", peer=peer.identity, display=peer.display, evidence=peer.evidence)
+
+
+def _person(uri: Uri) -> str:
+    """Who an address stands for: sip and sips name the same one (RFC 5630 section 3.3)."""
+    value = identity_of(uri).value
+    return f"sip:{value[5:]}" if value.startswith("sips:") else value
