@@ -24,14 +24,19 @@ RINGFENCE = [sys.executable, "-m", "ringfence"]
 HOST = "127.0.0.1"
 STOCK = Path("/etc/kamailio/kamailio.cfg")
 KAMAILIO = "kamailio.example"
+LAST_MEDIA_PORT = 39_999
 READY_SECONDS = 30.0
 
 
 def free_port() -> int:
-    """A port that nobody has now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody has now, and that is none of those for media (see [media] ports)."""
+    for _ in range(1000):
+        with socket.socket() as probe:
+            probe.bind((HOST, 0))
+            port = int(probe.getsockname()[1])
+        if port > LAST_MEDIA_PORT:
+            return port
+    raise SystemExit("no port is free")
 
 
 @contextmanager

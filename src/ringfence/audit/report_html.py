@@ -137,7 +137,8 @@ def _bars(judged: Judged) -> str:
         for result in Result
         if (count := sum(each.verdict.result is result for each in judged.findings))
     )
-    return f'<svg class="bars" viewBox="0 0 240 8" role="img" aria-label="{told}">{"".join(parts)}</svg>'
+    box = 'viewBox="0 0 240 8" preserveAspectRatio="none"'
+    return f'<svg class="bars" {box} role="img" aria-label="{told}">{"".join(parts)}</svg>'
 
 
 def _section(judged: Judged) -> str:
