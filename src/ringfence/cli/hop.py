@@ -27,7 +27,8 @@ IpsecOption: TypeAlias = Annotated[
     typer.Option(
         "--ipsec",
         metavar="FILE",
-        help="What IPsec needs, as TOML: subscriber, or keys, spi_in and spi_out, or vici and certificate; port, client_port.",
+        help="What IPsec needs, as TOML: subscriber, or keys, spi_in and spi_out, or vici and certificate; port, "
+        "client_port.",
     ),
 ]
 
