@@ -18,10 +18,10 @@ import structlog
 
 from ringfence.message import Message, PeerError, sdp
 from ringfence.roles.media import Figures, Outcome, Party, Rewritten, Silent
-from ringfence.roles.media_body import Description, find
-from ringfence.roles.media_party import Member
+from ringfence.roles.media_body import Description
 from ringfence.roles.media_relay import Timeouts
-from ringfence.roles.media_streams import needs_ice, on_hold, reachable, relayable, settles, version_of
+from ringfence.roles.media_session import Session, no_answer, readable
+from ringfence.roles.media_streams import on_hold, reachable, relayable, settles, version_of
 from ringfence.transport.flow import Endpoint
 from ringfence.transport.relay import Address
 from ringfence.transport.rtpengine import Instance, Rtpengine
@@ -37,14 +37,8 @@ an offer that is refused changes nothing."""
 
 
 @dataclass(slots=True)
-class _Session:
-    instance: Instance
-    silent: Silent | None
-    members: dict[Party, Member] = field(default_factory=lambda: {party: Member() for party in Party})
-    offerer: Party = Party.CALLER
-    offer: sdp.Session | None = None
-    confirmed: bool = False
-    held: bool = False
+class _Session(Session):
+    instance: Instance = field(kw_only=True)
     packets: int = 0
     octets: int = 0
     idle: float = 0.0
@@ -75,14 +69,14 @@ class RtpengineMedia:
         silent: Silent | None = None,
     ) -> Rewritten:
         """See ``MediaPlane.offer``."""
-        found = _readable(message)
+        found = readable(message)
         if isinstance(found, Rewritten):
             return found
         session = self._sessions.get(key)
         fresh = session is None or not session.instance.alive
         if session is None:
             session = self._begin(key, silent)
-        self._meet(session, party, seen, toward, anonymous)
+        session.meet(party, seen, toward, anonymous, self._token)
         session.offerer, session.offer = party, found.session
         places = await self._placed(key, session, "offer", party, found.session, fresh=fresh)
         return self._written(key, session, party, found, places)
@@ -99,17 +93,18 @@ class RtpengineMedia:
     ) -> Rewritten:
         """See ``MediaPlane.answer``."""
         session = self._sessions.get(key)
-        found = _readable(message)
+        found = readable(message)
         if session is not None and settles(message) and not session.confirmed:
             session.confirmed, session.idle = True, 0.0
         if isinstance(found, Rewritten):
             return found
-        if session is None or session.offer is None or session.offerer is party:
-            return Rewritten(message.body, Outcome.UNREADABLE, "it answers no offer")
-        if len(found.session.media) != len(session.offer.media):
-            return Rewritten(message.body, Outcome.UNREADABLE, "it has not as many streams as the offer")
-        self._meet(session, party, seen, toward, anonymous)
-        session.held = on_hold(session.offer) or on_hold(found.session)
+        if session is None:
+            return no_answer(message)
+        offer = session.offer_of(party, message, found.session)
+        if isinstance(offer, Rewritten):
+            return offer
+        session.meet(party, seen, toward, anonymous, self._token)
+        session.held = on_hold(offer) or on_hold(found.session)
         places = await self._placed(key, session, "answer", party, found.session)
         return self._written(key, session, party, found, places)
 
@@ -143,23 +138,13 @@ class RtpengineMedia:
     def _begin(self, key: str, silent: Silent | None) -> _Session:
         instance = self._engine.choose(key)
         assert instance is not None  # there is at least one
-        session = self._sessions[key] = _Session(instance, silent)
+        session = self._sessions[key] = _Session(silent, instance=instance)
         self._figures.opened += 1
         if not self._watching:
             self._watching = True
             self._engine.watch()
             self._spawn(self._watch())
         return session
-
-    def _meet(
-        self, session: _Session, party: Party, seen: Endpoint, toward: Endpoint | None, anonymous: bool
-    ) -> None:
-        member = session.members[party]
-        member.place = seen.host
-        if anonymous:
-            member.hide(self._token)
-        if toward is not None:
-            session.members[party.other].place = toward.host
 
     async def _placed(
         self,
@@ -279,15 +264,6 @@ async def _passed(instance: Instance, key: str) -> tuple[int, int, bool]:
     totals = answer.get("totals", {})
     counts = [totals.get(kind, {}) for kind in ("RTP", "RTCP")]
     return sum(each.get("packets", 0) for each in counts), sum(each.get("bytes", 0) for each in counts), True
-
-
-def _readable(message: Message) -> Description | Rewritten:
-    found = find(message)
-    if isinstance(found, Description) and needs_ice(found.session):
-        return Rewritten(
-            message.body, Outcome.NEEDS_ICE, "a browser made it: it takes media by ICE and in no other way"
-        )
-    return found
 
 
 def bare_description(described: sdp.Session, place: str) -> str:

@@ -17,11 +17,10 @@ import structlog
 
 from ringfence.message import LocalError, Message, PeerError, sdp
 from ringfence.roles.media import Figures, Outcome, Party, Rewritten, Silent
-from ringfence.roles.media_body import Description, find
-from ringfence.roles.media_party import Member
+from ringfence.roles.media_body import Description
+from ringfence.roles.media_session import Session, no_answer, readable
 from ringfence.roles.media_streams import (
     is_here,
-    needs_ice,
     on_hold,
     reachable,
     relayable,
@@ -62,16 +61,9 @@ class _Stream:
 
 
 @dataclass(slots=True)
-class _Session:
-    silent: Silent | None
+class _Session(Session):
     streams: list[_Stream | None] = field(default_factory=list)
-    members: dict[Party, Member] = field(default_factory=lambda: {party: Member() for party in Party})
-    offerer: Party = Party.CALLER
-    offer: sdp.Session | None = None
     answered: bool = False
-    confirmed: bool = False
-    """The call is up: from now on silence ends it."""
-    held: bool = False
     bare: float = 0.0
     """Seconds without any stream."""
 
@@ -106,13 +98,13 @@ class EmbeddedMedia:
         silent: Silent | None = None,
     ) -> Rewritten:
         """See ``MediaPlane.offer``."""
-        found = self._readable(message)
+        found = readable(message)
         if isinstance(found, Rewritten):
             return found
         session = self._sessions.get(key)
         if session is None:
             session = _Session(silent)
-        self._meet(session, party, seen, toward, anonymous)
+        session.meet(party, seen, toward, anonymous, self._token)
         try:
             self._open_streams(session, party, found.session)
             if not session.answered:
@@ -141,7 +133,7 @@ class EmbeddedMedia:
     ) -> Rewritten:
         """See ``MediaPlane.answer``."""
         session = self._sessions.get(key)
-        found = self._readable(message)
+        found = readable(message)
         if session is not None and settles(message) and not session.confirmed:
             session.confirmed = True
             for each in session.streams:
@@ -149,19 +141,20 @@ class EmbeddedMedia:
                     each.relay.idle = 0.0
         if isinstance(found, Rewritten):
             return found
-        if session is None or session.offer is None or session.offerer is party:
-            return Rewritten(message.body, Outcome.UNREADABLE, "it answers no offer")
-        if len(found.session.media) != len(session.offer.media):
-            return Rewritten(message.body, Outcome.UNREADABLE, "it has not as many streams as the offer")
-        self._meet(session, party, seen, toward, anonymous)
+        if session is None:
+            return no_answer(message)
+        offer = session.offer_of(party, message, found.session)
+        if isinstance(offer, Rewritten):
+            return offer
+        session.meet(party, seen, toward, anonymous, self._token)
         try:
-            self._expect(session, party, found.session, session.offer)
-            self._expect(session, party.other, session.offer, found.session)
+            self._expect(session, party, found.session, offer)
+            self._expect(session, party.other, offer, found.session)
         except PeerError:
             self.totals.refused += 1
             raise
         session.answered = True
-        session.held = on_hold(session.offer) or on_hold(found.session)
+        session.held = on_hold(offer) or on_hold(found.session)
         for place, media in enumerate(found.session.media):
             if media.rejected:
                 self._close_stream(session, place)
@@ -196,26 +189,6 @@ class EmbeddedMedia:
         return now
 
     # -- parties and streams ---------------------------------------------------------------------------
-
-    def _readable(self, message: Message) -> Description | Rewritten:
-        found = find(message)
-        if isinstance(found, Description) and needs_ice(found.session):
-            return Rewritten(
-                message.body,
-                Outcome.NEEDS_ICE,
-                "a browser made it: it takes media by ICE and in no other way",
-            )
-        return found
-
-    def _meet(
-        self, session: _Session, party: Party, seen: Endpoint, toward: Endpoint | None, anonymous: bool
-    ) -> None:
-        member = session.members[party]
-        member.place = seen.host
-        if anonymous:
-            member.hide(self._token)
-        if toward is not None:
-            session.members[party.other].place = toward.host
 
     def _open_streams(self, session: _Session, party: Party, offered: sdp.Session) -> None:
         """A relay for each stream of an offer that has none yet, or of the wrong IP version.
