@@ -154,10 +154,6 @@ class Line:
                 return await self._arrived.get()
         return None
 
-    def put_back(self, data: bytes) -> None:
-        """Leave a message for whoever receives next."""
-        self._arrived.put_nowait(data)
-
     async def over(self, seconds: float) -> bool:
         """Whether the server ends the connection within this time."""
         end = asyncio.get_running_loop().time() + seconds
