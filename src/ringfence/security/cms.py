@@ -1,8 +1,8 @@
 """Cryptographic Message Syntax (RFC 5652): what its parts share, and the algorithms that are accepted.
 
 Structure is read and written by ``asn1crypto``; every primitive is one of ``cryptography``. Nothing of
-either is re-done here. ``cms_signed`` signs and verifies, ``cms_enveloped`` encrypts and decrypts;
-``smime`` puts MIME around both.
+either is re-done here. ``cms_signed`` signs and verifies, ``cms_enveloped`` encrypts and decrypts,
+``cms_compressed`` unpacks; ``smime`` puts MIME around them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from asn1crypto import cms  # type: ignore[import-untyped]
+from asn1crypto import cms, core  # type: ignore[import-untyped]
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -36,6 +36,15 @@ DATA = "1.2.840.113549.1.7.1"
 SIGNED_DATA = "1.2.840.113549.1.7.2"
 ENVELOPED_DATA = "1.2.840.113549.1.7.3"
 AUTH_ENVELOPED_DATA = "1.2.840.113549.1.9.16.1.23"
+COMPRESSED_DATA = "1.2.840.113549.1.9.16.1.9"
+
+_TYPE_NAMES = {
+    DATA: "plain data",
+    "1.2.840.113549.1.7.5": "DigestedData, which proves nothing",
+    "1.2.840.113549.1.7.6": "EncryptedData, for a secret that both sides have",
+    "1.2.840.113549.1.9.16.1.2": "AuthenticatedData, for a secret that both sides have",
+}
+"""Content types that SIP has no use for (RFC 5652), so that a refusal names them."""
 
 
 class Digest(NamedTuple):
@@ -73,6 +82,16 @@ ECDSA_WITH = {
     "1.2.840.10045.4.3.4": SHA512,
     "1.2.840.10045.4.1": _SHA1,
 }
+
+
+OLD_SIGNATURES = {
+    "1.2.840.10040.4.1": "DSA",
+    "1.2.840.10040.4.3": "DSA with SHA-1",
+    "2.16.840.1.101.3.4.3.1": "DSA with SHA-224",
+    "2.16.840.1.101.3.4.3.2": "DSA with SHA-256",
+    "1.2.840.113549.1.1.2": "RSA with MD2",
+}
+"""Those of S/MIME up to version 3.1, to be told by their names (RFC 8551 appendix B)."""
 
 
 class ContentCipher(NamedTuple):
@@ -132,6 +151,16 @@ def read(data: bytes) -> tuple[str, Any]:
     with malformed():
         info = cms.ContentInfo.load(data, strict=True)
         return info["content_type"].dotted, info["content"]
+
+
+def present(field: Any) -> bool:
+    """Whether an optional field is there. Asking for its value would read all of it, also what nobody needs."""
+    return not isinstance(field, core.Void)
+
+
+def type_name(oid: str) -> str:
+    """A content type as a person reads it."""
+    return _TYPE_NAMES.get(oid, oid)
 
 
 def wrap(content_type: str, content: Any) -> bytes:

@@ -243,7 +243,7 @@ def decrypt(data: bytes, keyrings: Sequence[Keyring]) -> Opened:
     """
     content_type, value = syntax.read(data)
     if content_type not in (syntax.ENVELOPED_DATA, syntax.AUTH_ENVELOPED_DATA):
-        raise PeerError(400, f"the CMS object is not encrypted but {content_type}")
+        raise PeerError(400, f"the CMS object is not encrypted but {syntax.type_name(content_type)}")
     with syntax.malformed():
         infos = list(value["recipient_infos"])
         authenticated = content_type == syntax.AUTH_ENVELOPED_DATA
@@ -338,7 +338,7 @@ def _open(value: Any, inner: Any, sealed: bytes, key: bytes, authenticated: bool
         mode = modes.GCM(gcm["nonce"].native, tag, min_tag_length=_MIN_TAG_OCTETS)
         decryptor = Cipher(algorithms.AES(key), mode).decryptor()
         attributes = value["auth_attrs"]
-        if attributes.native is not None:
+        if syntax.present(attributes):
             decryptor.authenticate_additional_data(attributes.untag().dump(force=True))
         return decryptor.update(sealed) + decryptor.finalize()
     cbc = Cipher(algorithms.AES(key), modes.CBC(parameters.native)).decryptor()

@@ -8,6 +8,7 @@ of the content: so a changed content (``DIGEST``) is told from a changed or fore
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -255,7 +256,7 @@ def _content(inner: Any) -> bytes | None:
 
 
 def _certificates(value: Any) -> tuple[x509.Certificate, ...]:
-    choices = value["certificates"] if value["certificates"].native is not None else []
+    choices = value["certificates"] if syntax.present(value["certificates"]) else []
     found = [choice.chosen for choice in choices if choice.name == "certificate"]
     if len(found) > syntax.MAX_CERTIFICATES:
         raise PeerError(413, f"more than {syntax.MAX_CERTIFICATES} certificates")
@@ -273,17 +274,31 @@ def _judge(info: Any, kind: str, content: bytes | None, known: Sequence[x509.Cer
         reasons.append(Reason(SignatureFlaw.WEAK_DIGEST, f"{digest.name} can be forged"))
     if certificate is None:
         reasons.append(Reason(SignatureFlaw.NO_CERTIFICATE, "the signer's certificate is not at hand"))
-    attributes = info["signed_attrs"] if info["signed_attrs"].native is not None else None
+    attributes = info["signed_attrs"] if syntax.present(info["signed_attrs"]) else None
     if digest is not None and content is not None:
         reasons += _content_flaws(attributes, kind, digest, content)
         if certificate is not None:
-            covered = content if attributes is None else attributes.untag().dump(force=True)
+            covered = [content] if attributes is None else _encodings(attributes)
             reasons += _signature_flaws(info, certificate, digest, covered)
     elif content is None:
         reasons.append(Reason(SignatureFlaw.DIGEST, "the content that was signed is not there"))
     name = digest.name if digest else oid
     when, able = (None, ()) if attributes is None else (_signed_at(attributes), _able(attributes))
     return Signature(certificate, tuple(reasons), name, when, able)
+
+
+def _encodings(attributes: Any) -> list[bytes]:
+    """What a signature over attributes may cover: their DER (RFC 5652 section 5.4), or the octets that came.
+
+    The two differ for attributes in BER, for which the first is right, and for signers that do not sort the set.
+    """
+    received: bytes = attributes.untag().dump()
+    try:
+        made: bytes = attributes.untag().dump(force=True)
+    except ValueError:
+        # An attribute of a kind that ``asn1crypto`` can't read, such as a receipt request (RFC 2634 section 2.7).
+        return [received]
+    return [made] if made == received else [made, received]
 
 
 def _values(attributes: Any, name: str) -> list[Any]:
@@ -319,21 +334,32 @@ def _able(attributes: Any) -> tuple[str, ...]:
     return tuple(item["capability_id"].dotted for item in lists[0]) if len(lists) == 1 else ()
 
 
-def _signature_flaws(info: Any, certificate: x509.Certificate, digest: Digest, data: bytes) -> list[Reason]:
+def _signature_flaws(
+    info: Any, certificate: x509.Certificate, digest: Digest, covered: Sequence[bytes]
+) -> list[Reason]:
     algorithm, signature = info["signature_algorithm"], info["signature"].native
     try:
-        fits = _check(certificate.public_key(), algorithm, signature, data, digest)
+        fits = _fits(certificate.public_key(), algorithm, signature, covered, digest)
     except InvalidSignature:
         return [Reason(SignatureFlaw.SIGNATURE, "the signature does not match")]
     except (UnsupportedAlgorithm, ValueError) as error:
         return [Reason(SignatureFlaw.ALGORITHM, f"the signature can't be checked: {str(error)[:60]}")]
     if not fits:
         oid = algorithm["algorithm"].dotted
+        if oid in syntax.OLD_SIGNATURES:
+            return [Reason(SignatureFlaw.ALGORITHM, f"{syntax.OLD_SIGNATURES[oid]} is no longer believed")]
         return [Reason(SignatureFlaw.ALGORITHM, f"the algorithm {oid} does not fit the key or the digest")]
     key = certificate.public_key()
     if isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_RSA_BITS:
         return [Reason(SignatureFlaw.WEAK_KEY, f"an RSA key of {key.key_size} bits is too short")]
     return []
+
+
+def _fits(key: object, algorithm: Any, signature: bytes, covered: Sequence[bytes], digest: Digest) -> bool:
+    for data in covered[:-1]:
+        with suppress(InvalidSignature):
+            return _check(key, algorithm, signature, data, digest)
+    return _check(key, algorithm, signature, covered[-1], digest)
 
 
 def _check(key: object, algorithm: Any, signature: bytes, data: bytes, digest: Digest) -> bool:

@@ -53,6 +53,8 @@ _LAST = (frozenset(_DIGITS), frozenset(_DIGITS), frozenset(_DIGITS[::16]), froze
 """The digits that the last octets of base64url can end in, by the length modulo 4: their spare bits are zero."""
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}").fullmatch
 _NUMBER = re.compile(r"[0-9]{1,15}").fullmatch
+_LAST_SECOND = 10**15 - 1
+"""An iat of more digits is no time, and too large for the arithmetic of clocks."""
 
 # RFC 8225 section 4.2 asks for deterministic ECDSA where it is at hand.
 _DETERMINISTIC = ec.ECDSA(SHA256(), deterministic_signing=True)
@@ -122,7 +124,7 @@ def _seconds(value: object) -> int | None:
     # The full form in RFC 8224 section 4.1.1 is signed with a string of digits; so do some signers.
     if isinstance(value, str):
         return int(value) if _NUMBER(value) else None
-    return value if type(value) is int else None
+    return value if type(value) is int and -_LAST_SECOND <= value <= _LAST_SECOND else None
 
 
 def _party(value: object) -> Party | None:

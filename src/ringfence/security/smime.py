@@ -23,6 +23,7 @@ from ringfence.message.multipart import Entity, join, make_entity, split_entity
 from ringfence.message.params import Params
 from ringfence.security import cms
 from ringfence.security.cms import AES256_GCM, CIPHERS, ContentCipher
+from ringfence.security.cms_compressed import unpack
 from ringfence.security.cms_enveloped import Keyring, decrypt, encrypt
 from ringfence.security.cms_signed import (
     PREFER_SIGNED_DATA,
@@ -61,6 +62,7 @@ class Kind(StrEnum):
     OPAQUE = "signed-data"
     ENCRYPTED = "enveloped-data"
     SEALED = "authEnveloped-data"
+    COMPRESSED = "compressed-data"
     CERTIFICATES = "certs-only"
 
 
@@ -151,6 +153,8 @@ def _peel(
             return None, Layer(Kind.CERTIFICATES, signed.signatures, signed.certificates)
         layer = Layer(Kind.OPAQUE, signed.signatures, signed.certificates)
         return split_entity(signed.content, entity.depth + 1), layer
+    if content_type == cms.COMPRESSED_DATA:
+        return split_entity(unpack(data), entity.depth + 1), Layer(Kind.COMPRESSED)
     opened = decrypt(data, keyrings)
     kind = Kind.SEALED if opened.cipher.authenticated else Kind.ENCRYPTED
     layer = Layer(kind, cipher=opened.cipher, recipient=opened.recipient)
