@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
 import pytest
 
 from ringfence.guard.bans import BanPolicy, Bans
@@ -17,10 +19,12 @@ from tests.conversations.phones import Phone, network_is_quiet
 class Watched:
     """A network with a guard."""
 
-    def __init__(self, network: Network, policy: GuardPolicy) -> None:
+    def __init__(
+        self, network: Network, policy: GuardPolicy, spared: tuple[IPv4Network | IPv6Network, ...] = ()
+    ) -> None:
         self.network = network
         self.banned: list[Ban] = []
-        self.guard = Guard(policy, Bans(BanPolicy()), (), self.banned.append)
+        self.guard = Guard(policy, Bans(BanPolicy()), (), self.banned.append, spared)
         self.guard.tick(0.0, WALL)
         network.services.guard = self.guard
         network.driver.bind(
@@ -164,6 +168,20 @@ def test_calls_to_what_costs(network: Network, alice: Phone) -> None:
     for expected in (100, 403):
         alice >> alice.invite("sip:+8811234@example.net") << 407 >> alice.authorized() << expected
     assert "such numbers" in alice.response.reason
+
+
+def test_the_limits_of_accounts_and_destinations_are_not_for_this_machine(
+    network: Network, bob: Phone
+) -> None:
+    policy = GuardPolicy(account=Rate(0.5, 3.0), destination=Rate(0.5, 3.0))
+    Watched(network, policy, (ip_network("127.0.0.0/30"),))
+    here = Phone(network, "alice", "127.0.0.1")
+    stranger = Phone(network, "dan", "127.0.0.2", domain="example.net")
+    for _ in range(6):
+        here >> here.ask("MESSAGE", bob.aor) << 407 >> here.authorized()
+        bob << "MESSAGE"
+        stranger >> stranger.ask("MESSAGE", bob.aor)
+        bob << "MESSAGE"
 
 
 def test_a_laboratory_without_challenges_is_not_limited_by_accounts(network: Network, bob: Phone) -> None:

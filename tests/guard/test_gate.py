@@ -61,12 +61,15 @@ class Peer(Flow):
 class Site:
     """A guard with a clock."""
 
-    def __init__(self, *, policy: GuardPolicy | None = None, allow: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, *, policy: GuardPolicy | None = None, allow: tuple[str, ...] = (), spare: tuple[str, ...] = ()
+    ) -> None:
         self.now = 1000.0
         self.banned: list[Ban] = []
         networks = tuple(map(ip_network, allow))
         self.bans = Bans(BanPolicy(), networks)
-        self.guard = Guard(policy or GuardPolicy(), self.bans, networks, self.banned.append)
+        spared = tuple(map(ip_network, spare))
+        self.guard = Guard(policy or GuardPolicy(), self.bans, networks, self.banned.append, spared)
         self.guard.tick(self.now, WALL + self.now)
 
     def pass_time(self, seconds: float) -> None:
@@ -362,3 +365,58 @@ def test_prefixes_of_an_account() -> None:
     assert called == ["", "", "tel:+881"]
     assert guard.prefix_may("sip:a@example.org", "tel:+358", 0.0) == ""
     assert guard.prefix_may("sip:b@example.org", "tel:+8811", 0.0) == ""
+
+
+LOOPBACK = ("127.0.0.1/32", "::1/128")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+@pytest.mark.parametrize("transport", ["UDP", "TCP", "TLS"])
+def test_a_spared_source_is_limited_by_its_own_rate_and_never_banned(host: str, transport: str) -> None:
+    site = Site(spare=LOOPBACK)
+    tester = Peer(host, transport)
+    for number in range(1000):
+        site.guard.challenged(tester, f"user{number}", site.now)
+        site.guard.offend(tester, Offence.WRONG_PASSWORD, site.now, proven=True)
+        site.guard.offend(tester, Offence.SCANNER, site.now, proven=True)
+    assert not site.banned
+    assert not tester.closed
+    assert site.guard.counts["spared"] > 0
+    assert site.send(tester, 40_000) == 40_000
+    if transport == "UDP":
+        assert 9_000 < site.send(tester, 100_000) < 11_000
+        site.pass_time(1.0)
+        assert 4_900 < site.send(tester, 100_000) < 5_100
+    assert not site.send(tester, 1, SCAN), "a scanner is not answered here either"
+
+
+def test_what_a_spared_source_sends_is_not_taken_from_strangers() -> None:
+    site = Site(spare=LOOPBACK)
+    assert site.send(Peer("127.0.0.1"), 20_000) == 20_000
+    assert site.send(Peer("192.0.2.9"), 1_000) == 1_000
+
+
+def test_a_spared_source_keeps_its_rate_when_it_is_proven_and_when_the_proof_lapses() -> None:
+    site = Site(spare=LOOPBACK)
+    tester = Peer("127.0.0.1")
+    site.guard.succeeded(tester, "sip:a@example.org", site.now)
+    assert site.send(tester, 40_000) == 40_000
+    site.pass_time(PROOF_SECONDS + 60.0)
+    assert site.send(tester, 40_000) == 40_000
+    bound = Peer("127.0.0.1", "TLS")
+    bound.user = object()
+    site.guard.succeeded(bound, "sip:a@example.org", site.now)
+    assert site.guard.spares(bound, site.now)
+    assert not site.guard.spares(Peer("127.0.0.2"), site.now)
+
+
+def test_the_owner_may_ban_a_spared_source() -> None:
+    site = Site(spare=LOOPBACK)
+    site.bans.add(Ban("127.0.0.1", "by the owner", WALL, 0.0, "owner"))
+    site.guard.bans_changed(site.now)
+    assert not site.send(Peer("127.0.0.1"))
+
+
+def test_one_ipv6_address_on_the_allow_list_is_the_site_that_it_counts_as() -> None:
+    site = Site(allow=("2001:db8::5/128",))
+    assert site.send(Peer("2001:db8::5"), 50_000) == 50_000

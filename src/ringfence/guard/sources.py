@@ -12,8 +12,9 @@ nothing, so that it costs the same look. Time is an argument, of a clock that ne
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
 from ringfence.guard.rates import Rate
@@ -29,6 +30,8 @@ then has a fresh allowance, and all of them together have that of strangers."""
 
 MAX_KEPT = 65_536
 """Sources that are proven or have points. When there are more, the one that was put in first is forgotten."""
+
+Network = IPv4Network | IPv6Network
 
 MAX_TRIED = 64
 """Users without a success that are counted for one source. More would be a scan in any case."""
@@ -51,6 +54,7 @@ class Source:
         "proven_until",
         "score",
         "slack",
+        "spared",
         "tried",
     )
 
@@ -60,6 +64,8 @@ class Source:
         self.interval = rate.interval
         self.slack = rate.slack
         self.proven_until = NEVER
+        self.spared = False
+        """It keeps the allowance that it has, and is not banned."""
         self.score: Score | None = None
         self.flooded_at = NEVER
         """When it was last found to be flooding."""
@@ -67,6 +73,32 @@ class Source:
         """Messages that were not let in since the last that was."""
         self.tried: dict[int, float] | None = None
         """Users that it was challenged for and has not proved to be, by hash, and since when."""
+
+    @property
+    def address(self) -> str:
+        """One of its addresses."""
+        if "::/64" not in self.key:
+            return self.key
+        number = int(self.key.partition(":")[0], 16)
+        return ":".join(f"{number >> shift & 0xFFFF:x}" for shift in (48, 32, 16, 0)) + "::"
+
+    def spare(self, rate: Rate) -> None:
+        """Give it this allowance, whatever it shows or does."""
+        self.spared = True
+        self.interval, self.slack = rate.interval, rate.slack
+
+    def shut(self) -> None:
+        """Let nothing of it in."""
+        self.slack = self.proven_until = NEVER
+
+    def of_connection(self, rate: Rate) -> Source:
+        """What one connection from here is counted by, once an account is bound to it."""
+        own = Source("", rate)
+        own.proven_until = ALWAYS
+        own.spared = self.spared
+        if self.spared:
+            own.interval, own.slack = self.interval, self.slack
+        return own
 
     def give_back(self, messages: float, now: float) -> None:
         """It has shown that what it sends is wanted: so many messages cost nothing."""
@@ -76,6 +108,14 @@ class Source:
     def debt(self, now: float) -> float:
         """Seconds until it may send again."""
         return self.full_at - now - self.slack
+
+
+def whole_sources(networks: Iterable[Network]) -> tuple[Network, ...]:
+    """The networks, none of them smaller than what counts as one source."""
+    return tuple(
+        each.supernet(new_prefix=64) if isinstance(each, IPv6Network) and each.prefixlen > 64 else each
+        for each in networks
+    )
 
 
 def exempt(key: str) -> Source:
@@ -139,13 +179,15 @@ class Sources:
         if source.slack in (ALWAYS, NEVER) or source.proven_until - now > PROOF_SECONDS * 0.9:
             return
         source.proven_until = now + PROOF_SECONDS
-        source.interval, source.slack = self._proven.interval, self._proven.slack
+        if not source.spared:
+            source.interval, source.slack = self._proven.interval, self._proven.slack
         self.keep(source)
 
     def lapse(self, source: Source, now: float) -> None:
         """The proof is an hour old: it is a stranger again."""
         source.proven_until = NEVER
-        source.interval, source.slack = self._stranger.interval, self._stranger.slack
+        if not source.spared:
+            source.interval, source.slack = self._stranger.interval, self._stranger.slack
         source.full_at = min(source.full_at, now + source.slack)
         if source.score is None or not source.score.points(now):
             self._kept.pop(source.key, None)

@@ -262,6 +262,7 @@ def make_guard(config: Config, bans: Bans, banned: Callable[[Ban], None]) -> Gua
         datagrams=_rate(section.datagrams_per_second),
         connections=_rate(section.connections_per_second),
         proven=_rate(section.proven_per_second),
+        spared=_rate(section.spared_per_second),
         strangers=_rate(section.strangers_per_second, STRANGERS_BURST_SECONDS),
         account=_rate(section.account_per_second),
         destination=_rate(section.destination_per_second),
@@ -274,7 +275,8 @@ def make_guard(config: Config, bans: Bans, banned: Callable[[Ban], None]) -> Gua
         banning=section.ban,
     )
     networks = [*section.allow, *(network for peer in config.peer for network in peer.addresses)]
-    return Guard(policy, bans, tuple(map(ip_network, networks)), banned)
+    spared = tuple(map(ip_network, section.spare))
+    return Guard(policy, bans, tuple(map(ip_network, networks)), banned, spared)
 
 
 def _rate(per_second: float, seconds: float = BURST_SECONDS) -> Rate:

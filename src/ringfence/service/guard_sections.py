@@ -36,6 +36,14 @@ class Guard(Section):
     allow: Annotated[Many[Network], Field(examples=[("192.0.2.0/24",)])] = ()
     """Networks that nothing is counted of and that are never banned, such as monitoring. Peers known by their addresses
     are such anyway."""
+    spare: Annotated[Many[Network], Field(examples=[("127.0.0.1/32", "::1/128")])] = (
+        "127.0.0.1/32",
+        "::1/128",
+    )
+    """Networks that are never banned by the guard itself and have a rate of their own: this machine, where tests come
+    from, and everybody behind a proxy on it. What they do is logged all the same."""
+    spared_per_second: Rate = 5_000.0
+    """From a source of `spare`. The rates of accounts and destinations are not for it."""
     datagrams_per_second: Rate = 1_000.0
     """From a source over UDP that has not shown to be there, by an answer to a challenge or to a request of ours."""
     connections_per_second: Rate = 2_000.0

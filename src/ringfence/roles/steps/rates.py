@@ -32,7 +32,7 @@ def within_rates(call: Call) -> Verdict:
     if user is None:
         return _stranger(call, now) if findings.peer is Trust.STRANGER else CONTINUE
     aor = user.account.aor
-    if not guard.account_may(aor, now):
+    if not guard.account_may(aor, now) and not guard.spares(call.flow, now):
         guard.counts["refused account"] += 1
         return Answer(403, "Forbidden (too many requests of this account)", RETRY_AFTER)
     guard.succeeded(call.flow, aor, now)
@@ -49,7 +49,7 @@ def _stranger(call: Call, now: float) -> Verdict:
     guard, policy = call.services.guard, call.services.policy
     if guard is None or not call.findings.for_us or call.request.method not in TO_PEOPLE:
         return CONTINUE
-    if guard.destination_may(policy.address_of(call.uri), now):
+    if guard.destination_may(policy.address_of(call.uri), now) or guard.spares(call.flow, now):
         return CONTINUE
     guard.counts["refused destination"] += 1
     return Answer(480, "Temporarily Unavailable (too many calls)", RETRY_AFTER)
