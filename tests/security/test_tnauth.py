@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from ringfence.message.errors import PeerError
 from ringfence.security.canonical import Party
 from ringfence.security.chains import ChainFlaw
-from ringfence.security.tnauth import ScopeFlaw, claim_constraints, credential_from, number_scope, tn_list_url
+from ringfence.security.tnauth import (
+    ENHANCED_CLAIM_CONSTRAINTS,
+    ScopeFlaw,
+    claim_constraints,
+    credential_from,
+    number_scope,
+    tn_list_url,
+)
 from tests.security.pki import NOW, Pair, crl, der, issue, tn_list
 
 ROOT = issue("Test root", ca=True)
@@ -138,6 +145,29 @@ def test_claim_constraints_of_the_rfc() -> None:
     assert codes(credential.claim_flaws({"confidence": "low"})) == [ScopeFlaw.CLAIM]
     assert codes(credential.claim_flaws({"confidence": ["high"]})) == [ScopeFlaw.CLAIM]
     assert codes(credential.claim_flaws({})) == [ScopeFlaw.CLAIM]
+
+
+@pytest.mark.rfc("9118", "4")
+def test_enhanced_claim_constraints() -> None:
+    names = der(0x30, der(0x16, b"rcd"))
+    value = der(0x30, der(0xA2, names))
+    more = x509.UnrecognizedExtension(ENHANCED_CLAIM_CONSTRAINTS, value)
+    leaf = issue("leaf", ROOT, constraints=constraint_list(["attest"], {}), extra=[more])
+    credential = credential_from(leaf.pem, ANCHORS, NOW)
+    assert credential.claim_flaws({"attest": "A"}) == ()
+    flaws = credential.claim_flaws({"rcd": {"nam": "Bank"}})
+    assert [str(flaw) for flaw in flaws] == [
+        "claim constraint: the certificate demands the claim attest",
+        "claim constraint: the certificate does not permit the claim rcd",
+    ]
+
+
+def test_constraints_on_a_claim_that_is_no_text_compare_its_json() -> None:
+    leaf = issue("leaf", ROOT, constraints=constraint_list([], {"rcd": ['{"nam":"Bank"}']}))
+    credential = credential_from(leaf.pem, ANCHORS, NOW)
+    assert credential.claim_flaws({"rcd": {"nam": "Bank"}}) == ()
+    for other in ({"nam": "Bunk"}, "Bank", ["Bank"], 1.5, None):
+        assert codes(credential.claim_flaws({"rcd": other})) == [ScopeFlaw.CLAIM]
 
 
 def problems(

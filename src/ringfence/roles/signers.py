@@ -211,4 +211,4 @@ def _unsupported(error: PeerError) -> Credential:
     """A certificate that was there and can't be read: RFC 8224 tells 437 from 436."""
     problem = Reason(IdentityFlaw.CREDENTIAL, error.reason)
     always = (float("-inf"), float("inf"))
-    return Credential(None, "the certificate", "", *always, frozenset(), (), False, None, (problem,))
+    return Credential(None, "the certificate", "", *always, frozenset(), (), False, (), (problem,))

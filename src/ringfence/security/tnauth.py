@@ -6,7 +6,7 @@ with its chain. Verifying a call is then one signature and a few comparisons.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -15,14 +15,17 @@ from asn1crypto import core  # type: ignore[import-untyped]
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from ringfence.message.errors import PeerError
+from ringfence.message.errors import LocalError, PeerError
 from ringfence.security.canonical import Party
 from ringfence.security.certificates import domain_identities
 from ringfence.security.chains import fingerprint, judge_chain, read_certificates, subject_text
+from ringfence.security.claims import canonical_json
 from ringfence.security.reasons import Reason, Reasons
 
 TN_AUTHORIZATION_LIST = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.26")
 JWT_CLAIM_CONSTRAINTS = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.27")
+ENHANCED_CLAIM_CONSTRAINTS = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.33")
+"""The same with claims that must not be there (RFC 9118 section 4)."""
 
 MAX_TN_ENTRIES = 10000
 """Most entries of one list: some carriers list their blocks one by one; longer lists come by reference."""
@@ -74,6 +77,7 @@ class _JWTClaimConstraints(core.Sequence):  # type: ignore[misc]
     _fields = [  # noqa: RUF012
         ("must_include", _Names, {"explicit": 0, "optional": True}),
         ("permitted_values", _PermittedList, {"explicit": 1, "optional": True}),
+        ("must_exclude", _Names, {"explicit": 2, "optional": True}),
     ]
 
 
@@ -95,10 +99,31 @@ class NumberScope(NamedTuple):
 
 
 class ClaimConstraints(NamedTuple):
-    """JWT Claim Constraints (RFC 8226 section 8)."""
+    """JWT Claim Constraints (RFC 8226 section 8), or the enhanced ones (RFC 9118)."""
 
     must_include: frozenset[str]
     permitted: Mapping[str, frozenset[str]]
+    must_exclude: frozenset[str] = frozenset()
+
+    def flaws(self, claims: Mapping[str, Any]) -> Iterator[Reason]:
+        """Which of them the claims break."""
+        for name in sorted(self.must_include - claims.keys()):
+            yield Reason(ScopeFlaw.CLAIM, f"the certificate demands the claim {name}")
+        for name in sorted(self.must_exclude & claims.keys()):
+            yield Reason(ScopeFlaw.CLAIM, f"the certificate does not permit the claim {name}")
+        for name, values in self.permitted.items():
+            if name in claims and _as_text(claims[name]) not in values:
+                yield Reason(ScopeFlaw.CLAIM, f"the certificate does not permit this {name}")
+
+
+def _as_text(value: object) -> str:
+    """A claim as constraints can have it: text as it is, anything else as JSON (RFC 8225 section 9)."""
+    if isinstance(value, str):
+        return value
+    try:
+        return canonical_json({"": value})[4:-1]
+    except LocalError:
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +140,7 @@ class Credential:
     """The list of each certificate of the path that has one, the signer's own first."""
     own_numbers: bool
     """Whether the signer's own certificate has a list."""
-    constraints: ClaimConstraints | None
+    constraints: tuple[ClaimConstraints, ...]
     problems: Reasons
 
     def covers(self, party: Party, *, providers: frozenset[str] | None = None) -> Reasons:
@@ -144,14 +169,7 @@ class Credential:
 
     def claim_flaws(self, claims: Mapping[str, Any]) -> Reasons:
         """Which constraints of the certificate the claims break (RFC 8226 section 8)."""
-        if self.constraints is None:
-            return ()
-        missing = sorted(self.constraints.must_include - claims.keys())
-        reasons = [Reason(ScopeFlaw.CLAIM, f"the certificate demands a {name} claim") for name in missing]
-        for name, values in self.constraints.permitted.items():
-            if name in claims and not any(claims[name] == value for value in values):
-                reasons.append(Reason(ScopeFlaw.CLAIM, f"the certificate does not permit this {name}"))
-        return tuple(reasons)
+        return tuple(reason for each in self.constraints for reason in each.flaws(claims))
 
 
 def number_scope(data: bytes) -> NumberScope:
@@ -191,14 +209,15 @@ def _range(start: str, count: int) -> tuple[int, int, int]:
 
 
 def claim_constraints(data: bytes) -> ClaimConstraints:
-    """Read the DER JWT Claim Constraints extension.
+    """Read the DER JWT Claim Constraints extension, or the enhanced one.
 
     Raises:
         ValueError: when it is malformed.
     """
     value = _load(_JWTClaimConstraints, data).native
     permitted = {item["claim"]: frozenset(item["permitted"]) for item in value["permitted_values"] or ()}
-    return ClaimConstraints(frozenset(value["must_include"] or ()), permitted)
+    include, exclude = (frozenset(value[name] or ()) for name in ("must_include", "must_exclude"))
+    return ClaimConstraints(include, permitted, exclude)
 
 
 def _load(kind: type[Any], data: bytes) -> Any:
@@ -232,7 +251,7 @@ def credential_from(
         judged = judge_chain(chain, anchors, now, revocation)
         scopes = [_extension(item, TN_AUTHORIZATION_LIST) for item in judged.path]
         own = listed if listed is not None else scopes[0]
-        raw = _extension(leaf, JWT_CLAIM_CONSTRAINTS)
+        limits = [_extension(leaf, oid) for oid in (JWT_CLAIM_CONSTRAINTS, ENHANCED_CLAIM_CONSTRAINTS)]
         return Credential(
             key=key,
             subject=subject_text(leaf),
@@ -242,7 +261,7 @@ def credential_from(
             domains=frozenset(domain_identities(leaf).domains),
             numbers=tuple(number_scope(scope) for scope in (own, *scopes[1:]) if scope is not None),
             own_numbers=own is not None,
-            constraints=None if raw is None else claim_constraints(raw),
+            constraints=tuple(claim_constraints(raw) for raw in limits if raw is not None),
             problems=judged.reasons,
         )
     except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
