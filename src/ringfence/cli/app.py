@@ -30,6 +30,7 @@ from ringfence.cli.register import register
 from ringfence.cli.serve import serve
 from ringfence.cli.trace import trace
 from ringfence.cli.user import user
+from ringfence.cli.verify import verify
 
 COMMANDS: Sequence[Callable[..., None]] = (
     init,
@@ -43,6 +44,7 @@ COMMANDS: Sequence[Callable[..., None]] = (
     stop,
     trace,
     parse,
+    verify,
     register,
     call,
     answer,

@@ -56,7 +56,7 @@ def parse(
     paths = files or [STDIN]
     good = True
     for path in paths:
-        data = _with_crlf(_octets(path)) if lf else _octets(path)
+        data = with_crlf(_octets(path)) if lf else _octets(path)
         for shown in _stream(data) if stream else [describe(data)]:
             good = good and "error" not in shown
             named = {"file": str(path), **shown} if len(paths) > 1 else shown
@@ -79,7 +79,8 @@ def _print(shown: dict[str, Any], *, one_line: bool) -> None:
     print(text.translate(_CONTROLS), flush=one_line)
 
 
-def _with_crlf(data: bytes) -> bytes:
+def with_crlf(data: bytes) -> bytes:
+    """A message that was saved as text, as it was sent."""
     data = data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
     # Editors drop the empty line at the end of a message without a body.
     return data if b"\r\n\r\n" in data else data.rstrip(b"\r\n") + b"\r\n\r\n"

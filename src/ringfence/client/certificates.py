@@ -74,16 +74,18 @@ class Met(NamedTuple):
 class Certificates:
     """The keys and certificates of one agent.
 
+    ``keep``: whether certificates of others that are met are written to the directory.
+
     Raises:
         LocalError: when a file can't be used, or others can read the key.
     """
 
-    def __init__(self, settings: Smime) -> None:
+    def __init__(self, settings: Smime, *, keep: bool = True) -> None:
         self.own: Signatory | None = None
         self.keyrings: tuple[Keyring, ...] = ()
         self.anchors = tuple(each for path in settings.trust for each in _chain(path))
         self.revocation = tuple(read_crl(_read(path)) for path in settings.revoked)
-        self._directory = settings.directory
+        self._directory = settings.directory if keep else None
         self._known: dict[str, list[x509.Certificate]] = {}
         if settings.certificate is not None:
             self._load_own(settings.certificate, settings.key or settings.certificate.with_suffix(".key"))

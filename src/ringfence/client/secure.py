@@ -158,8 +158,10 @@ class Secure:
 
     # -- receiving -------------------------------------------------------------------------------------
 
-    def open(self, message: AnyMessage) -> tuple[AnyMessage, Protection | None]:
+    def open(self, message: AnyMessage, now: float | None = None) -> tuple[AnyMessage, Protection | None]:
         """What is inside a message, and what its protection proves; a message without any comes back as it is.
+
+        ``now``: the moment to judge it at, seconds since 1970, if not the present one.
 
         Raises:
             PeerError: 493 when it is encrypted to others, 400 when it is malformed, 413 over a limit.
@@ -172,7 +174,7 @@ class Secure:
             secured = open_body(body, self.certificates.keyrings, self.certificates.every())
         elif body.media_type.essence != "multipart/mixed":
             return message, None
-        opened, protection = self._judge(message, secured, time.time())
+        opened, protection = self._judge(message, secured, time.time() if now is None else now)
         if not secured.layers and protection.aib is None:
             return message, None
         return opened, protection

@@ -68,6 +68,18 @@ def read_key(data: bytes, password: bytes | None = None) -> PrivateKey:
     return key
 
 
+def read_public_key(data: bytes) -> object:
+    """The public key of a PEM file; what it is used for checks its kind.
+
+    Raises:
+        LocalError: when it can't be read.
+    """
+    try:
+        return serialization.load_pem_public_key(data)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise LocalError(f"not a public key that can be read: {error}") from None
+
+
 def chain_pem(chain: Iterable[x509.Certificate]) -> bytes:
     """The certificates one after another in PEM."""
     return b"".join(each.public_bytes(serialization.Encoding.PEM) for each in chain)

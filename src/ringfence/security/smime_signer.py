@@ -71,6 +71,13 @@ def speaks_for(certificate: x509.Certificate, address: Uri) -> Speaks:
     return Speaks.DOMAIN if address.host in domain_identities(certificate).domains else Speaks.NOBODY
 
 
+def addresses_of(certificate: x509.Certificate) -> tuple[str, ...]:
+    """The addresses of a user, or else of a domain, that a certificate is for."""
+    return user_identities(certificate) or tuple(
+        f"sip:{one}" for one in domain_identities(certificate).domains
+    )
+
+
 def signer_of(
     signature: Signature,
     address: Uri,
@@ -91,9 +98,7 @@ def signer_of(
     chain = [certificate, *(one for one in others if one != certificate)]
     reasons = signature.reasons + judge_chain(chain, anchors, now, revocation, usages=USAGES).reasons
     speaks = speaks_for(certificate, address)
-    addresses = user_identities(certificate) or tuple(
-        f"sip:{one}" for one in domain_identities(certificate).domains
-    )
+    addresses = addresses_of(certificate)
     if speaks is Speaks.NOBODY:
         named = ", ".join(addresses[:3])
         code = SignerFlaw.OTHER_ADDRESS if addresses else SignerFlaw.NO_ADDRESS
