@@ -14,11 +14,12 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
 import typer
 
 from ringfence.cli.failure import Exit, Failure
+from ringfence.cli.options import JsonOption
 from ringfence.cli.output import print_facts, print_json
 from ringfence.cli.parse import STDIN, with_crlf
 from ringfence.cli.protection import facts_of
@@ -54,51 +55,61 @@ class Known(NamedTuple):
         return self.credentials.get(url) or self.credentials.get("")
 
 
+FileArgument: TypeAlias = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A message, PASSporT or S/MIME object; - for standard input.")
+]
+TrustOption: TypeAlias = Annotated[
+    list[Path] | None, typer.Option("--trust", metavar="FILE", help="Authorities that are believed (PEM).")
+]
+SignerOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--signer",
+        metavar="[URL=]FILE",
+        help="The certificate chain (or bare key) of whoever signed a call, for the URL in info, or for any.",
+    ),
+]
+OwnOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--certificate", metavar="FILE", help="Yours, to decrypt with; its key is beside it, as .key."
+    ),
+]
+OthersOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--certificates", metavar="DIR", help="Certificates of others; none is added."),
+]
+RevokedOption: TypeAlias = Annotated[
+    list[Path] | None, typer.Option("--revoked", metavar="FILE", help="Lists of revoked certificates.")
+]
+AtOption: TypeAlias = Annotated[
+    datetime | None,
+    typer.Option(
+        "--at",
+        metavar="DATE",
+        formats=["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d"],
+        help="Judge as of this moment (ISO 8601; UTC, if nothing else is said) instead of now.",
+    ),
+]
+FreshnessOption: TypeAlias = Annotated[
+    float, typer.Option("--freshness", min=1, metavar="SECONDS", help="How old a signed call may be.")
+]
+LfOption: TypeAlias = Annotated[
+    bool, typer.Option("--lf", help="Take LF for CRLF, as in a message that was saved as text.")
+]
+
+
 def verify(
-    file: Annotated[
-        Path,
-        typer.Argument(metavar="FILE", help="A message, PASSporT or S/MIME object; - for standard input."),
-    ] = STDIN,
-    trust: Annotated[
-        list[Path] | None,
-        typer.Option("--trust", metavar="FILE", help="Authorities that are believed (PEM)."),
-    ] = None,
-    signer: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--signer",
-            metavar="[URL=]FILE",
-            help="The certificate chain (or bare key) of whoever signed a call, for the URL in info, or for any.",
-        ),
-    ] = None,
-    own: Annotated[
-        Path | None,
-        typer.Option(
-            "--certificate", metavar="FILE", help="Yours, to decrypt with; its key is beside it, as .key."
-        ),
-    ] = None,
-    known: Annotated[
-        Path | None,
-        typer.Option("--certificates", metavar="DIR", help="Certificates of others; none is added."),
-    ] = None,
-    revoked: Annotated[
-        list[Path] | None, typer.Option("--revoked", metavar="FILE", help="Lists of revoked certificates.")
-    ] = None,
-    at: Annotated[
-        datetime | None,
-        typer.Option(
-            "--at",
-            formats=["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d"],
-            help="Judge as of this moment (UTC, if nothing else is said) instead of now.",
-        ),
-    ] = None,
-    freshness: Annotated[
-        float, typer.Option("--freshness", min=1, metavar="SECONDS", help="How old a signed call may be.")
-    ] = 60.0,
-    lf: Annotated[
-        bool, typer.Option("--lf", help="Take LF for CRLF, as in a message that was saved as text.")
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    file: FileArgument = STDIN,
+    trust: TrustOption = None,
+    signer: SignerOption = None,
+    own: OwnOption = None,
+    known: OthersOption = None,
+    revoked: RevokedOption = None,
+    at: AtOption = None,
+    freshness: FreshnessOption = 60.0,
+    lf: LfOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Say what the signatures in a message prove: Identity (RFC 8224), S/MIME (RFC 3261 section 23), AIB (RFC 3893).
 
