@@ -113,6 +113,17 @@ def test_a_party_may_be_private_without_saying_so_each_time() -> None:
     assert watcher._queue.get_nowait()["from"] == "[private]"
 
 
+def test_a_call_stays_private_to_its_end() -> None:
+    trace = Driver().trace
+    watcher = module._Watcher(Filter(), False)
+    trace._watchers.add(watcher)
+    for each in (INVITE.replace(b"Max-Forwards", b"Privacy: id\r\nMax-Forwards"), BUSY, INVITE):
+        trace.observe("in", message(each), PaperFlow())
+        assert watcher._queue.get_nowait()["from"] == "[private]"
+    trace.observe("in", message(BUSY.replace(b"abc@", b"def@")), PaperFlow())
+    assert watcher._queue.get_nowait()["from"] == "sip:alice@example.org"
+
+
 @pytest.mark.parametrize(
     ("conditions", "fits"),
     [
@@ -128,7 +139,7 @@ def test_a_party_may_be_private_without_saying_so_each_time() -> None:
         (["call-id=ABC@"], True),
         (["remote=192.0.2.1"], True),
         (["transport=tls"], True),
-        (["transport=tl"], False),
+        (["transport=udp,ws"], False),
         (["method=INVITE", "status=5xx"], False),
     ],
 )
@@ -141,6 +152,15 @@ def test_what_is_no_filter_is_refused_with_the_keys_there_are(text: str) -> None
     with pytest.raises(CommandError) as caught:
         Filter.parse([text])
     assert "method, status, from" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("text", "fix"), [("status=7xx", "status=4xx"), ("status=48", "486"), ("transport=tsl", "transport=tls")]
+)
+def test_nor_is_a_slip_in_what_has_few_values(text: str, fix: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        Filter.parse([text])
+    assert fix in caught.value.fix
 
 
 class Driver:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import os
+import sys
+from base64 import b64decode
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
 
 import typer
 from rich.text import Text
@@ -11,6 +17,7 @@ from ringfence.cli.failure import Exit, Failure
 from ringfence.cli.ladder import Arrow, Ladder
 from ringfence.cli.options import ConfigOption, JsonOption, load_config
 from ringfence.cli.output import console, print_json, remark
+from ringfence.service.capture import beginning, packet
 from ringfence.service.control import CommandError
 from ringfence.service.control_client import stream
 from ringfence.service.trace import FILTER_KEYS, Filter
@@ -32,12 +39,29 @@ def trace(
         typer.Option("--who", help="Say of each INVITE and MESSAGE who could read it and who change it."),
     ] = False,
     count: Annotated[int | None, typer.Option(min=1, help="End after that many messages.")] = None,
+    pcap: Annotated[
+        Path | None,
+        typer.Option(
+            "--pcap",
+            metavar="FILE",
+            allow_dash=True,
+            help="Write a capture (pcapng) for Wireshark instead, TLS taken off; - for: | wireshark -k -i -",
+        ),
+    ] = None,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """Watch the messages that pass the running node. Ctrl-C ends it."""
     _check(only or [])
+    if pcap is not None and (json or text or who):
+        raise Failure(
+            Exit.USAGE, "--pcap has whole messages, and nothing else", "leave out --json, --text, --who"
+        )
     loaded = load_config(config)
+    if pcap is not None:
+        events = stream(loaded.control_socket, "trace", filter=only or [], data=True)
+        _capture(pcap, events, count)
+        return
     screen = console()
     ladder = Ladder(width=screen.width)
     try:
@@ -53,6 +77,33 @@ def trace(
                 return
     except KeyboardInterrupt:
         return  # it is how a trace ends
+
+
+def _capture(path: Path, events: Iterable[dict[str, Any]], count: int | None) -> None:
+    to_pipe = str(path) == "-"
+    if to_pipe and sys.stdout.isatty():
+        raise Failure(Exit.USAGE, "a capture is nothing for a terminal", "pipe it: | wireshark -k -i -")
+    written = 0
+    try:
+        with open(sys.stdout.fileno(), "wb", closefd=False) if to_pipe else _private_file(path) as file:
+            file.write(beginning(f"ringfence {version('ringfence')}"))
+            file.flush()
+            for written, event in enumerate(events, 1):
+                file.write(packet(event, b64decode(event["data"])))
+                file.flush()  # who reads along sees it now, and what ends this by a signal loses nothing
+                if lost := event.get("lost"):
+                    remark(f"{lost} messages are missing: they came faster than they were written")
+                if written == count:
+                    break
+    except (KeyboardInterrupt, BrokenPipeError):
+        pass  # Ctrl-C, or Wireshark was closed: it is how a capture ends
+    if not to_pipe:
+        remark(f"{written} messages in {path}")
+
+
+def _private_file(path: Path) -> BinaryIO:
+    """A file that nobody else may read: who calls whom stands in it."""
+    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
 
 
 def _check(filters: list[str]) -> None:

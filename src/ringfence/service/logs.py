@@ -85,10 +85,11 @@ _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
         REDACTED,
     ),
     (re.compile(r"(?i)\b(a=crypto:\d+ \S+ inline:)[^\s|;]+"), rf"\1{REDACTED}"),
+    (re.compile(r"(?im)^(a=(?:ice-pwd|key-mgmt):(?:mikey )?)\S+"), rf"\1{REDACTED}"),
     (re.compile(r"(?m)^(k=(?:clear|base64|uri):)\S+"), rf"\1{REDACTED}"),
     (re.compile(r"(?i)\b(sips?:[^\s:@<>\"]+|[a-z][a-z0-9+.-]*://[^\s:@/]*):[^\s@/]+@"), rf"\1:{REDACTED}@"),
 )
-"""Credentials as they stand in messages, SDP (RFC 4568), configuration and URLs."""
+"""Credentials as they stand in messages, SDP (RFC 4566, 4567, 4568, 8839), configuration and URLs."""
 
 _IDENTITIES = re.compile(r"(?i)\b(sips?|tel|im|pres|mailto):[^\s<>\"',;?]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")

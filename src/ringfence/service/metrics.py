@@ -72,12 +72,6 @@ class Metrics(Collector):
             ("method", "outcome"),
             lambda: self._requests,
         )
-        self.counter(
-            "ringfence_requests",
-            "Requests, by what was done with them: the status of the answer, forwarded, or dropped",
-            ("method", "outcome"),
-            lambda: self._requests,
-        )
         build: Values = {(version("ringfence"),): 1}
         self.gauge("ringfence_build_info", "The version", ("version",), lambda: build)
 

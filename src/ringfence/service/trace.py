@@ -8,19 +8,25 @@ nobody up. Credentials are left out always, identities where the caller asked fo
 from __future__ import annotations
 
 import asyncio
+import re
 import time
+from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from ringfence.message import Message, PeerError, Request, Response
 from ringfence.roles.bodies import exposure_of
 from ringfence.security.privacy import LEVELS, Treatment, treatment_of
 from ringfence.service.control import Arguments, CommandError, Json
+from ringfence.service.copies import copy_of
 from ringfence.service.logs import PRIVATE, redact, redact_identities
 from ringfence.transport.flow import Flow
 
 MAX_WAITING = 1000
 """Messages that wait for one watcher: a second of a busy node."""
+
+MAX_PRIVATE = 20_000
+"""Private calls that are remembered while somebody watches, the oldest forgotten first."""
 
 MAX_TEXT = 65_536
 """Characters of a message that are shown."""
@@ -30,7 +36,18 @@ Observe = Callable[[str, Message, Flow], None]
 COUNTS = frozenset({"CSeq", "RAck", "Max-Forwards", "Content-Length"})
 """What the privacy service replaces and that names nobody."""
 
+VALUES = {"status": re.compile(r"[1-6](?:[0-9]{2}|xx)"), "transport": re.compile("udp|tcp|tls|wss?")}
+EXAMPLES = {"status": "486 or status=4xx", "transport": "tls, or udp, tcp, ws, wss"}
+"""What a filter may want of what has few values: a slip would show nothing, and look like a quiet node."""
+
 FILTER_KEYS = ("method", "status", "from", "to", "call-id", "remote", "transport")
+
+
+class Exporter(Protocol):
+    """What sends messages to another program all the time. It never waits and never raises."""
+
+    def offer(self, direction: str, message: Message, flow: Flow, now: float, *, private: bool) -> None:
+        """Take a message. `now` is in seconds since the epoch; `private`: nobody may learn whose it is."""
 
 
 class Filter(NamedTuple):
@@ -48,6 +65,10 @@ class Filter(NamedTuple):
                 fix = "write KEY=WORD[,WORD...] with one of the keys " + ", ".join(FILTER_KEYS)
                 raise CommandError(f"{text!r} is no filter", fix)
             conditions.append((key, tuple(words.lower().split(","))))
+            if key in VALUES and (
+                odd := [each for each in conditions[-1][1] if not VALUES[key].fullmatch(each)]
+            ):
+                raise CommandError(f"{odd[0]!r} is no {key}", f"write {key}={EXAMPLES[key]}")
         return cls(tuple(conditions))
 
     def fits(self, event: Mapping[str, Any]) -> bool:
@@ -78,35 +99,68 @@ class Trace:
         self._clock = clock
         self._private = private
         self._watchers: set[_Watcher] = set()
+        self._exporters: tuple[Exporter, ...] = ()
+        self._private_calls: dict[str, None] = {}
 
     def observe(self, direction: str, message: Message, flow: Flow) -> None:
         """Show a message that came "in" or goes "out" on the flow."""
-        private = asks_privacy(message) or self._private(message)
-        event = describe(direction, message, flow, self._clock(), private=private)
+        private = self._is_private(message)
+        now = self._clock()
+        for exporter in self._exporters:
+            exporter.offer(direction, message, flow, now, private=private)
+        if not self._watchers:
+            return
+        event = describe(direction, message, flow, now, private=private)
         for watcher in self._watchers:
             watcher.offer(event, message, private=private)
+
+    def _is_private(self, message: Message) -> bool:
+        """Whether nobody may learn whose message it is. A call stays private when only its INVITE says so."""
+        calls, call_id = self._private_calls, message.headers.get("Call-ID") or ""
+        if asks_privacy(message):
+            calls[call_id] = None
+            if len(calls) > MAX_PRIVATE:
+                del calls[next(iter(calls))]
+            return True
+        return call_id in calls or self._private(message)
 
     async def command(self, arguments: Arguments) -> AsyncGenerator[Json]:
         """The control command ``trace``, until whoever watches hangs up.
 
-        Its arguments are ``filter``, a list of conditions, and ``text``, true for whole messages.
+        Its arguments are ``filter``, a list of conditions, ``text``, true for whole messages, and ``data``, true for
+        them as other programs take them (`copies`), in base64.
         """
-        watcher = _Watcher(Filter.parse(arguments.get("filter", ())), bool(arguments.get("text")))
+        wanted = Filter.parse(arguments.get("filter", ()))
+        watcher = _Watcher(wanted, bool(arguments.get("text")), bool(arguments.get("data")))
         self._watchers.add(watcher)
-        self._watch(self.observe)
+        self._look()
         try:
             while True:
                 yield await watcher.next()
         finally:
             self._watchers.discard(watcher)
-            if not self._watchers:
-                self._watch(None)
+            self._look()
+
+    def export(self, exporter: Exporter) -> None:
+        """Show every message to what sends it elsewhere, until `leave`."""
+        self._exporters = (*self._exporters, exporter)
+        self._look()
+
+    def leave(self, exporter: Exporter) -> None:
+        """Show it nothing more."""
+        self._exporters = tuple(each for each in self._exporters if each is not exporter)
+        self._look()
+
+    def _look(self) -> None:
+        """Have the driver show messages while anybody looks, and no longer."""
+        self._watch(self.observe if self._watchers or self._exporters else None)
 
 
 class _Watcher:
-    def __init__(self, wanted: Filter, text: bool) -> None:
+    def __init__(self, wanted: Filter, text: bool, data: bool = False) -> None:
         self._wanted = wanted
         self._text = text
+        self._data = data
         self._lost = 0
         self._queue: asyncio.Queue[Json] = asyncio.Queue(MAX_WAITING)
 
@@ -118,6 +172,8 @@ class _Watcher:
             return
         if self._text:
             event = event | {"text": _whole(message, private=private)}
+        if self._data:
+            event = event | {"data": b64encode(copy_of(message, private=private)).decode()}
         self._queue.put_nowait(event)
 
     async def next(self) -> Json:
