@@ -7,7 +7,7 @@ import pytest
 from ringfence.message import parse
 from ringfence.message.fields.security_agreement import Mechanism
 from ringfence.message.message import Request
-from ringfence.roles.hops import MAX_PENDING, PENDING_SECONDS, Hops
+from ringfence.roles.hops import MAX_GIVEN, MAX_PENDING, PENDING_SECONDS, Hops, plain
 from ringfence.security.agreement import Name, make_list
 from ringfence.security.ipsec_3gpp import Secrets, Side, mechanism_of, read_side
 from ringfence.transport.dead import DeadFlow
@@ -117,7 +117,7 @@ def test_a_subscriber_gets_four_associations_and_a_list_of_its_own(world: World)
     }
     assert world.ways.kept[Endpoint(PHONE, 6064)] == (OWN, Endpoint(OWN.host, 5064), Endpoint(PHONE, 6062))
     assert world.hops.mechanism(flow(6064)) == Name.IPSEC_3GPP
-    assert world.hops.listed(flow(6064), LISTED) == listed
+    assert world.hops.listed(flow(6064), LISTED, ()) == listed
 
 
 def test_the_same_request_again_gets_the_same_list(world: World) -> None:
@@ -134,15 +134,41 @@ def test_the_same_request_again_gets_the_same_list(world: World) -> None:
         ("ipsec-3gpp;alg=hmac-sha-1-96;ealg=aes-cbc;spi-c=7;spi-s=8;port-c=1;port-s=2", ALICE),
     ],
 )
-def test_nobody_else_is_offered_it(world: World, client: str, who: str) -> None:
+def test_nobody_else_can_turn_it_on_and_all_see_it(world: World, client: str, who: str) -> None:
     listed = world.hops.answer(request(client), who, PHONE, LISTED)
-    assert [each.name for each in listed] == [Name.DIGEST]
+    assert listed == plain(LISTED)
+    assert str(listed[0]) == "ipsec-3gpp;q=0.2;alg=hmac-sha-1-96;ealg=aes-cbc;prot=esp;mod=trans"
     assert not world.kernel.kept
 
 
-def test_a_kernel_that_refuses_is_no_offer(world: World) -> None:
+def test_a_kernel_that_refuses_makes_no_associations(world: World) -> None:
     world.kernel.refuses = True
-    assert [each.name for each in world.ask()] == [Name.DIGEST]
+    assert world.ask() == plain(LISTED)
+
+
+@pytest.mark.rfc("3329", "2.3.1")
+def test_a_list_may_come_back_by_another_mechanism_from_where_it_went_to(world: World) -> None:
+    listed = world.ask()
+    clear = Endpoint(OWN.host, 5060)
+    assert world.hops.listed(flow(5060, clear), LISTED, listed) == listed
+    assert world.hops.listed(flow(5060, clear), LISTED, listed[:1]) == plain(LISTED)
+    assert world.hops.listed(flow(5060, clear, "192.0.2.99"), LISTED, listed) == plain(LISTED)
+    world.now += PENDING_SECONDS  # it lasts, also when the associations go that nobody came back under
+    world.hops.sweep()
+    assert not world.kernel.kept
+    assert world.hops.listed(flow(5060, clear), LISTED, listed) == listed
+    world.now += 7200
+    world.hops.sweep()
+    assert world.hops.listed(flow(5060, clear), LISTED, listed) == plain(LISTED)
+
+
+def test_who_only_asks_pushes_out_no_list_that_came_back(world: World) -> None:
+    listed = world.ask()
+    clear = flow(5060, Endpoint(OWN.host, 5060))
+    assert world.hops.listed(clear, LISTED, listed) == listed
+    for number in range(3 * MAX_GIVEN):
+        world.ask(Side(5000 + 2 * number, 5001 + 2 * number, 1000 + number, 999))
+    assert world.hops.listed(clear, LISTED, listed) == listed
 
 
 def test_what_nobody_comes_back_under_goes(world: World) -> None:

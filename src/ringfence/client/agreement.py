@@ -210,10 +210,12 @@ class Agreement:
         for name in ("Require", "Proxy-Require"):
             others = [each for each in headers.values(name) if each != OPTION]
             headers.set(name, ", ".join([*others, OPTION]))
-        if self.mechanism is None:
+        # TS 33.203 section 7.2: what was offered for ``ipsec-3gpp`` is said again under it.
+        if self.mechanism is None or self.mechanism.name == Name.IPSEC_3GPP:
             offer = self._ipsec.offer if self._ipsec is not None else None
             named = (str(offer) if offer and name == offer.name else name for name in self._known)
             headers.add("Security-Client", ", ".join(sorted(named, reverse=True)))
+        if self.mechanism is None:
             return
         headers.add("Security-Verify", returned_list(self.offered, self._proof(request, shown)))
 

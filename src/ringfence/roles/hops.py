@@ -4,6 +4,11 @@ The kernel keeps the ports of ``ipsec`` shut to everything in clear, so what com
 which mechanism, the address tells. For ``ipsec-3gpp`` the associations are made when a phone asks, since its next
 request already comes under them; whoever asks may be anybody, so only ``MAX_PENDING`` of a subscriber wait at a time,
 and for ``PENDING_SECONDS``. They last once a list came back under them.
+
+Our list is the same for everybody, whatever a phone says that it can (section 2.3.1): a mechanism that was left out for
+who does not offer it would be left out for whoever's offer was shortened on the way. Only what a subscriber needs to
+turn ``ipsec-3gpp`` on is added for it alone. A phone may choose another mechanism of that list and say it back under
+that one, so the lists that went to an address are remembered.
 """
 
 from __future__ import annotations
@@ -33,6 +38,9 @@ MAX_PENDING = 4
 
 MAX_PHONES = 10_000
 """Phones under IPsec that are remembered; beyond it the one heard of the longest ago goes."""
+
+MAX_GIVEN = 8
+"""Lists that are remembered of one address: some phones behind it, and some that began anew."""
 
 Choose = Callable[[], int]
 """Gives an SPI at random."""
@@ -84,6 +92,7 @@ class Hops:
         self._ports = frozenset({own.port, client_port})
         self._phones: OrderedDict[Endpoint, _Phone] = OrderedDict()
         self._others: set[Endpoint] = set()
+        self._given: OrderedDict[str, OrderedDict[tuple[Mechanism, ...], float]] = OrderedDict()
 
     # -- what came -------------------------------------------------------------------------------------
 
@@ -98,12 +107,29 @@ class Hops:
             return Name.IPSEC_MAN
         return Name.IPSEC_IKE if self._keyed else ""
 
-    def listed(self, flow: Flow, mechanisms: tuple[Mechanism, ...]) -> tuple[Mechanism, ...]:
-        """The list that this phone was given."""
+    def listed(
+        self, flow: Flow, mechanisms: tuple[Mechanism, ...], returned: tuple[Mechanism, ...]
+    ) -> tuple[Mechanism, ...]:
+        """The list that this phone was given: under ``ipsec-3gpp`` the one of its associations, otherwise ``returned``
+        where that went to its address, or the one of everybody."""
         phone = self._phones.get(flow.remote)
         if phone is not None and flow.local.port in self._ports:
             return phone.listed
-        return without_3gpp(mechanisms)
+        given = self._given.get(flow.remote.host)
+        if given is None or given.get(returned, 0.0) <= self._clock():
+            return plain(mechanisms)
+        self._remember(flow.remote.host, returned, self._lifetime)
+        return returned
+
+    def _remember(self, host: str, listed: tuple[Mechanism, ...], seconds: float) -> None:
+        given = self._given.pop(host, None) or OrderedDict()
+        given[listed] = max(given.pop(listed, 0.0), self._clock() + seconds)
+        if len(given) > MAX_GIVEN:
+            # Who only asks, perhaps in the name of this address, pushes out none that came back.
+            del given[min(given, key=given.__getitem__)]
+        self._given[host] = given
+        if len(self._given) > MAX_PHONES:
+            self._given.popitem(last=False)
 
     def confirm(self, flow: Flow) -> None:
         """The list came back under protection: the associations last."""
@@ -124,23 +150,24 @@ class Hops:
         self, request: Request, subscriber: str, remote: str, mechanisms: tuple[Mechanism, ...]
     ) -> tuple[Mechanism, ...]:
         """Our list for a phone that asks: with associations made for it, if it is a subscriber that can."""
-        plain = without_3gpp(mechanisms)
+        everybody = plain(mechanisms)
         secrets = self._subscribers.get(subscriber)
         place = next((at for at, each in enumerate(mechanisms) if each.name == Name.IPSEC_3GPP), None)
         if place is None or secrets is None:
-            return plain
+            return everybody
         try:
             offered = [each for each in request.headers.every(SECURITY_CLIENT) if acceptable(each)]
             theirs = read_side(offered[0]) if offered else None
         except PeerError as error:
             log.info("ipsec-3gpp can't be agreed on", reason=error.reason, remote=remote)
-            return plain
+            return everybody
         if theirs is None:
-            return plain
+            return everybody
         known = self._phones.get(Endpoint(remote, theirs.port_c))
         if known is not None and known.theirs == theirs and known.subscriber == subscriber:
+            self._remember(remote, known.listed, PENDING_SECONDS)
             return known.listed  # the same request again
-        return self._make(place, subscriber, remote, theirs, secrets, mechanisms) or plain
+        return self._make(place, subscriber, remote, theirs, secrets, mechanisms) or everybody
 
     def _make(
         self,
@@ -162,6 +189,7 @@ class Hops:
         except IpsecError as error:
             log.error("ipsec-3gpp can't be set up", reason=str(error), remote=remote)
             return None
+        self._remember(remote, tuple(listed), PENDING_SECONDS)
         expires = self._clock() + PENDING_SECONDS
         phone = _Phone(subscriber, remote, theirs, tuple(listed), associations, expires)
         for port in (theirs.port_c, theirs.port_s):
@@ -188,6 +216,11 @@ class Hops:
         for phone in self._unique():
             if phone.expires <= now:
                 self._drop(phone)
+        for host, given in tuple(self._given.items()):
+            for listed in [each for each, until in given.items() if until <= now]:
+                del given[listed]
+            if not given:
+                del self._given[host]
 
     def _unique(self) -> list[_Phone]:
         return list({id(each): each for each in self._phones.values()}.values())
@@ -205,6 +238,10 @@ class Hops:
         self.kernel.close()
 
 
-def without_3gpp(mechanisms: tuple[Mechanism, ...]) -> tuple[Mechanism, ...]:
-    """A list for somebody with whom no associations were made: without them the mechanism means nothing."""
-    return tuple(each for each in mechanisms if each.name != Name.IPSEC_3GPP)
+def plain(mechanisms: tuple[Mechanism, ...]) -> tuple[Mechanism, ...]:
+    """The list for everybody: with ``ipsec-3gpp`` by its algorithms alone. A phone that knows it finds no SPIs there,
+    and has to give up (section 2.3.1): either it is no subscriber, or what it offered was changed on the way."""
+    return tuple(
+        mechanism_of(None, q=each.params.get("q")) if each.name == Name.IPSEC_3GPP else each
+        for each in mechanisms
+    )

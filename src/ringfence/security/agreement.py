@@ -5,7 +5,8 @@ its protection. A list that was shortened on the way comes back short, and the s
 to break the weakest mechanism of all while the phone waits. Where that mechanism is digest, which covers no header
 field, the list goes into the digest itself (``d-ver``).
 
-The lists are static: neither side's depends on the other's, so that nothing is kept between the steps.
+The lists are static: neither side's depends on the other's. Only ``ipsec-3gpp`` adds numbers of one phone to the
+server's (`roles.hops` keeps them); without it nothing is kept between the steps.
 """
 
 from __future__ import annotations
@@ -155,16 +156,24 @@ def list_flaw(message: Message, own: Sequence[Mechanism]) -> Reason | None:
     Raises:
         PeerError: 400 when it is malformed.
     """
-    returned = message.headers.every(SECURITY_VERIFY)
-    if not returned:
+    found = returned(message)
+    if not found:
         return Reason(AgreementFlaw.MISSING, "there is no Security-Verify")
-    plain = [
-        Mechanism(each.name, each.params.without("d-ver")) if each.name == Name.DIGEST else each
-        for each in returned
-    ]
-    if plain == list(own):
+    if found == tuple(own):
         return None
-    return Reason(AgreementFlaw.DIFFERENT, f"Security-Verify is {list_text(plain)[:120]}")
+    return Reason(AgreementFlaw.DIFFERENT, f"Security-Verify is {list_text(found)[:120]}")
+
+
+def returned(message: Message) -> tuple[Mechanism, ...]:
+    """The list that a request says back, without the ``d-ver`` of it.
+
+    Raises:
+        PeerError: 400 when it is malformed.
+    """
+    return tuple(
+        Mechanism(each.name, each.params.without("d-ver")) if each.name == Name.DIGEST else each
+        for each in message.headers.every(SECURITY_VERIFY)
+    )
 
 
 def proof(credentials: Credentials, ha1: str, method: str, values: Iterable[str], body: bytes = b"") -> str:

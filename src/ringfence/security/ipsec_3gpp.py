@@ -57,12 +57,14 @@ class Secrets(NamedTuple):
         return "Secrets()"  # keys are for no log
 
 
-def mechanism_of(side: Side, *, q: str | None = None) -> Mechanism:
-    """The mechanism as it stands in Security-Client, or with ``q`` in Security-Server."""
+def mechanism_of(side: Side | None, *, q: str | None = None) -> Mechanism:
+    """The mechanism as it stands in Security-Client, or with ``q`` in Security-Server. Without a side it says by which
+    algorithms it would be."""
     params = [] if q is None else [("q", q)]
     params += [("alg", INTEGRITY), ("ealg", ENCRYPTION), ("prot", "esp"), ("mod", "trans")]
-    params += [("spi-c", f"{side.spi_c:010}"), ("spi-s", f"{side.spi_s:010}")]
-    params += [("port-c", str(side.port_c)), ("port-s", str(side.port_s))]
+    if side is not None:
+        params += [("spi-c", f"{side.spi_c:010}"), ("spi-s", f"{side.spi_s:010}")]
+        params += [("port-c", str(side.port_c)), ("port-s", str(side.port_s))]
     return Mechanism(Name.IPSEC_3GPP, Params(tuple(params)))
 
 

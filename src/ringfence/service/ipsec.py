@@ -8,17 +8,31 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
+
 from ringfence.message import LocalError
 from ringfence.roles.hops import Hops
 from ringfence.security.agreement import Name
-from ringfence.security.ipsec_3gpp import MAX_SPI, MIN_SPI, read_keys, read_secrets
-from ringfence.transport.associations import by_hand
+from ringfence.security.ipsec_3gpp import (
+    KEY_OCTETS,
+    MAX_SPI,
+    MIN_SPI,
+    Secrets,
+    Side,
+    read_keys,
+    read_secrets,
+)
+from ringfence.transport.associations import by_hand, of_3gpp
 from ringfence.transport.flow import Endpoint
+from ringfence.transport.ipsec import IpsecError
 from ringfence.transport.kernel_ipsec import kernel_ipsec
 
 if TYPE_CHECKING:
     from ringfence.service.wiring import Parts
     from ringfence.transport.ike import Ike
+
+
+log = structlog.get_logger("ringfence.ipsec")
 
 
 class FirstHops:
@@ -49,6 +63,8 @@ class FirstHops:
             hops.kernel.shut(Endpoint(own.host, port))
             await self._parts.pool.listen("UDP", own.host, port)
         await self._parts.pool.listen("TCP", own.host, own.port)
+        if Name.IPSEC_3GPP in wanted:
+            self._try_3gpp(hops, own)
         if Name.IPSEC_MAN in wanted:
             self._by_hand(hops, own)
         self._parts.services.policy.addresses.protect(own, config.ipsec.client_port)
@@ -74,6 +90,24 @@ class FirstHops:
             clock=time.time,
             pool=self._parts.pool,
         )
+
+    def _try_3gpp(self, hops: Hops, own: Endpoint) -> None:
+        """Leave ``ipsec-3gpp`` off the list of everybody where the kernel can't do it; that list must not depend on
+        whether it can for one phone. Raises IpsecError when the list has nothing else."""
+        policy = self._parts.services.policy
+        sides = Side(MIN_SPI, MIN_SPI + 1, 1, 2), Side(MIN_SPI + 2, MIN_SPI + 3, 3, 4)
+        trial = of_3gpp(
+            own.host, sides[0], own.host, sides[1], Secrets(bytes(KEY_OCTETS), bytes(KEY_OCTETS))
+        )[:1]
+        try:
+            hops.kernel.add(trial, own.host)
+            hops.kernel.remove(trial, own.host)
+        except IpsecError as error:
+            left = tuple(each for each in policy.mechanisms if each.name != Name.IPSEC_3GPP)
+            if not left:
+                raise
+            log.error("ipsec-3gpp is not offered", reason=str(error))
+            policy.mechanisms = left
 
     def _by_hand(self, hops: Hops, own: Endpoint) -> None:
         for each in self._parts.config.ipsec.phone:

@@ -16,7 +16,16 @@ from ringfence.roles.call import Call, Trust
 from ringfence.roles.pipeline import CONTINUE, Answer, Verdict
 from ringfence.roles.policy import AgreementMode
 from ringfence.roles.steps.authenticate import challenge
-from ringfence.security.agreement import OPTION, Name, list_flaw, list_text, proof_flaw, requires, strip
+from ringfence.security.agreement import (
+    OPTION,
+    Name,
+    list_flaw,
+    list_text,
+    proof_flaw,
+    requires,
+    returned,
+    strip,
+)
 from ringfence.security.digest import algorithm_of
 from ringfence.security.reasons import Reason
 
@@ -81,7 +90,7 @@ def _protected(call: Call) -> str:
 def _listed(call: Call) -> tuple[Mechanism, ...]:
     """Our list, as this phone was given it."""
     hops, mechanisms = call.services.hops, call.services.policy.mechanisms
-    return hops.listed(call.flow, mechanisms) if hops is not None else mechanisms
+    return hops.listed(call.flow, mechanisms, returned(call.request)) if hops is not None else mechanisms
 
 
 def _shows_credentials(call: Call) -> bool:
