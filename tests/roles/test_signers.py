@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
-from ringfence.roles.signers import Anchors, Revocation, Signers
+from ringfence.roles.revocation import Revocation
+from ringfence.roles.signers import Anchors, Signers
 from ringfence.security.canonical import Party
 from ringfence.security.tnauth import Credential
 from ringfence.transport.fetch import Fetcher, web_context
@@ -174,7 +176,7 @@ def crl(issuer: Pair, *revoked: Pair) -> bytes:
     for pair in revoked:
         entry = x509.RevokedCertificateBuilder().serial_number(pair.certificate.serial_number)
         builder = builder.add_revoked_certificate(entry.revocation_date(now).build())
-    return builder.sign(issuer.key, SHA256()).public_bytes(Encoding.DER)  # type: ignore[arg-type]
+    return builder.sign(issuer.key, SHA256()).public_bytes(Encoding.DER)
 
 
 def with_list(url: str) -> x509.CRLDistributionPoints:
@@ -224,13 +226,158 @@ async def test_nothing_more_is_fetched_for_one_who_is_not_trusted(site: Site, si
     assert site.paths == ["/cert.pem"]
 
 
-async def test_lists_over_http_are_not_fetched(site: Site, signers_of: Make) -> None:
-    pair = issue("a", ROOT, names=DOMAIN, extra=[with_list("http://cert.test/crl")], start=START)
+@pytest.fixture
+async def plain() -> AsyncIterator[Site]:
+    """A server without TLS, where authorities keep their lists and responders."""
+    made = Site()
+    made.answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+    await made.start()
+    yield made
+    made.close()
+
+
+@pytest.mark.rfc("5280", "8")
+async def test_lists_are_fetched_over_http_and_certificates_are_not(
+    site: Site, plain: Site, signers_of: Make
+) -> None:
+    place = plain.url("/crl")
+    pair = issue("a", ROOT, names=DOMAIN, extra=[with_list(place)], start=START)
     site.pages["/cert.pem"] = page(pair.pem)
-    credential = await one(signers_of(), site.url())
+    plain.pages["/crl"] = page(crl(ROOT, pair))
+    signers = signers_of()
+    assert await one(signers, place) is None  # a caller who names it does not make it fail for others
+    credential = await one(signers, site.url())
+    assert credential is not None
+    assert [reason.code for reason in credential.problems] == ["revoked"]
+    assert plain.paths == ["/crl"]
+
+
+# ---- OCSP ----
+
+
+def asks(url: str) -> x509.AuthorityInformationAccess:
+    place = x509.UniformResourceIdentifier(url)
+    return x509.AuthorityInformationAccess(
+        [x509.AccessDescription(AuthorityInformationAccessOID.OCSP, place)]
+    )
+
+
+def says(pair: Pair, status: ocsp.OCSPCertStatus, hours: float = 1) -> bytes:
+    now = datetime.now(UTC)
+    revoked = now if status is ocsp.OCSPCertStatus.REVOKED else None
+    builder = ocsp.OCSPResponseBuilder().add_response(
+        pair.certificate, ROOT.certificate, SHA1(), status, now, now + timedelta(hours=hours), revoked, None
+    )
+    builder = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, ROOT.certificate)
+    return builder.sign(ROOT.key, SHA256()).public_bytes(Encoding.DER)
+
+
+@pytest.mark.rfc("6960", "2.2")
+@pytest.mark.parametrize(
+    ("status", "believed", "required"),
+    [
+        (ocsp.OCSPCertStatus.GOOD, [], []),
+        (ocsp.OCSPCertStatus.REVOKED, ["revoked"], ["revoked"]),
+        (ocsp.OCSPCertStatus.UNKNOWN, [], ["revocation unknown"]),
+        (None, [], ["revocation unknown"]),
+    ],
+    ids=["good", "revoked", "unknown", "no answer"],
+)
+async def test_a_responder_is_asked(
+    status: ocsp.OCSPCertStatus | None,
+    believed: list[str],
+    required: list[str],
+    site: Site,
+    plain: Site,
+    signers_of: Make,
+) -> None:
+    pair = issue("a", ROOT, names=DOMAIN, extra=[asks(plain.url("/ocsp"))], start=START)
+    site.pages["/cert.pem"] = page(pair.pem)
+    if status is not None:
+        plain.answer = page(says(pair, status))
+    for revocation, problems in ((Revocation.TRY, believed), (Revocation.REQUIRE, required)):
+        credential = await one(signers_of(revocation=revocation), site.url())
+        assert credential is not None
+        assert [reason.code for reason in credential.problems] == problems
+    assert len(plain.paths) == 2
+    assert all(path.startswith("/ocsp/M") for path in plain.paths)
+    assert await one(signers_of(revocation=Revocation.OFF), site.url()) is not None
+    assert len(plain.paths) == 2
+
+
+async def test_what_was_judged_holds_no_longer_than_the_answer(
+    site: Site, plain: Site, signers_of: Make
+) -> None:
+    now = [0.0]
+    pair = issue("a", ROOT, names=DOMAIN, extra=[asks(plain.url("/"))], start=START)
+    site.pages["/cert.pem"] = page(pair.pem)
+    plain.answer = page(says(pair, ocsp.OCSPCertStatus.GOOD, hours=0.5))
+    signers = signers_of(ticks=lambda: now[0])
+    await one(signers, site.url())
+    now[0] = 1700.0
+    assert signers.known([site.url()]) is not None
+    now[0] = 1801.0
+    assert signers.known([site.url()]) is None
+
+
+async def test_a_list_makes_a_question_needless(site: Site, plain: Site, signers_of: Make) -> None:
+    extra: list[x509.ExtensionType] = [asks(plain.url("/ocsp")), with_list(plain.url("/crl"))]
+    pair = issue("a", ROOT, names=DOMAIN, extra=extra, start=START)
+    site.pages["/cert.pem"] = page(pair.pem)
+    plain.pages["/crl"] = page(crl(ROOT))
+    credential = await one(signers_of(revocation=Revocation.REQUIRE), site.url())
     assert credential is not None
     assert credential.problems == ()
-    assert site.paths == ["/cert.pem"]
+    assert plain.paths == ["/crl"]
+
+
+@pytest.mark.rfc("5280", "5.2.7")
+async def test_the_issuer_of_an_indirect_list_is_found_by_the_list(
+    site: Site, plain: Site, signers_of: Make
+) -> None:
+    """As with SHAKEN, where one party lists what several authorities have revoked."""
+    lister = issue("Lister", ROOT, ca=True, start=START)
+    point = x509.DistributionPoint(
+        [x509.UniformResourceIdentifier(plain.url("/crl"))],
+        None,
+        None,
+        [x509.DirectoryName(lister.certificate.subject)],
+    )
+    pair = issue("a", ROOT, names=DOMAIN, extra=[x509.CRLDistributionPoints([point])], start=START)
+    now = datetime.now(UTC)
+    place = x509.UniformResourceIdentifier(plain.url("/lister"))
+    scope = x509.IssuingDistributionPoint(
+        point.full_name,
+        None,
+        only_contains_user_certs=False,
+        only_contains_ca_certs=False,
+        only_some_reasons=None,
+        indirect_crl=True,
+        only_contains_attribute_certs=False,
+    )
+    whose = x509.CertificateIssuer([x509.DirectoryName(ROOT.certificate.subject)])
+    entry = x509.RevokedCertificateBuilder().serial_number(pair.certificate.serial_number)
+    entry = entry.revocation_date(now).add_extension(whose, critical=True)
+    access = x509.AuthorityInformationAccess(
+        [x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, place)]
+    )
+    made = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(lister.certificate.subject)
+        .last_update(now - timedelta(hours=1))
+        .next_update(now + timedelta(days=1))
+        .add_extension(scope, critical=True)
+        .add_extension(access, critical=False)
+        .add_revoked_certificate(entry.build())
+        .sign(lister.key, SHA256())
+    )
+    site.pages["/cert.pem"] = page(pair.pem)
+    plain.pages["/crl"] = page(made.public_bytes(Encoding.DER))
+    plain.pages["/lister"] = page(lister.certificate.public_bytes(Encoding.DER))
+    credential = await one(signers_of(), site.url())
+    assert credential is not None
+    assert [reason.code for reason in credential.problems] == ["revoked"]
+    assert plain.paths == ["/crl", "/lister"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
-"""Whole requests with tokens as other signers, sloppy and hostile, spell them: which are believed, and the answer to the rest.
+"""Requests with tokens as other signers, sloppy and hostile, spell them: which are believed, how others are answered.
 
-Every token here is signed with the right key, over the octets that it has. So what is refused is refused for what it says.
+Every token here is signed with the right key, over the octets that it has, so what is refused is refused for what it
+says.
 """
 
 from __future__ import annotations

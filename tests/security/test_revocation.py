@@ -10,14 +10,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
-from ringfence.security.chains import ChainFlaw, revocation_flaws
+from ringfence.security.chains import ChainFlaw, judge_chain, revocation_flaws
 from ringfence.security.revocation import tells, unknown_status
 from tests.security.pki import NOW, Pair, issue
 
 ROOT = issue("Root", ca=True)
 OTHER = issue("Other root", ca=True)
 LEAF = issue("leaf", ROOT)
-SCOPE = {
+SCOPE: dict[str, Any] = {
     "full_name": None,
     "relative_name": None,
     "only_contains_user_certs": False,
@@ -26,6 +26,12 @@ SCOPE = {
     "indirect_crl": False,
     "only_contains_attribute_certs": False,
 }
+
+
+def point(url: str = "", issuer: Pair | None = None) -> x509.CRLDistributionPoints:
+    names = [x509.UniformResourceIdentifier(url)] if url else None
+    by = [x509.DirectoryName(issuer.certificate.subject)] if issuer is not None else None
+    return x509.CRLDistributionPoints([x509.DistributionPoint(names, None, None, by)])
 
 
 def listed(issuer: Pair, revoked: Pair | None = None, **scope: Any) -> x509.CertificateRevocationList:
@@ -38,28 +44,107 @@ def listed(issuer: Pair, revoked: Pair | None = None, **scope: Any) -> x509.Cert
     if revoked is not None:
         entry = x509.RevokedCertificateBuilder().serial_number(revoked.certificate.serial_number)
         builder = builder.add_revoked_certificate(entry.revocation_date(begin).build())
-    return builder.sign(issuer.key, SHA256())  # type: ignore[arg-type]  # a key that signs
+    return builder.sign(issuer.key, SHA256())
 
 
 @pytest.mark.rfc("5280", "6.3")
 @pytest.mark.parametrize(
-    ("scope", "told"),
+    ("scope", "told", "revokes"),
     [
-        ({}, True),
-        ({"only_contains_user_certs": True}, True),
-        ({"only_contains_ca_certs": True}, False),
-        ({"indirect_crl": True}, False),
-        ({"only_some_reasons": frozenset({x509.ReasonFlags.key_compromise})}, False),
-        ({"only_contains_attribute_certs": True}, False),
+        ({}, True, True),
+        ({"only_contains_user_certs": True}, True, True),
+        ({"only_contains_ca_certs": True}, False, False),
+        ({"indirect_crl": True}, True, True),
+        ({"only_some_reasons": frozenset({x509.ReasonFlags.key_compromise})}, False, True),
+        ({"only_contains_attribute_certs": True}, False, False),
+        ({"full_name": [x509.UniformResourceIdentifier("http://ca.test/another")]}, False, False),
+        ({"full_name": [x509.DirectoryName(ROOT.certificate.subject)]}, True, True),
     ],
 )
-def test_what_a_list_tells_depends_on_its_scope(scope: dict[str, Any], told: bool) -> None:
+def test_what_a_list_tells_depends_on_its_scope(scope: dict[str, Any], told: bool, revokes: bool) -> None:
     crl = listed(ROOT, LEAF, **scope)
     assert tells(crl, LEAF.certificate) is told
     path = (LEAF.certificate, ROOT.certificate)
     assert [flaw.code for flaw in revocation_flaws(path, (crl,), NOW)] == (
-        [ChainFlaw.REVOKED] if told else []
+        [ChainFlaw.REVOKED] if revokes else []
     )
+
+
+def test_a_list_of_one_distribution_point_tells_of_its_own_alone() -> None:
+    """A large authority has many, and each is silent on what stands in the others."""
+    here, there = (issue("leaf", ROOT, extra=[point(f"http://ca.test/{name}")]) for name in ("here", "there"))
+    crl = listed(ROOT, full_name=[x509.UniformResourceIdentifier("http://ca.test/here")])
+    assert tells(crl, here.certificate)
+    assert not tells(crl, there.certificate)
+
+
+def test_a_list_by_who_may_not_sign_lists_counts_for_nothing() -> None:
+    between = issue("between", ROOT)  # no authority: its key usage has no cRLSign
+    leaf = issue("leaf", between)
+    flaws = revocation_flaws((leaf.certificate, between.certificate), (listed(between),), NOW)
+    assert [flaw.code for flaw in flaws] == [ChainFlaw.REVOCATION_UNKNOWN]
+
+
+# ---- indirect lists ----
+
+
+def indirect(issuer: Pair, *entries: tuple[Pair, Pair | None]) -> x509.CertificateRevocationList:
+    """A list for several issuers: each entry a certificate, and the issuer that the entry names, if it does."""
+    begin = datetime.fromtimestamp(NOW - 3600, UTC)
+    builder = x509.CertificateRevocationListBuilder().issuer_name(issuer.certificate.subject)
+    builder = builder.last_update(begin).next_update(begin + timedelta(days=7))
+    scope = x509.IssuingDistributionPoint(**(SCOPE | {"indirect_crl": True}))
+    builder = builder.add_extension(scope, critical=True)
+    for pair, by in entries:
+        entry = x509.RevokedCertificateBuilder().serial_number(pair.certificate.serial_number)
+        entry = entry.revocation_date(begin)
+        if by is not None:
+            named = x509.CertificateIssuer([x509.DirectoryName(by.certificate.subject)])
+            entry = entry.add_extension(named, critical=True)
+        builder = builder.add_revoked_certificate(entry.build())
+    return builder.sign(issuer.key, SHA256())
+
+
+LISTER = issue("Lister", ROOT, ca=True)
+STRANGER = issue("Lister", OTHER, ca=True)
+NAMES_IT = issue("leaf", ROOT, extra=[point(issuer=LISTER)])
+ANOTHER = issue("another", ROOT, extra=[point(issuer=LISTER)])
+
+
+@pytest.mark.rfc("5280", "5.3.3")
+@pytest.mark.parametrize(
+    ("entries", "revoked"),
+    [
+        ([(NAMES_IT, ROOT)], True),
+        ([(ANOTHER, ROOT), (NAMES_IT, None)], True),
+        ([(ANOTHER, ROOT), (NAMES_IT, OTHER)], False),
+        ([(NAMES_IT, OTHER), (NAMES_IT, ROOT)], True),
+        ([(NAMES_IT, None)], False),
+        ([(ANOTHER, ROOT)], False),
+        ([], False),
+    ],
+    ids=["named", "named before", "of another", "of both", "of the lister itself", "not there", "empty"],
+)
+def test_an_entry_of_an_indirect_list_says_whose_it_is(
+    entries: list[tuple[Pair, Pair | None]], revoked: bool
+) -> None:
+    crl = indirect(LISTER, *entries)
+    assert tells(crl, NAMES_IT.certificate)
+    chain = [NAMES_IT.certificate, LISTER.certificate]
+    reasons = judge_chain(chain, [ROOT.certificate], NOW, [crl]).reasons
+    assert [flaw.code for flaw in reasons] == ([ChainFlaw.REVOKED] if revoked else [])
+
+
+@pytest.mark.rfc("5280", "6.3.3")
+def test_an_indirect_list_counts_when_the_certificate_names_its_issuer_and_a_root_stands_behind_it() -> None:
+    crl = indirect(LISTER, (NAMES_IT, ROOT), (LEAF, ROOT))
+    assert not tells(crl, LEAF.certificate)  # it names nobody
+    alone = judge_chain([NAMES_IT.certificate], [ROOT.certificate], NOW, [crl])
+    assert [flaw.code for flaw in alone.reasons] == [ChainFlaw.REVOCATION_UNKNOWN]
+    forged = indirect(STRANGER)
+    chain = [NAMES_IT.certificate, STRANGER.certificate, LISTER.certificate]
+    judged = judge_chain(chain, [ROOT.certificate], NOW, [forged])
+    assert [flaw.code for flaw in judged.reasons] == [ChainFlaw.REVOCATION_UNKNOWN]
 
 
 @pytest.mark.rfc("5280", "5.2")
@@ -68,17 +153,16 @@ def test_a_list_with_a_critical_extension_that_is_not_known_tells_nothing() -> N
     builder = x509.CertificateRevocationListBuilder().issuer_name(ROOT.certificate.subject)
     builder = builder.last_update(begin).next_update(begin + timedelta(days=7))
     delta = builder.add_extension(x509.DeltaCRLIndicator(3), critical=True)
-    assert not tells(delta.sign(ROOT.key, SHA256()), LEAF.certificate)  # type: ignore[arg-type]
+    crl = delta.sign(ROOT.key, SHA256())
+    assert not tells(crl, LEAF.certificate)
+    leaf = issue("leaf", ROOT, extra=[point("https://ca.test/crl")]).certificate
+    assert [why for _, why in unknown_status([leaf], [crl])] == [
+        "its revocation list is a delta, which tells nothing alone"
+    ]
 
 
 def test_a_list_of_another_issuer_tells_nothing() -> None:
     assert not tells(listed(OTHER, LEAF), LEAF.certificate)
-
-
-def point(url: str = "", issuer: Pair | None = None) -> x509.CRLDistributionPoints:
-    names = [x509.UniformResourceIdentifier(url)] if url else None
-    by = [x509.DirectoryName(issuer.certificate.subject)] if issuer is not None else None
-    return x509.CRLDistributionPoints([x509.DistributionPoint(names, None, None, by)])
 
 
 OCSP = x509.AuthorityInformationAccess(
@@ -96,17 +180,19 @@ OCSP = x509.AuthorityInformationAccess(
     [
         ([], ""),
         ([point("https://ca.test/crl")], "its revocation list could not be had, or does not tell"),
-        ([point("http://ca.test/crl")], "its revocation list can't be had over https"),
-        ([point(issuer=OTHER)], "its revocation list is an indirect one, of another issuer"),
+        ([point("http://ca.test/crl")], "its revocation list could not be had, or does not tell"),
+        ([point("ldap://ca.test/crl")], "its revocation list can't be had over http"),
+        ([point(issuer=OTHER)], "its revocation list is an indirect one, and not at hand"),
         ([OCSP], "its issuer tells it by OCSP alone"),
     ],
-    ids=["nothing named", "https", "http", "indirect", "OCSP"],
+    ids=["nothing named", "https", "http", "ldap", "indirect", "OCSP"],
 )
 def test_why_a_status_is_not_known(extra: list[x509.ExtensionType], said: str) -> None:
     leaf = issue("leaf", ROOT, extra=extra).certificate
     found = unknown_status([leaf, ROOT.certificate], ())
     assert [why for _, why in found] == ([said] if said else [])
     assert unknown_status([leaf, ROOT.certificate], [listed(ROOT)]) == []
-    assert [why for _, why in unknown_status([leaf], [listed(ROOT, indirect_crl=True)])] == (
-        [said] if said else []
+    partial = listed(ROOT, only_some_reasons=frozenset({x509.ReasonFlags.key_compromise}))
+    assert [why for _, why in unknown_status([leaf], [partial])] == (
+        ["its revocation list is about some reasons only"] if said else []
     )

@@ -1,4 +1,4 @@
-"""An HTTPS server on loopback that says what it is told to."""
+"""An HTTP server on loopback, over TLS or plain, that says what it is told to."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%b\r\n%b"
 
 
 class Site:
-    """Answers every path with ``answer``, or with the page of that path."""
+    """Answers every path with ``answer``, or with the page of that path. Without a certificate it has no TLS."""
 
-    def __init__(self, certificate: Path, key: Path) -> None:
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(certificate, key)
+    def __init__(self, certificate: Path | None = None, key: Path | None = None) -> None:
+        self.context: ssl.SSLContext | None = None
+        if certificate is not None:
+            self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.context.load_cert_chain(certificate, key)
         self.answer = page(b"hello")
         self.pages: dict[str, bytes] = {}
         self.requests: list[bytes] = []
@@ -52,7 +54,7 @@ class Site:
         return [request.split(b" ")[1].decode() for request in self.requests]
 
     def url(self, path: str = "/cert.pem", host: str = "cert.test") -> str:
-        return f"https://{host}:{self.port}{path}"
+        return f"http{'s' if self.context else ''}://{host}:{self.port}{path}"
 
 
 def page(body: bytes, headers: bytes = b"") -> bytes:

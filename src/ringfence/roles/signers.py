@@ -15,17 +15,16 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import NamedTuple
 
 import structlog
 from cryptography import x509
 
 from ringfence.message import PeerError
+from ringfence.roles.revocation import Inquiry, Lists, Revocation, Verdict
 from ringfence.security.chains import ChainFlaw, read_certificates, subject_text
 from ringfence.security.identity import IdentityFlaw
 from ringfence.security.reasons import Reason
-from ringfence.security.revocation import read_list, revocation_urls, unknown_status
 from ringfence.security.tnauth import Credential, credential_from, tn_list_url
 from ringfence.transport.fetch import Fetched, Fetcher
 
@@ -34,21 +33,8 @@ log = structlog.get_logger("ringfence.identity")
 MAX_KNOWN = 20_000
 """Signers kept, some two kilobytes each."""
 
-MAX_LISTS = 4
-"""Revocation lists fetched for one chain: one for each certificate of the paths in use."""
-
 Known = dict[str, Credential | None]
 """What each URL gave; None where no certificate could be had."""
-
-
-class Revocation(StrEnum):
-    """What is done about revocation lists that certificates name."""
-
-    OFF = "off"
-    TRY = "try"
-    """One that can't be had is passed over, and the log says whose status is not known."""
-    REQUIRE = "require"
-    """A certificate that names a list, or an OCSP server, is not believed unless a list tells its status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +73,7 @@ class Signers:
         self._fetcher = fetcher
         self._pinned = dict(pinned or {})
         self._revocation = revocation
+        self._inquiry = Inquiry(fetcher, clock=clock, ticks=ticks)
         self._clock = clock
         self._ticks = ticks
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
@@ -143,47 +130,34 @@ class Signers:
         credential = self._trusted(chain, now)
         if credential.problems:
             return credential, until  # nothing more is fetched for one who is not trusted anyway
-        listed, lists = None, self.anchors.lists
+        listed = None
         place = tn_list_url(chain[0])
         if place is not None and not credential.own_numbers:
             fetched = await self._fetcher.fetch(place)
             listed, until = fetched.data or None, min(until, fetched.until)
-        fetched_lists = []
-        for place in self._lists_of(chain):
-            fetched = await self._fetcher.fetch(place)
-            until = min(until, fetched.until)
-            crl = read_list(fetched.data)
-            if crl is None:
-                log.info("revocation list not had", url=place, reason=fetched.failure or "not a list")
-            else:
-                fetched_lists.append(crl)
-        if listed is not None or fetched_lists:
-            credential = self._trusted(chain, now, (*lists, *fetched_lists), listed)
-        if self._revocation is not Revocation.OFF:
-            credential = self._with_status(credential, chain, (*lists, *fetched_lists))
-        return credential, until
+        found = Lists() if self._revocation is Revocation.OFF else await self._inquiry.lists(chain)
+        lists = (*self.anchors.lists, *found.lists)
+        if listed is not None or found.lists:
+            credential = self._trusted((*chain, *found.issuers), now, lists, listed)
+        until = min(until, found.until)
+        if credential.problems or self._revocation is Revocation.OFF:
+            return credential, until
+        verdict = await self._inquiry.status(chain, lists, (*self.anchors.named, *self.anchors.web))
+        return self._with_status(credential, verdict), min(until, verdict.until)
 
-    def _with_status(
-        self,
-        credential: Credential,
-        chain: Sequence[x509.Certificate],
-        lists: Sequence[x509.CertificateRevocationList],
-    ) -> Credential:
-        """Say of which certificates it is not known whether they are revoked; refuse them where that is wanted."""
-        unknown = tuple(
-            Reason(ChainFlaw.REVOCATION_UNKNOWN, f"{subject_text(certificate)}: {why}")
-            for certificate, why in unknown_status(chain, lists)
+    def _with_status(self, credential: Credential, verdict: Verdict) -> Credential:
+        """Refuse what is revoked; say whose status is not known, and refuse that where it is wanted."""
+        revoked = tuple(
+            Reason(ChainFlaw.REVOKED, f"{subject_text(one)} has been revoked") for one in verdict.revoked
         )
+        unknown = tuple(
+            Reason(ChainFlaw.REVOCATION_UNKNOWN, f"{subject_text(one)}: {why}")
+            for one, why in verdict.unknown
+        )
+        believed = self._revocation is Revocation.TRY
         for reason in unknown:
-            log.info(
-                "revocation not known", reason=reason.detail, believed=self._revocation is Revocation.TRY
-            )
-        if unknown and self._revocation is Revocation.REQUIRE:
-            return replace(credential, problems=(*credential.problems, *unknown))
-        return credential
-
-    def _lists_of(self, chain: Sequence[x509.Certificate]) -> list[str]:
-        return [] if self._revocation is Revocation.OFF else revocation_urls(chain)[:MAX_LISTS]
+            log.info("revocation not known", reason=reason.detail, believed=believed)
+        return replace(credential, problems=revoked if believed else (*revoked, *unknown))
 
     def _trusted(
         self,

@@ -8,6 +8,7 @@ file adds revocation lists and says in words what was wrong.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import pairwise
@@ -21,7 +22,7 @@ from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, Store
 
 from ringfence.message.errors import PeerError
 from ringfence.security.reasons import Reason, Reasons
-from ringfence.security.revocation import tells
+from ringfence.security.revocation import applies, revokes
 
 MAX_CHAIN_OCTETS = 65536
 """Longest chain that is read: ten certificates with 4096-bit keys fit four times."""
@@ -120,7 +121,9 @@ def judge_chain(
             path = tuple(_build(chain, anchors, now))
         except (VerificationError, ValueError, UnsupportedAlgorithm) as error:
             return Judged(path, (_path_flaw(leaf, error),))
-    return Judged(path, reasons + revocation_flaws(path, tuple(revocation), now))
+    lists = tuple(revocation)
+    signers = _list_signers(lists, path, chain, anchors, now) if lists else ()
+    return Judged(path, reasons + revocation_flaws(path, lists, now, signers))
 
 
 def _build(
@@ -165,19 +168,24 @@ def _usage_flaws(leaf: x509.Certificate, usages: Iterable[x509.ObjectIdentifier]
 
 
 def revocation_flaws(
-    path: Sequence[x509.Certificate], lists: tuple[x509.CertificateRevocationList, ...], now: float
+    path: Sequence[x509.Certificate],
+    lists: tuple[x509.CertificateRevocationList, ...],
+    now: float,
+    signers: Sequence[x509.Certificate] = (),
 ) -> Reasons:
+    """What these lists say against the certificates of a path. ``signers`` are trusted issuers of indirect lists."""
     reasons: list[Reason] = []
     moment = datetime.fromtimestamp(now, UTC)
     for certificate, issuer in pairwise(path):
         for crl in lists:
-            if not tells(crl, certificate):
+            if not applies(crl, certificate):
                 continue
             name = subject_text(certificate)
-            if not _signed_by(crl, issuer):
+            direct = crl.issuer == certificate.issuer
+            if not any(_signed_by(crl, one) for one in ((issuer,) if direct else (*path[1:], *signers))):
                 detail = f"the revocation list for {name} is not signed by its issuer"
                 reasons.append(Reason(ChainFlaw.REVOCATION_UNKNOWN, detail))
-            elif crl.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None:
+            elif revokes(crl, certificate):
                 reasons.append(Reason(ChainFlaw.REVOKED, f"{name} has been revoked"))
             elif crl.next_update_utc is not None and crl.next_update_utc < moment:
                 detail = f"the revocation list for {name} ended on {crl.next_update_utc:%Y-%m-%d}"
@@ -185,8 +193,51 @@ def revocation_flaws(
     return tuple(reasons)
 
 
+def _list_signers(
+    lists: tuple[x509.CertificateRevocationList, ...],
+    path: Sequence[x509.Certificate],
+    chain: Sequence[x509.Certificate],
+    anchors: Sequence[x509.Certificate],
+    now: float,
+) -> list[x509.Certificate]:
+    """Issuers of lists that stand beside the path, but lead to a trusted root, too (section 6.3.3 step f)."""
+    wanted = {crl.issuer for crl in lists} - {one.subject for one in path}
+    if not wanted:
+        return []
+    found = [one for one in anchors if one.subject in wanted]
+    for one in chain[1:]:
+        if one.subject in wanted and one not in found:
+            with suppress(VerificationError, ValueError, UnsupportedAlgorithm):
+                _build([one, *chain[1:]], anchors, now)
+                found.append(one)
+    return found
+
+
 def _signed_by(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
+    if crl.issuer != issuer.subject or not _may_sign_lists(issuer):
+        return False
     try:
         return crl.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]  # a wrong kind: TypeError
     except (InvalidSignature, UnsupportedAlgorithm, TypeError, ValueError):
         return False
+
+
+def _may_sign_lists(issuer: x509.Certificate) -> bool:
+    try:
+        return issuer.extensions.get_extension_for_class(x509.KeyUsage).value.crl_sign
+    except x509.ExtensionNotFound:
+        return True
+    except (ValueError, x509.DuplicateExtension):
+        return False
+
+
+def issuer_among(
+    certificate: x509.Certificate, others: Iterable[x509.Certificate]
+) -> x509.Certificate | None:
+    """The certificate that has issued another one, if it is here."""
+    for one in others:
+        if one.subject == certificate.issuer:
+            with suppress(InvalidSignature, UnsupportedAlgorithm, TypeError, ValueError):
+                certificate.verify_directly_issued_by(one)
+                return one
+    return None

@@ -1,35 +1,64 @@
-"""Where a certificate says that its revocation list is, and whether a list tells its status (RFC 5280 section 6.3).
+"""Where a certificate says that its revocation list is, and what a list tells of it (RFC 5280 section 6.3).
 
-Read are complete lists of the certificate's own issuer, over https. Not read are indirect lists (of another issuer),
-lists of some reasons only, deltas, and OCSP (RFC 6960): what only they would tell stays unknown, and that is said.
+Read are complete lists: those of the certificate's own issuer, and indirect ones, whose entries say which issuer they
+are about (section 5.3.3), of an issuer that the certificate names (cRLIssuer). A list of some reasons only can revoke;
+its silence tells nothing. Deltas are not read: nobody knows what their base would say. Who signed a list, and when it
+ends, is judged in ``chains``; OCSP is in ``ocsp``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
+from ringfence.security.ocsp import responders
+
+
+def distribution_points(certificate: x509.Certificate) -> list[x509.DistributionPoint]:
+    """Where the lists for a certificate are; none when it does not say, or it can't be read."""
+    try:
+        return list(certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value)
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return []
+
 
 def revocation_urls(chain: Iterable[x509.Certificate]) -> list[str]:
-    """The https URLs of the lists for these certificates, each once. Roots, and other kinds of URLs, have none."""
+    """The URLs of the lists for these certificates, each once. Roots, and other kinds of URLs, have none.
+
+    http is good enough for a list, which is signed (section 8).
+    """
     found: dict[str, None] = {}
     for certificate in chain:
         if certificate.issuer == certificate.subject:
             continue
-        try:
-            points = certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
-        except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
-            continue
-        for point in points:
+        for point in distribution_points(certificate):
             for name in point.full_name or ():
-                if isinstance(name, x509.UniformResourceIdentifier) and name.value.lower().startswith(
-                    "https:"
-                ):
+                if isinstance(name, x509.UniformResourceIdentifier) and _is_web(name.value):
                     found[name.value] = None
     return list(found)
+
+
+def issuer_urls(crl: x509.CertificateRevocationList) -> list[str]:
+    """Where the certificate of who signed a list is (section 5.2.7)."""
+    try:
+        access = crl.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return []
+    return [
+        each.access_location.value
+        for each in access
+        if each.access_method == AuthorityInformationAccessOID.CA_ISSUERS
+        and isinstance(each.access_location, x509.UniformResourceIdentifier)
+        and _is_web(each.access_location.value)
+    ]
+
+
+def _is_web(url: str) -> bool:
+    return url.lower().startswith(("https:", "http:"))
 
 
 def read_list(data: bytes) -> x509.CertificateRevocationList | None:
@@ -42,29 +71,67 @@ def read_list(data: bytes) -> x509.CertificateRevocationList | None:
         return None
 
 
+# ---- what a list is about ----
+
+
 def tells(crl: x509.CertificateRevocationList, certificate: x509.Certificate) -> bool:
-    """Whether a list says of this certificate that it is revoked, or by its silence that it is not.
+    """Whether a list says of this certificate that it is revoked, or by its silence that it is not."""
+    scope = _scope(crl)
+    partial = scope is not None and scope.only_some_reasons is not None
+    return applies(crl, certificate) and not partial
+
+
+def applies(crl: x509.CertificateRevocationList, certificate: x509.Certificate) -> bool:
+    """Whether an entry of a list may be about this certificate.
 
     "If a CRL contains a critical extension that the application cannot process, then the application MUST NOT use that
-    CRL to determine the status of certificates" (section 5.2). Who signed it, and when it ends, is judged elsewhere.
+    CRL to determine the status of certificates" (section 5.2). Deltas have one.
     """
-    if crl.issuer != certificate.issuer:
+    scope = _scope(crl)
+    direct = crl.issuer == certificate.issuer
+    if not direct and not (scope is not None and scope.indirect_crl and _named(crl, certificate)):
         return False
     try:
         critical = [each.value for each in crl.extensions if each.critical]
     except (ValueError, x509.DuplicateExtension):
         return False
-    return all(
-        isinstance(each, x509.IssuingDistributionPoint) and _in_scope(each, certificate) for each in critical
+    known = all(isinstance(each, x509.IssuingDistributionPoint) for each in critical)
+    return known and (scope is None or _in_scope(scope, certificate))
+
+
+def _scope(crl: x509.CertificateRevocationList) -> x509.IssuingDistributionPoint | None:
+    try:
+        return crl.extensions.get_extension_for_class(x509.IssuingDistributionPoint).value
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return None
+
+
+def _named(crl: x509.CertificateRevocationList, certificate: x509.Certificate) -> bool:
+    """Whether the certificate says that the issuer of this list speaks for its own (section 6.3.3 step b 1)."""
+    return any(
+        isinstance(name, x509.DirectoryName) and name.value == crl.issuer
+        for point in distribution_points(certificate)
+        for name in point.crl_issuer or ()
     )
 
 
 def _in_scope(scope: x509.IssuingDistributionPoint, certificate: x509.Certificate) -> bool:
-    if scope.indirect_crl or scope.only_some_reasons or scope.only_contains_attribute_certs:
+    if scope.only_contains_attribute_certs or scope.relative_name is not None:
+        return False
+    if scope.full_name and not _shares_a_name(scope.full_name, certificate):
         return False
     if scope.only_contains_ca_certs or scope.only_contains_user_certs:
         return scope.only_contains_ca_certs == _is_authority(certificate)
     return True
+
+
+def _shares_a_name(names: Iterable[x509.GeneralName], certificate: x509.Certificate) -> bool:
+    """Whether a list of one distribution point is that of the certificate (section 6.3.3 step b 2)."""
+    points = distribution_points(certificate)
+    if not points:
+        return x509.DirectoryName(certificate.issuer) in names
+    wanted = [name for point in points for name in point.full_name or point.crl_issuer or ()]
+    return any(name in wanted for name in names)
 
 
 def _is_authority(certificate: x509.Certificate) -> bool:
@@ -72,6 +139,37 @@ def _is_authority(certificate: x509.Certificate) -> bool:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
         return False
+
+
+def is_delta(crl: x509.CertificateRevocationList) -> bool:
+    """Whether a list has only what has changed since another one (section 5.2.4)."""
+    try:
+        return any(isinstance(each.value, x509.DeltaCRLIndicator) for each in crl.extensions)
+    except (ValueError, x509.DuplicateExtension):
+        return False
+
+
+def revokes(crl: x509.CertificateRevocationList, certificate: x509.Certificate) -> bool:
+    """Whether a list that applies has this certificate among its entries.
+
+    In an indirect list an entry is about the issuer that it, or the last entry that has one, names (section 5.3.3).
+    """
+    serial = certificate.serial_number
+    if crl.get_revoked_certificate_by_serial_number(serial) is None:
+        return False
+    scope = _scope(crl)
+    if scope is None or not scope.indirect_crl:
+        return True
+    about = [x509.DirectoryName(crl.issuer)]
+    for entry in crl:
+        with suppress(x509.ExtensionNotFound):  # without one it is about the same as the entry before
+            about = list(entry.extensions.get_extension_for_class(x509.CertificateIssuer).value)
+        if entry.serial_number == serial and x509.DirectoryName(certificate.issuer) in about:
+            return True
+    return False
+
+
+# ---- what nobody has told ----
 
 
 def unknown_status(
@@ -86,26 +184,31 @@ def unknown_status(
     for certificate in chain:
         if certificate.issuer == certificate.subject or any(tells(each, certificate) for each in lists):
             continue
-        if why := _why_unknown(certificate):
+        if why := _why_unknown(certificate, lists):
             found.append((certificate, why))
     return found
 
 
-def _why_unknown(certificate: x509.Certificate) -> str:
+def _why_unknown(certificate: x509.Certificate, lists: Iterable[x509.CertificateRevocationList]) -> str:
+    points, ways = distribution_points(certificate), responders(certificate)
+    if not points and not ways:
+        return "" if _readable(certificate) else "its extensions can't be read"
+    if any(is_delta(each) and each.issuer == certificate.issuer for each in lists):
+        return "its revocation list is a delta, which tells nothing alone"
+    if any(applies(each, certificate) for each in lists):
+        return "its revocation list is about some reasons only"
     if revocation_urls([certificate]):
         return "its revocation list could not be had, or does not tell"
+    if any(point.crl_issuer for point in points):
+        return "its revocation list is an indirect one, and not at hand"
+    return "its revocation list can't be had over http" if points else "its issuer tells it by OCSP alone"
+
+
+def _readable(certificate: x509.Certificate) -> bool:
     try:
-        extensions = certificate.extensions
-        points = [each.value for each in extensions if isinstance(each.value, x509.CRLDistributionPoints)]
-        access = [
-            each.value for each in extensions if isinstance(each.value, x509.AuthorityInformationAccess)
-        ]
+        certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints)
+    except x509.ExtensionNotFound:
+        return True
     except (ValueError, x509.DuplicateExtension):
-        return "its extensions can't be read"
-    if any(point.crl_issuer for each in points for point in each):
-        return "its revocation list is an indirect one, of another issuer"
-    if points:
-        return "its revocation list can't be had over https"
-    if any(each.access_method == AuthorityInformationAccessOID.OCSP for all_ in access for each in all_):
-        return "its issuer tells it by OCSP alone"
-    return ""
+        return False
+    return True

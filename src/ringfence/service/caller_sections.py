@@ -45,9 +45,9 @@ class Identity(Section):
     crl: Many[FilePath] = ()
     """Lists of revoked certificates: files of PEM, read again by reload."""
     revocation: Literal["off", "try", "require"] = "try"
-    """Lists that certificates name: try fetches them, and believes a certificate whose status can't be known. require
-    believes none that names a list, an indirect one or an OCSP server, unless a list tells that it holds. off: only the
-    lists in `crl` are looked at."""
+    """What is done about revocation lists and OCSP responders that certificates name: try asks them, and believes a
+    certificate whose status can't be known. require believes none that names one, unless one tells that it holds. off:
+    only the lists in `crl` are looked at."""
     freshness_seconds: Annotated[float, Field(ge=1, le=3600)] = 60.0
     """How far the time of a signature may be from our clock (RFC 8224 section 6.2 recommends sixty)."""
     providers: Many[str] = ()

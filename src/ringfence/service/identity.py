@@ -20,7 +20,8 @@ from ringfence.guard.reputation import DAY, Reputation, ReputationPolicy
 from ringfence.message import LocalError
 from ringfence.roles.identity import Refuse, Signing, Strangers, Treatment, Verification
 from ringfence.roles.policy import Services
-from ringfence.roles.signers import Anchors, Revocation, Signers
+from ringfence.roles.revocation import Revocation
+from ringfence.roles.signers import Anchors, Signers
 from ringfence.security.canonical import NumberPlan
 from ringfence.security.findings import Policy
 from ringfence.security.identity import Signer

@@ -1,6 +1,7 @@
-"""Certificates, lists of numbers and lists of revoked certificates, fetched over HTTPS and kept for a while.
+"""Certificates, lists of numbers, and what tells of revoked certificates, fetched over HTTPS and kept for a while.
 
-A caller names the URL, so the one who fetches is led by strangers. What bounds them: https only, public addresses
+A caller names the URL, so the one who fetches is led by strangers. What bounds them: https only (but for what a certificate
+that is trusted names, and what is signed itself), public addresses
 only (else a call could make this node knock at doors inside its own network), one request under way for each URL,
 few for each address, few in all, small answers, little time. A failure is remembered as well, for a short time, so
 that a flood of calls with one bad URL costs one attempt.
@@ -114,8 +115,16 @@ class Fetcher:
         self._kept.move_to_end(url)
         return found
 
-    async def fetch(self, url: str) -> Fetched:
-        """What is kept, or what the URL gives now. Never raises: a failure is an answer too."""
+    async def fetch(self, url: str, *, plain: bool = False) -> Fetched:
+        """What is kept, or what the URL gives now. Never raises: a failure is an answer too.
+
+        ``plain`` allows http. Without it such a URL fails here, and is not remembered as one that failed: else a caller
+        could have a revocation list passed over by naming it.
+        """
+        try:
+            parse_url(url, plain=plain)
+        except WebError as error:
+            return self._failure(str(error))
         found = self.known(url)
         if found is not None:
             return found
@@ -144,7 +153,7 @@ class Fetcher:
         try:
             try:
                 async with asyncio.timeout(self.limits.time):
-                    answer = await self._ask(parse_url(url))
+                    answer = await self._ask(parse_url(url, plain=True))
                 found = Fetched(answer.body, "", self._clock() + age_of(answer.headers, self.limits))
             except TimeoutError:
                 found = self._failure(f"no answer in {self.limits.time:g} s")

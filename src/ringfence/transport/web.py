@@ -1,8 +1,9 @@
-"""One GET over one new HTTPS connection: what fetching a certificate needs of HTTP, and nothing else.
+"""One GET over one new connection: what fetching a certificate needs of HTTP, and nothing else.
 
 No redirects, cookies, proxies, compression or reuse, so that there is little for the other side to play with.
 The address is given apart from the name, since ``fetch`` has looked at it: a name that is resolved a second time may
-lead elsewhere (DNS rebinding). The certificate has to be good for the name.
+lead elsewhere (DNS rebinding). The certificate has to be good for the name. Without TLS only what is signed itself is asked
+for: revocation lists, and answers of OCSP.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ USER_AGENT = "ringfence"
 ACCEPT = "application/pem-certificate-chain, application/x-pem-file, application/pkix-cert, */*;q=0.1"
 
 _URL = re.compile(
-    r"https://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)"
+    r"(?P<scheme>https?)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)"
     r"(?::(?P<port>[0-9]{1,5}))?(?P<target>(?:/[!$-;=?-Z_a-z~\[\]@]*)?(?:\?[!$-;=?-Z_a-z~\[\]@]*)?)",
     re.IGNORECASE,
 ).fullmatch
@@ -39,17 +40,18 @@ class WebError(Exception):
 
 
 class WebUrl(NamedTuple):
-    """An HTTPS URL. ``host`` is in lower case, an IPv6 address without brackets."""
+    """An HTTP URL. ``host`` is in lower case, an IPv6 address without brackets."""
 
     host: str
     port: int
     target: str
+    secure: bool = True
 
     @property
     def authority(self) -> str:
         """What goes into Host (RFC 9110 section 7.2)."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == 443 else f"{host}:{self.port}"
+        return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
 
 class WebAnswer(NamedTuple):
@@ -60,18 +62,21 @@ class WebAnswer(NamedTuple):
     body: bytes
 
 
-def parse_url(text: str) -> WebUrl:
-    """Read an HTTPS URL. No user, no fragment, and none of the characters that could break a request in two.
+def parse_url(text: str, *, plain: bool = False) -> WebUrl:
+    """Read an HTTPS URL; with ``plain`` an HTTP one too. No user, no fragment, and none of the characters that could break
+    a request in two.
 
     Raises:
-        WebError: for anything else, http among it.
+        WebError: for anything else.
     """
     match = _URL(text) if len(text) <= MAX_URL else None
-    port = int(match["port"] or 443) if match else 0
-    if match is None or not 0 < port < 65536:
-        raise WebError(f"{text[:80]!r} is not an https URL")
+    secure = match is not None and match["scheme"].lower() == "https"
+    port = int(match["port"] or (443 if secure else 80)) if match else 0
+    if match is None or not (secure or plain) or not 0 < port < 65536:
+        raise WebError(f"{text[:80]!r} is not an http{'' if plain else 's'} URL")
     target = match["target"]
-    return WebUrl(match["host"].strip("[]").lower(), port, target if target.startswith("/") else f"/{target}")
+    target = target if target.startswith("/") else f"/{target}"
+    return WebUrl(match["host"].strip("[]").lower(), port, target, secure)
 
 
 async def get(url: WebUrl, address: str, context: ssl.SSLContext) -> WebAnswer:
@@ -82,7 +87,11 @@ async def get(url: WebUrl, address: str, context: ssl.SSLContext) -> WebAnswer:
     """
     try:
         reader, writer = await asyncio.open_connection(
-            address, url.port, ssl=context, server_hostname=url.host, limit=MAX_HEAD
+            address,
+            url.port,
+            ssl=context if url.secure else None,
+            server_hostname=url.host if url.secure else None,
+            limit=MAX_HEAD,
         )
     except ssl.SSLCertVerificationError as error:
         raise WebError(f"its certificate is not good: {error.verify_message}") from None

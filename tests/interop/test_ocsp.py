@@ -1,0 +1,92 @@
+"""The status of a certificate as ``openssl ocsp`` tells it: the responder, the answers and the index are its own."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
+
+from ringfence.roles.revocation import Inquiry
+from ringfence.transport.fetch import Fetcher, web_context
+from tests.interop.processes import HOST, Program, eventually, free_port
+from tests.security import openssl
+from tests.security.pki import Pair, issue
+
+pytestmark = pytest.mark.interop("openssl")
+
+START = time.time() - 86400
+ROOT = issue("Root", ca=True, start=START, key=rsa.generate_private_key(65537, 2048))
+FOR_OCSP = [x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING])]
+RESPONDER = issue("Responder", ROOT, extra=FOR_OCSP, start=START)
+NO_RESPONDER = issue("Somebody", ROOT, start=START)
+
+
+def asking(port: int, name: str) -> Pair:
+    place = x509.UniformResourceIdentifier(f"http://{HOST}:{port}/")
+    access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, place)
+    return issue(name, ROOT, extra=[x509.AuthorityInformationAccess([access])], start=START)
+
+
+def line(pair: Pair, status: str) -> str:
+    """One certificate in the index of ``openssl ca``."""
+    end = f"{pair.certificate.not_valid_after_utc:%y%m%d%H%M%SZ}"
+    since = f"{datetime.now(UTC):%y%m%d%H%M%SZ}" if status == "R" else ""
+    return f"{status}\t{end}\t{since}\t{pair.certificate.serial_number:X}\tunknown\t/CN=x\n"
+
+
+@contextlib.contextmanager
+def responder(folder: Path, by: Pair, port: int, *listed: tuple[Pair, str]) -> Iterator[None]:
+    index = openssl.write(folder, "index", "".join(line(*each) for each in listed).encode())
+    words: list[str | Path] = ["openssl", "ocsp", "-port", str(port), "-index", index, "-nmin", "10"]
+    words += ["-CA", openssl.certificate(folder, ROOT, "ca.pem")]
+    words += ["-rsigner", openssl.certificate(folder, by, "r.pem"), "-rkey", openssl.key(folder, by, "r.key")]
+    program = Program(words, folder / "log")
+    try:
+        eventually(lambda: "waiting" in program.tail(), "the responder listens")
+        yield
+    finally:
+        program.end()
+
+
+async def nobody(_host: str) -> tuple[str, ...]:
+    return ()
+
+
+@pytest.mark.rfc("6960", "3.2")
+@pytest.mark.parametrize("by", [ROOT, RESPONDER], ids=["the issuer answers", "a responder of its answers"])
+async def test_openssl_answers(tmp_path: Path, by: Pair) -> None:
+    port = free_port()
+    good, revoked, absent = (asking(port, name) for name in ("good", "revoked", "absent"))
+    fetcher = Fetcher(web_context(), nobody, allowed=["127.0.0.0/8"])
+    inquiry = Inquiry(fetcher)
+    try:
+        with responder(tmp_path, by, port, (good, "V"), (revoked, "R")):
+            for pair, taken, why in (
+                (good, [], []),
+                (revoked, [revoked.certificate], []),
+                (absent, [], ["OCSP: the responder does not know the certificate"]),
+            ):
+                found = await inquiry.status([pair.certificate], (), [ROOT.certificate])
+                assert list(found.revoked) == taken
+                assert [text for _, text in found.unknown] == why
+    finally:
+        await fetcher.close()
+
+
+async def test_openssl_answers_with_the_key_of_somebody(tmp_path: Path) -> None:
+    port = free_port()
+    good = asking(port, "good")
+    fetcher = Fetcher(web_context(), nobody, allowed=["127.0.0.0/8"])
+    try:
+        with responder(tmp_path, NO_RESPONDER, port, (good, "V")):
+            found = await Inquiry(fetcher).status([good.certificate], (), [ROOT.certificate])
+        assert [text for _, text in found.unknown] == ["OCSP: the responder has no certificate for OCSP"]
+    finally:
+        await fetcher.close()
