@@ -32,6 +32,9 @@ that name says how many were left out."""
 MAX_VALUE = 2000
 """Characters of one value: a long header value tells no more, and a line stays a line."""
 
+LONGEST_READ = 2 * MAX_VALUE
+"""Characters of one value that are looked at: whoever sends the longest datagram there is must not have us search it."""
+
 SECRET_KEYS = frozenset(
     {
         "authorization",
@@ -76,7 +79,7 @@ _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?im)\b((?:proxy-)?authorization|cookie)(\s*[:=]\s*)[^\r\n]+"), rf"\1\2{REDACTED}"),
     (
         re.compile(
-            r"""(?i)\b(response|c?nonce|nextnonce|rspauth|opaque|password|passwd|ha1)=("[^"]*"|[^\s,;"']+)"""
+            r"""(?i)\b(response|c?nonce|nextnonce|rspauth|opaque|password|passwd|ha1)=("[^"]*(?:"|\Z)|[^\s,;"']+)"""
         ),
         rf"\1={REDACTED}",
     ),
@@ -87,9 +90,15 @@ _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)\b(a=crypto:\d+ \S+ inline:)[^\s|;]+"), rf"\1{REDACTED}"),
     (re.compile(r"(?im)^(a=(?:ice-pwd|key-mgmt):(?:mikey )?)\S+"), rf"\1{REDACTED}"),
     (re.compile(r"(?m)^(k=(?:clear|base64|uri):)\S+"), rf"\1{REDACTED}"),
-    (re.compile(r"(?i)\b(sips?:[^\s:@<>\"]+|[a-z][a-z0-9+.-]*://[^\s:@/]*):[^\s@/]+@"), rf"\1:{REDACTED}@"),
+    (
+        re.compile(
+            r"(?i)\b(sips?:[^\s:@<>\"]{1,128}|[a-z][a-z0-9+.-]{0,31}://[^\s:@/]{0,128}):[^\s@/]{1,256}@"
+        ),
+        rf"\1:{REDACTED}@",
+    ),
 )
-"""Credentials as they stand in messages, SDP (RFC 4566, 4567, 4568, 8839), configuration and URLs."""
+"""Credentials as they stand in messages, SDP (RFC 4566, 4567, 4568, 8839), configuration and URLs. What is repeated has a
+bound wherever it could begin at each character: the text is a stranger's, and a search must not take its square."""
 
 _IDENTITIES = re.compile(r"(?i)\b(sips?|tel|im|pres|mailto):[^\s<>\"',;?]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -202,11 +211,12 @@ def _clean(key: str, value: Any, private: bool) -> Any:
     if isinstance(value, Sequence | set | frozenset) and not isinstance(value, str | bytes | bytearray):
         return [_clean(key, each, private) for each in value]
     text = value if isinstance(value, str) else _text(value)
-    text = redact(text)
+    whole = len(text) <= MAX_VALUE
+    text = redact(text[:LONGEST_READ])
     if private:
         text = redact_identities(text)
     text = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
-    return text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + "..."
+    return text if whole and len(text) <= MAX_VALUE else text[:MAX_VALUE] + "..."
 
 
 def _text(value: object) -> str:
