@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+import ssl
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,6 +17,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 
 from ringfence.roles.revocation import Inquiry
 from ringfence.transport.fetch import Fetcher, web_context
+from tests.interop.node import Node
 from tests.interop.processes import HOST, Program, eventually, free_port
 from tests.security import openssl
 from tests.security.pki import Pair, issue
@@ -90,3 +93,56 @@ async def test_openssl_answers_with_the_key_of_somebody(tmp_path: Path) -> None:
         assert [text for _, text in found.unknown] == ["OCSP: the responder has no certificate for OCSP"]
     finally:
         await fetcher.close()
+
+
+class Peer:
+    """A TLS client of another domain."""
+
+    def __init__(self, folder: Path, pair: Pair, name: str) -> None:
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.context.check_hostname = False
+        self.context.verify_mode = ssl.CERT_NONE
+        self.context.load_cert_chain(
+            openssl.certificate(folder, pair, f"{name}.pem"), openssl.key(folder, pair, f"{name}.key")
+        )
+
+    def asks(self, node: Node) -> str:
+        """The status line that its OPTIONS is answered; "" when the connection is closed instead."""
+        text = (
+            f"OPTIONS sip:{node.domain} SIP/2.0\r\nVia: SIP/2.0/TLS 127.0.0.1:5061;branch=z9hG4bK{time.time()}\r\n"
+            f"Max-Forwards: 70\r\nFrom: <sip:x@peer.example>;tag=1\r\nTo: <sip:{node.domain}>\r\n"
+            f"Call-ID: {time.time()}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+        )
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection((HOST, node.listen["tls"]), 15) as plain,
+            self.context.wrap_socket(plain) as secure,
+        ):
+            secure.sendall(text.encode())
+            return secure.recv(4096).decode().partition("\r\n")[0]
+        return ""
+
+
+def test_a_node_lets_no_peer_in_whose_certificate_is_revoked(tmp_path: Path) -> None:
+    """All by files and ``ringfence serve``; the peer that holds is asked about once, the one that is revoked too."""
+    port = free_port()
+    good, revoked, absent = (asking(port, name) for name in ("good", "revoked", "absent"))
+    node = Node.create(tmp_path / "node", transports=("tls",), settings='[log]\nformat = "json"\n')
+    root = openssl.certificate(tmp_path, ROOT, "root.pem")
+    text = node.config.read_text(encoding="utf-8")
+    text = text.replace("[tls]\n", f'[tls]\ntrust = ["{root}"]\nrevocation = "require"\n')
+    text = text.replace("[identity]\n", '[identity]\nfetch_from = ["127.0.0.1/32"]\n')
+    node.config.write_text(text, encoding="utf-8")
+    with responder(tmp_path, RESPONDER, port, (good, "V"), (revoked, "R")):
+        node.serve()
+        try:
+            assert Peer(tmp_path, good, "good").asks(node).startswith("SIP/2.0 ")
+            assert Peer(tmp_path, good, "good").asks(node).startswith("SIP/2.0 ")
+            for pair, name in ((revoked, "revoked"), (absent, "absent")):
+                assert Peer(tmp_path, pair, name).asks(node) == ""
+        finally:
+            node.end()
+    assert node.serving is not None
+    log = node.serving.tail()
+    assert "revocation not known" in log
+    assert "the responder does not know the certificate" in log

@@ -3,13 +3,15 @@
 import asyncio
 import dataclasses
 import ssl
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ringfence.message import LocalError
 from ringfence.transport.contexts import Contexts, TlsSettings
-from ringfence.transport.flow import Endpoint, Flow
+from ringfence.transport.flow import Endpoint, Flow, PeerCertificate
 from ringfence.transport.pool import Pool
 from tests.transport.conftest import LIMITS, MakeSide
 from tests.transport.support import PATIENCE, Authority, Recorder, options
@@ -107,6 +109,83 @@ async def test_expired_and_unknown_certificates(make: MakeSide, authority: Autho
     await above.until(lambda: flow in above.opens)
     assert flow.peer is not None
     assert not flow.peer.verified
+
+
+# ---- whether a certificate is revoked is asked elsewhere ----
+
+
+async def test_nothing_passes_before_it_is_known_that_a_certificate_holds(
+    make: MakeSide, authority: Authority
+) -> None:
+    server, client = authority.contexts("example.org"), authority.contexts("example.net")
+    there, remote = await listening(make, server)
+    here, above = make(client)
+    known, asked = asyncio.Event(), list[str]()
+
+    def inquire(side: str, peer: PeerCertificate) -> Coroutine[Any, Any, str]:
+        async def answer() -> str:
+            asked.append(f"{side} {len(peer.chain)}")
+            await known.wait()
+            return ""
+
+        return answer()
+
+    server.inquire = lambda peer, _: inquire("server", peer)
+    client.inquire = lambda peer, _: inquire("client", peer)
+    flow = here.flow_to("TLS", remote, "example.org")
+    flow.send(options(1))
+    async with asyncio.timeout(PATIENCE):
+        while len(asked) < 2:
+            await asyncio.sleep(0.001)
+    assert (there.opens, above.opens, there.messages) == ([], [], [])
+    known.set()
+    assert (await there.message())[0] == options(1)
+    there.messages[0][1].send(b"SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n")
+    assert (await above.message())[1] is flow
+    assert sorted(asked) == ["client 2", "server 2"]
+
+
+@pytest.mark.parametrize("side", ["server", "client"])
+@pytest.mark.parametrize("later", [False, True], ids=["known", "asked"])
+async def test_what_is_known_against_a_certificate_ends_the_connection(
+    make: MakeSide, authority: Authority, side: str, later: bool
+) -> None:
+    server, client = authority.contexts("example.org"), authority.contexts("example.net")
+
+    async def answer() -> str:
+        return "leaf has been revoked"
+
+    contexts = server if side == "server" else client
+    contexts.inquire = lambda _peer, _lists: answer() if later else "leaf has been revoked"
+    there, remote = await listening(make, server)
+    here, above = make(client)
+    here.flow_to("TLS", remote, "example.org").send(options())
+    judge = there if side == "server" else above
+    assert (await judge.end())[1] == "TLS: leaf has been revoked"
+    assert there.messages == []
+
+
+async def test_a_peer_that_gives_up_while_it_is_asked_about(make: MakeSide, authority: Authority) -> None:
+    client = authority.contexts("example.net")
+    ended = asyncio.Event()
+
+    async def answer() -> str:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        return ""
+
+    client.inquire = lambda _peer, _lists: answer()
+    there, remote = await listening(make, authority.contexts("example.org"))
+    here, above = make(client)
+    flow = here.flow_to("TLS", remote, "example.org")
+    flow.send(options())
+    await there.until(lambda: bool(there.opens))
+    flow.close("enough")
+    assert (await above.end()) == (flow, "enough")
+    async with asyncio.timeout(PATIENCE):
+        await ended.wait()
 
 
 async def attempt(make: MakeSide, server: Contexts, client: Contexts) -> tuple[Flow | None, str]:

@@ -20,7 +20,7 @@ from ringfence.guard.reputation import DAY, Reputation, ReputationPolicy
 from ringfence.message import LocalError
 from ringfence.roles.identity import Refuse, Signing, Strangers, Treatment, Verification
 from ringfence.roles.policy import Services
-from ringfence.roles.revocation import Revocation
+from ringfence.roles.revocation import Inquiry, PeerStatus, Revocation
 from ringfence.roles.signers import Anchors, Signers
 from ringfence.security.canonical import NumberPlan
 from ringfence.security.findings import Policy
@@ -31,6 +31,7 @@ from ringfence.security.tnauth import credential_from
 from ringfence.service.config import Config
 from ringfence.store.ports import Store
 from ringfence.transport.fetch import Fetcher, resolver_lookup, web_context
+from ringfence.transport.pool import Pool
 from ringfence.transport.resolver import Resolver
 
 T = TypeVar("T")
@@ -41,6 +42,12 @@ def make_fetcher(config: Config, resolver: Resolver) -> Fetcher:
     identity = config.identity
     context = web_context(identity.fetch_trust)
     return Fetcher(context, resolver_lookup(resolver), allowed=identity.fetch_from)
+
+
+def look_after_peers(config: Config, pool: Pool, fetcher: Fetcher) -> None:
+    """Have it asked whether the certificates of TLS peers are revoked."""
+    if config.tls.revocation != "off":
+        pool.inquire(PeerStatus(Inquiry(fetcher), Revocation(config.tls.revocation)))
 
 
 def identify(config: Config, services: Services, fetcher: Fetcher, secret: bytes) -> None:

@@ -146,6 +146,9 @@ class Tls(Section):
     """The oldest version of TLS that is spoken."""
     crl: Many[FilePath] = ()
     """Lists of revoked certificates: files of PEM, read again by reload."""
+    revocation: Literal["off", "try", "require"] = "try"
+    """What is done about revocation lists and OCSP responders that peers' certificates name: try asks them before a
+    connection is used, and lets one pass whose status can't be known. require closes it. off: only `crl` counts."""
 
 
 class Security(Section):

@@ -53,7 +53,7 @@ from ringfence.service.config import Config
 from ringfence.service.diameter import make_client
 from ringfence.service.guard import Protection
 from ringfence.service.hiding_sections import make_hiding
-from ringfence.service.identity import identify, make_fetcher, make_strangers
+from ringfence.service.identity import identify, look_after_peers, make_fetcher, make_strangers
 from ringfence.service.ledger import make_charging, make_radius
 from ringfence.service.media import make_anchors, make_media
 from ringfence.service.metrics import Metrics
@@ -142,6 +142,7 @@ def wire(
     services.anchors = make_anchors(config, services.media, services)
     services.bridges = make_bridges(config, derive(secret, "privacy"), services)
     fetcher = make_fetcher(config, resolver)
+    look_after_peers(config, pool, fetcher)
     identify(config, services, fetcher, derive(secret, "identity"))
     metrics = Metrics()
     radius = make_radius(config, derive(secret, "ledger"))

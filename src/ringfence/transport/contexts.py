@@ -7,14 +7,16 @@ connections that live keep the context they were made with.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from cryptography import x509
 
 from ringfence.message import LocalError
 from ringfence.security.certificates import domain_identities
+from ringfence.transport.flow import PeerCertificate
 
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """TLS 1.2: forward secrecy and authenticated encryption only (RFC 9325 section 4.2); 1.3 has no others.
@@ -23,6 +25,12 @@ TLS_RSA_WITH_AES_128_CBC_SHA, which RFC 3261 section 26.2.1 demands, has neither
 TICKETS = 0
 """Session tickets sent after a TLS 1.3 handshake. Resumption by them saves a server nothing (160 us against
 165 in all, since the key exchange is done anyway), and each costs 10 us to make."""
+
+
+Inquire = Callable[
+    [PeerCertificate, "tuple[x509.CertificateRevocationList, ...]"], "str | Coroutine[Any, Any, str]"
+]
+"""What is wrong with a certificate whose chain is good ("" when nothing is), now or when the answers are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +60,7 @@ class Contexts:
     as soon as it is asked for one.
     """
 
-    __slots__ = ("client", "crls", "server", "verify_servers", "websocket")
+    __slots__ = ("client", "crls", "inquire", "server", "verify_servers", "websocket")
 
     server: ssl.SSLContext | None
     websocket: ssl.SSLContext | None
@@ -61,6 +69,8 @@ class Contexts:
     verify_servers: bool
 
     def __init__(self, settings: TlsSettings) -> None:
+        self.inquire: Inquire | None = None
+        """Asks whether a peer's certificate has been revoked, beside the lists at hand. It outlives ``load``."""
         self.load(settings)
 
     def load(self, settings: TlsSettings) -> None:

@@ -1,10 +1,10 @@
 """Certificates, lists of numbers, and what tells of revoked certificates, fetched over HTTPS and kept for a while.
 
-A caller names the URL, so the one who fetches is led by strangers. What bounds them: https only (but for what a certificate
-that is trusted names, and what is signed itself), public addresses
-only (else a call could make this node knock at doors inside its own network), one request under way for each URL,
-few for each address, few in all, small answers, little time. A failure is remembered as well, for a short time, so
-that a flood of calls with one bad URL costs one attempt.
+A caller names the URL, so the one who fetches is led by strangers. What bounds them: https only (http for what is
+signed itself, and named by a certificate that is trusted), public addresses only (else a call could make this node
+knock at doors inside its own network), one request under way for each URL, few for each address, few in all, small
+answers, little time. A failure is remembered as well, for a short time, so that a flood of calls with one bad URL
+costs one attempt.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from itertools import count
 from typing import Protocol
 
 from ringfence.message import LocalError
-from ringfence.transport.contexts import Contexts, TlsSettings
+from ringfence.transport.contexts import Contexts, Inquire, TlsSettings
 from ringfence.transport.dead import DeadFlow
 from ringfence.transport.flow import Endpoint, Flow, Upward
 from ringfence.transport.limits import Limits
@@ -316,6 +316,11 @@ class Pool:
     def ask(self, welcome: Callable[[str], float]) -> None:
         """Have each new connection judged by its address (see ``Streams.welcome``); for the guard."""
         self._streams.welcome = welcome
+
+    def inquire(self, inquire: Inquire) -> None:
+        """Have peers' certificates looked up before their connections are used (see ``Contexts.inquire``)."""
+        if self._contexts is not None:
+            self._contexts.inquire = inquire
 
     def lateness(self, seconds: float) -> float:
         """How many seconds a datagram waits in the kernel before it is read; see ``UdpListener.lateness``."""

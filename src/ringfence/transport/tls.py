@@ -7,10 +7,12 @@ listener; there is no task and no context for a connection.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ipaddress
 import ssl
 import time
+from collections.abc import Coroutine
 from functools import lru_cache
 from typing import Any, cast
 
@@ -25,6 +27,10 @@ from ringfence.transport.stream import Above, ByteStream, Streams
 READ_SIZE = 16_384
 """Bytes asked of OpenSSL at a time: what a record holds at the most, so that one read takes all of it."""
 
+INQUIRY_SECONDS = 20.0
+"""How long a connection waits until it is known whether the peer's certificate is revoked: a list, the certificate of
+who signed it and two responders, each with the time that the fetcher gives it."""
+
 PROOFS = 4_096
 """Answers kept of ``proves``: each is asked for again with every request to that domain."""
 
@@ -34,6 +40,7 @@ class TlsStream(ByteStream):
     the other end of one for ``websocket``."""
 
     __slots__ = (
+        "_asking",
         "_contexts",
         "_established",
         "_incoming",
@@ -58,6 +65,7 @@ class TlsStream(ByteStream):
         self._contexts = contexts
         self._websocket = websocket
         self._established = False
+        self._asking: asyncio.Task[None] | None = None
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._peer: PeerCertificate | None = None
@@ -84,7 +92,7 @@ class TlsStream(ByteStream):
         if self._reason is not None:
             return
         self._incoming.write(data)
-        if self._established or self._handshake():
+        if self._asking is None and (self._established or self._handshake()):
             self._read()
 
     def _handshake(self) -> bool:
@@ -103,8 +111,46 @@ class TlsStream(ByteStream):
         if flaw is not None:
             self.close(f"TLS: {flaw}")
             return False
+        inquire, peer = self._contexts.inquire, self._peer
+        if inquire is not None and peer is not None and peer.verified:
+            found = inquire(peer, self._contexts.crls)
+            if not isinstance(found, str):
+                self._wait_for(found)
+                return False
+            if found:
+                self.close(f"TLS: {found}")
+                return False
         self.opened()
         return bool(self._incoming.pending)
+
+    def _wait_for(self, answer: Coroutine[Any, Any, str]) -> None:
+        """Take and give nothing until it is known whether the peer's certificate is revoked."""
+        if self._transport is None:  # lost in the middle of the handshake
+            answer.close()
+            return
+        self._transport.pause_reading()
+        self.expect(INQUIRY_SECONDS, "the status of the peer's certificate")
+        self._asking = asyncio.get_running_loop().create_task(self._conclude(answer))
+
+    async def _conclude(self, answer: Coroutine[Any, Any, str]) -> None:
+        flaw = await answer
+        self._asking = None
+        if self._reason is not None or self._transport is None:
+            return
+        if flaw:
+            self.close(f"TLS: {flaw}")
+            return
+        self.opened()
+        if self._held is None:
+            self._transport.resume_reading()
+        if self._incoming.pending:
+            self._read()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The end."""
+        if self._asking is not None:
+            self._asking.cancel()
+        super().connection_lost(exc)
 
     def _read(self) -> None:
         read, incoming = self._tls.read, self._incoming

@@ -2,8 +2,8 @@
 
 No redirects, cookies, proxies, compression or reuse, so that there is little for the other side to play with.
 The address is given apart from the name, since ``fetch`` has looked at it: a name that is resolved a second time may
-lead elsewhere (DNS rebinding). The certificate has to be good for the name. Without TLS only what is signed itself is asked
-for: revocation lists, and answers of OCSP.
+lead elsewhere (DNS rebinding). The certificate has to be good for the name. Without TLS only what is signed itself is
+asked for: revocation lists, and answers of OCSP.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class WebAnswer(NamedTuple):
 
 
 def parse_url(text: str, *, plain: bool = False) -> WebUrl:
-    """Read an HTTPS URL; with ``plain`` an HTTP one too. No user, no fragment, and none of the characters that could break
-    a request in two.
+    """Read an HTTPS URL; with ``plain`` an HTTP one too. No user, no fragment, and none of the characters that could
+    break a request in two.
 
     Raises:
         WebError: for anything else.
