@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from ringfence.service.logs import MAX_LINES_PER_SECOND, MAX_VALUE, FloodLimit, configure, redact
+from ringfence.service.logs import MAX_LINES_PER_SECOND, MAX_VALUE, REDACTED, FloodLimit, configure, redact
 
 AUTHORIZATION = (
     'Authorization: Digest username="alice", realm="example.org", nonce="n0nce", uri="sip:example.org", '
@@ -182,3 +182,23 @@ def test_a_flood_of_one_event_is_cut_off_and_told() -> None:
     assert event is not None
     assert event["suppressed"] == 50
     assert "suppressed" not in (passes() or {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'Proxy-AuthoriZation: Digest response="x"',
+        "reſponse=secret",  # a long s
+        "PASSWORD=secret",
+        "a=Crypto:1 AES_CM_128_HMAC_SHA1_80 INLINE:secret|2^20",
+        "a=ice-pwd:secret",
+        "a=key-mgmt:mikey secret",
+        "k=clear:secret",
+        "sip:alice:secret@example.org",
+        "postgresql://node:secret@db",
+        "-----BEGIN PRIVATE KEY-----\nsecret",
+    ],
+)
+def test_the_word_that_is_looked_for_first_misses_no_secret(text: str) -> None:
+    assert "secret" not in redact(text)
+    assert REDACTED in redact(text)

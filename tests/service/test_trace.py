@@ -38,6 +38,7 @@ class PaperFlow(Flow):
     def __init__(self, transport: str = "TLS") -> None:
         self.transport = transport
         self.secure = transport == "TLS"
+        self.reliable = transport != "UDP"
         self.local = Endpoint("192.0.2.10", 5061)
         self.remote = Endpoint("192.0.2.1", 40000)
 

@@ -23,6 +23,7 @@ from ringfence.security.chains import ChainFlaw, judge_chain
 from ringfence.security.pem import check_pair, read_chain, read_crl, read_key
 from ringfence.service.aaa_checks import diameter_is_there, passwords_are_known, spending_is_limited
 from ringfence.service.config import Config
+from ringfence.service.exports import exports_are_safe
 from ringfence.service.finding import Finding, Rule, Severity, error, expiry, warning
 from ringfence.service.guard_checks import bodies_are_scanned, the_guard_watches
 from ringfence.service.identity_checks import fetching_is_bounded, identity_holds, identity_is_in_use
@@ -290,6 +291,7 @@ def calls_are_recorded(config: Config) -> Iterator[Finding]:
 
 RULES: tuple[Rule, ...] = (
     webhooks_can_be_told,
+    exports_are_safe,
     files_exist,
     certificates_hold,
     revocation_is_current,

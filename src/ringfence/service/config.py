@@ -23,6 +23,7 @@ from ringfence.service.aaa_sections import AccountsSection, Diameter, DiameterSe
 from ringfence.service.caller_sections import Callers, Identity
 from ringfence.service.certificate_sections import Certificates
 from ringfence.service.charging_sections import ChargingSection, Fraud, RateSection
+from ringfence.service.export_sections import Hep, Otel
 from ringfence.service.guard_sections import Guard, Malware, Overload, Prefix
 from ringfence.service.hiding_sections import HidingSection
 from ringfence.service.ipsec_sections import Ipsec
@@ -117,6 +118,8 @@ class Config(Section):
     webhook: Many[Webhook] = ()
     diameter: Diameter = Diameter()
     diameter_server: Many[DiameterServer] = ()
+    hep: Hep = Hep()
+    otel: Otel = Otel()
 
     _file: Path = PrivateAttr(default=Path(CONFIG_NAME))
     _places: dict[KeyPath, int] = PrivateAttr(default_factory=dict)
@@ -306,10 +309,11 @@ class Config(Section):
         needed += [("tls", "crl", path) for path in self.tls.crl]
         identity = self.identity
         if identity.sign:
-            needed += [("identity", "certificate", identity.certificate), ("identity", "key", identity.key)]
+            needed += [("identity", "certificate", path) for _, path, _ in identity.signers]
+            needed += [("identity", "key", path) for _, _, path in identity.signers]
         if identity.publish:
             needed += [("tls", "certificate", self.tls.certificate), ("tls", "key", self.tls.key)]
-            needed += [("identity", "certificate", identity.certificate)]
+            needed += [("identity", "certificate", path) for _, path, _ in identity.signers]
         needed += [("identity", "trust", path) for path in identity.trust]
         needed += [("certificates", "trust", path) for path in self.certificates.trust]
         needed += [("identity", "crl", path) for path in identity.crl]
@@ -333,6 +337,8 @@ class Config(Section):
         if self.tls.ca_key:
             yield ("tls", "ca_key"), self.tls.ca_key
         yield ("identity", "key"), self.identity.key
+        for place, signer in enumerate(self.identity.signer):
+            yield ("identity", "signer", place, "key"), signer.key
         yield ("security", "secret"), self.secret_file
         yield ("ledger", "key"), self.ledger_key
         for place, phone in enumerate(self.ipsec.phone):
@@ -341,6 +347,10 @@ class Config(Section):
             yield ("radius", place, "secret"), server.secret
         for place, hook in enumerate(self.webhook):
             yield ("webhook", place, "secret"), hook.secret
+        if self.hep.password is not None:
+            yield ("hep", "password"), self.hep.password
+        if self.otel.headers is not None:
+            yield ("otel", "headers"), self.otel.headers
         if "@" in self.database.url:
             yield ("database", "url"), self.file
         if "@" in self.ledger.database:

@@ -34,6 +34,10 @@ STAND_IN_HOSTS = ("192.0.2.1", "2001:db8::1")
 """Where private parties seem to be: addresses for documentation, which nobody has (RFC 5737, RFC 3849)."""
 
 _LENGTH = re.compile(r"(?im)^(Content-Length|l)([ \t]*:[ \t]*)[0-9]+")
+_CREDENTIALS = re.compile(rf"(?im)^((?:Proxy-)?Authorization[ \t]*:[ \t]*){re.escape(REDACTED)}")
+_NO_CREDENTIALS = r'\1Digest username="redacted", response="redacted"'
+"""Wireshark takes what is no scheme with parameters for malformed."""
+
 _KEY = re.compile(rf"(?i)\b(a=crypto:\d+ (\S+) inline:){re.escape(REDACTED)}")
 _SEALED = re.compile(r"(?im)^(?:Content-Type|c)[ \t]*:[ \t]*application/(?:x-)?pkcs7-mime")
 
@@ -48,7 +52,7 @@ def copy_of(message: Message, *, private: bool = False, call_id: str = PRIVATE_C
 def without_secrets(data: bytes) -> bytes:
     """A message without credentials and without the keys of its media; S/MIME stays, its Content-Length is right."""
     start, blank, body = data.partition(b"\r\n\r\n")
-    head = redact(_text(start))
+    head = _CREDENTIALS.sub(_NO_CREDENTIALS, redact(_text(start)))
     if body and _SEALED.search(head) is None:
         left = _bytes(_KEY.sub(_zeros, redact(_text(body))))
         if len(left) != len(body):
@@ -58,7 +62,7 @@ def without_secrets(data: bytes) -> bytes:
 
 
 def _zeros(crypto: re.Match[str]) -> str:
-    """A key of zeros in place of one that was taken out: Wireshark takes SDP with one of another length for malformed."""
+    """A key of zeros in place of one that was taken out: to Wireshark one of another length is malformed."""
     octets = 46 if "256" in crypto[2] else 38 if "192" in crypto[2] else 30
     return crypto[1] + b64encode(bytes(octets)).decode()
 

@@ -30,6 +30,7 @@ from ringfence.service.collector import Collector
 from ringfence.service.config import Config
 from ringfence.service.control import Arguments, CommandError, ControlServer, Json
 from ringfence.service.drain import Ending, answer_all, drain
+from ringfence.service.exports import Exports
 from ringfence.service.health import health_app
 from ringfence.service.identity import identify
 from ringfence.service.ipsec import FirstHops
@@ -78,6 +79,7 @@ class Node:
         self.trace = Trace(parts.driver.watch, private=partial(is_private, parts.services))
         self.metrics = parts.metrics
         read_parts(self.metrics, parts)
+        self._exports = Exports(parts, self.trace, self.metrics)
         self.ending = Ending()
         self.web: list[WebServer] = []
         self._background: list[asyncio.Task[None]] = []
@@ -107,6 +109,7 @@ class Node:
             self._background.append(asyncio.create_task(self.parts.radius.run()))
         self._background += [asyncio.create_task(each.run()) for each in make_webhooks(config)]
         await self._open_spending()
+        self._exports.open(self.repeat)
 
     def repeat(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         """Do something every so many seconds until the node closes."""
@@ -193,6 +196,7 @@ class Node:
             await self._close_spending(self.parts.services.charging.spending)
         if self.parts.diameter is not None:
             await self.parts.diameter.close()
+        await self._exports.close()
 
     # -- control commands ------------------------------------------------------------------------------
 
@@ -343,7 +347,7 @@ async def _open_publisher(node: Node, stack: contextlib.AsyncExitStack) -> None:
     address = config.identity.publish_address
     if address is None:
         return
-    app = publisher(config.identity.url, config.identity.certificate)
+    app = publisher((url, path) for url, path, _ in config.identity.signers)
     await _open_web(node, stack, WebServer(app, address, (config.tls.certificate, config.tls.key)))
 
 
