@@ -186,3 +186,23 @@ async def test_close_finishes_what_waits_and_takes_no_more(make: Make, file: Pat
     with pytest.raises(StoreError, match="closed"):
         writer.put("late")
     await writer.close()
+
+
+async def test_a_busy_writer_waits_longer_for_company(make: Make, file: Path) -> None:
+    """After a transaction with as many items as make it busy, what comes in the longer pause shares the next one."""
+    writer = make(gather_seconds=0.0, busy_seconds=0.3, busy_items=3)
+    await writer.put("alone")
+    await writer.put("alone too")
+    go = threading.Event()
+    held = writer.run(lambda _: go.wait(5), read_only=True)
+    together = [writer.put(f"{number}") for number in range(20)]
+    go.set()
+    await asyncio.gather(held, *together)
+    writes = []
+    for number in range(10):
+        writes.append(writer.put(f"later {number}"))
+        await asyncio.sleep(0.01)
+    await asyncio.gather(*writes)
+    batches = stored(file)
+    assert (batches["alone"], batches["alone too"]) == (1, 1)
+    assert {batches[f"later {number}"] for number in range(10)} == {10}

@@ -137,7 +137,14 @@ def _use_wal(connection: sqlite3.Connection, lock_seconds: float) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # IMMEDIATE waits for the lock at the start. A transaction that finds out at its first write that another
     # process wrote since it began is refused at once, whatever the time-out (SQLITE_BUSY_SNAPSHOT).
-    connection.exec_driver_sql("BEGIN" if connection.info.get(READ_ONLY) else "BEGIN IMMEDIATE")
+    # It goes to the driver: by SQLAlchemy's own way the two words cost a tenth of a small transaction.
+    words = "BEGIN" if connection.info.get(READ_ONLY) else "BEGIN IMMEDIATE"
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    try:
+        driver.execute(words)
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(words, None, error, sqlite3.Error) from error
 
 
 def _postgresql(url: URL, lock_seconds: float) -> Engine:

@@ -71,7 +71,8 @@ class Writer(Generic[Item, Result]):
     """The thread that owns a database's connection.
 
     `write` puts items into the database, inside a transaction, and gives a result for each. A writer belongs
-    to the event loop that is running when it is made.
+    to the event loop that is running when it is made. ``gather_seconds`` is how long after a transaction the next one
+    begins at the earliest; ``busy_seconds`` after one with ``busy_items`` that did not wait for company before.
     """
 
     def __init__(
@@ -81,12 +82,16 @@ class Writer(Generic[Item, Result]):
         *,
         queue_limit: int = QUEUE_LIMIT,
         gather_seconds: float = GATHER_SECONDS,
+        busy_seconds: float | None = None,
+        busy_items: int = 0,
         name: str = "store-writer",
     ) -> None:
         self._engine = engine
         self._write = write
         self._queue_limit = queue_limit
-        self._gather_seconds = gather_seconds
+        self._gather_seconds = self._pause = gather_seconds
+        self._busy_seconds = gather_seconds if busy_seconds is None else busy_seconds
+        self._busy_items = busy_items
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Put | _Call | None] = SimpleQueue()
         self._waiting = 0
@@ -163,7 +168,7 @@ class Writer(Generic[Item, Result]):
         self._engine.dispose()
 
     def _gather(self, first: _Put) -> tuple[list[_Put], _Call | None]:
-        left = self._last_commit + self._gather_seconds - time.monotonic()
+        left = self._last_commit + self._pause - time.monotonic()
         if left > 0 and not first.gathered:
             time.sleep(left)
         batch = [first]
@@ -184,8 +189,9 @@ class Writer(Generic[Item, Result]):
         items = [put.item for put in batch]
         try:
             results = self._transact(lambda connection: self._write(connection, items))
-            if not all(put.gathered for put in batch):
+            if fresh := sum(not put.gathered for put in batch):
                 self._last_commit = time.monotonic()
+                self._pause = self._busy_seconds if fresh >= self._busy_items else self._gather_seconds
         except Exception as error:
             if len(batch) == 1 or isinstance(error, STORAGE_FAILURES):
                 return [_Outcome(put, None, store_error("write", error)) for put in batch]
