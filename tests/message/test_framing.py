@@ -134,6 +134,20 @@ def test_repeated_lengths_that_agree_are_left_to_the_parser() -> None:
     assert framed(data) == [data]
 
 
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_a_head_of_bare_lines_is_refused_at_its_end(size: int) -> None:
+    bare = PLAIN.replace(b"\r\n", b"\n")
+    for before, data in ((b"", bare), (PLAIN, bare + PLAIN)):
+        framer = Framer()
+        pieces = [data[start : start + size] for start in range(0, len(data), size)]
+        assert framer.feed(before) == ([before] if before else [])
+        with pytest.raises(FramingError, match="400 a line ends with LF alone, not CRLF") as caught:
+            [framer.feed(piece) for piece in pieces]
+        assert caught.value.complete == []
+        assert isinstance(caught.value.message, Request)
+        assert caught.value.message.call_id == "1@192.0.2.1"
+
+
 def test_messages_before_the_fault_are_kept() -> None:
     assert refused(PLAIN + message()).complete == [PLAIN]
 

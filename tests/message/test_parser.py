@@ -217,8 +217,40 @@ def test_what_has_control_characters_is_answered_without_them(place: str, dirt: 
     assert dirt.encode() not in error.message.to_bytes().replace(b"\r\n", b"")
 
 
-def test_a_start_line_with_control_characters_is_not_answered() -> None:
-    assert fault(invite_bytes(start="INVITE sip:a\0@b SIP/2.0")).message is None
+@pytest.mark.rfc("3261", "21.4.1")
+@pytest.mark.parametrize("dirt", ["\0", "\x1b[2J", "\r", "\n", "\x7f"])
+def test_a_start_line_with_control_characters_can_be_answered(dirt: str) -> None:
+    for start in (
+        f"INV{dirt}ITE sip:a@b SIP/2.0",
+        f"INVITE sip:a{dirt}@b SIP/2.0",
+        f"INVITE sip:a@b SIP/{dirt}2.0",
+    ):
+        error = fault(invite_bytes(start=start))
+        assert (error.status, error.header) == (400, None)
+        assert error.message is not None
+        assert error.message.via.branch == "z9hG4bK776asdhds"
+        assert dirt.encode() not in error.message.to_bytes().replace(b"\r\n", b"")
+    error = fault(invite_bytes(start=f"ACK sip:a{dirt}@b SIP/2.0"))
+    assert isinstance(error.message, Request)
+    assert error.message.method == "ACK"
+
+
+@pytest.mark.rfc("3261", "21.4.1")
+def test_lines_that_end_with_lf_alone_are_refused_and_can_be_answered() -> None:
+    for data in (invite_bytes().replace(b"\r\n", b"\n"), invite_bytes().replace(b"\r\n\r\n", b"\n\n", 1)):
+        error = fault(data)
+        assert (error.status, error.reason) == (400, "a line ends with LF alone, not CRLF")
+        assert error.message is not None
+        assert error.message.call_id == "a84b4c76e66710@pc33.example.org"
+    assert fault(b"INVITE sip:a@b SIP/2.0\nVia: x\n").message is None
+
+
+@pytest.mark.rfc("3261", "21.4.1")
+def test_a_message_of_too_many_lines_can_be_answered() -> None:
+    error = fault(invite_bytes(extra=("X: 1",) * 10_000))
+    assert error.message is not None
+    assert error.message.cseq.number == 314159
+    assert len(error.message.headers.names) <= MAX_HEADER_LINES
 
 
 @pytest.mark.rfc("3261", "25.1")

@@ -14,21 +14,28 @@ LIMIT = 0.25
 """Seconds of CPU for the worst datagram on a slow and busy machine; a good one takes some 0.0001."""
 
 
+def cost(data: bytes) -> float:
+    """Seconds of CPU. The better of two: in a run of all tests the collector may look through all of them just now."""
+    took = []
+    while not took or (took[0] > LIMIT and len(took) < 2):
+        begin = time.process_time()
+        judge(data)
+        took.append(time.process_time() - begin)
+    return min(took)
+
+
 def test_there_are_many() -> None:
     assert len({case.data for case in CASES}) > 1000
 
 
 @pytest.mark.parametrize("case", CASES, ids=[str(number) for number in range(len(CASES))])
 def test_a_malformed_message_is_refused_and_the_header_is_named(case: Case) -> None:
-    begin = time.process_time()
+    assert cost(case.data) < LIMIT, case.name
     faults = judge(case.data).faults
-    assert time.process_time() - begin < LIMIT, case.name
     assert faults, case.name
     assert faults[0] == (case.status, case.header), case.name
 
 
 def test_noise_is_read_or_refused_in_bounded_time() -> None:
     for data in noise():
-        begin = time.process_time()
-        judge(data)
-        assert time.process_time() - begin < LIMIT, data[:200]
+        assert cost(data) < LIMIT, data[:200]

@@ -73,11 +73,24 @@ async def test_what_is_not_sip_goes_no_further(make: MakeSide, host: str) -> Non
     pool, above = make()
     listener = await pool.listen("UDP", host, 0)
     sock = plain_socket(host)
-    for noise in (b"", b"\r\n\r\n", b"\0\0\0\0", b"\x16\x03\x01", b"\xff" * 50, b"\r\n", options()):
+    for noise in (b"", b"\r\n\r\n", b"\0\0\0\0", b"\x16\x03\x01", b"\xff" * 50, b"\r\n", b"\n", options()):
         sock.sendto(noise, tuple(listener.local))
     assert (await above.message())[0] == options()
     assert len(above.messages) == 1
-    assert listener.dropped == 6
+    assert listener.dropped == 7
+    sock.close()
+
+
+@pytest.mark.parametrize("method", ["<INVITE>", " INVITE", '"a"', "\x7fA", "\u00e9", "\n\nINVITE"])
+async def test_a_method_that_is_none_goes_up_so_that_it_can_be_answered(
+    make: MakeSide, host: str, method: str
+) -> None:
+    pool, above = make()
+    listener = await pool.listen("UDP", host, 0)
+    data = method.encode() + b" sip:example.org SIP/2.0\r\nVia: SIP/2.0/UDP h\r\n\r\n"
+    sock = plain_socket(host)
+    sock.sendto(data, tuple(listener.local))
+    assert (await above.message())[0] == data
     sock.close()
 
 

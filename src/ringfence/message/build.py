@@ -8,11 +8,19 @@ from ringfence.message.errors import PeerError
 from ringfence.message.fields import TO
 from ringfence.message.headers import Headers
 from ringfence.message.message import Request, Response
+from ringfence.message.status import reason_phrase
 
 # RFC 3261 section 8.2.6.2: these are copied from the request, in order. Record-Route is copied into responses
 # that can create a dialog (12.1.1); in others it would tell more than is needed.
 _COPIED: Final = frozenset({"Via", "From", "To", "Call-ID", "CSeq"})
 _DIALOG: Final = frozenset({"Record-Route"})
+
+
+def explain(error: PeerError) -> str:
+    """A reason phrase that says which header is wrong and why (RFC 3261 section 21.4.1)."""
+    where = f"{error.header}: " if error.header else ""
+    text = f"{reason_phrase(error.status)} ({where}{error.reason})"
+    return "".join(c if c.isprintable() else "?" for c in text)[:200]
 
 
 def response_to(

@@ -39,6 +39,7 @@ FIRST_OCTETS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0
 """Every octet that can start a SIP message: those of a token, since ``SIP/2.0`` begins like a method."""
 
 _END = b"\r\n\r\n"
+_BARE_END = b"\n\n"
 # Content-Length = ( "Content-Length" / "l" ) HCOLON 1*DIGIT; the value may be folded (section 7.3.1).
 _CONTENT_LENGTH: Final = re.compile(
     rb"\r\n(?:content-length|l)[ \t]*:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)", re.IGNORECASE
@@ -104,7 +105,7 @@ class Framer:
         start, size = 0, len(data)
         while start < size and data[start] in FIRST_OCTETS:
             end = data.find(_END, start)
-            if not 0 <= end - start <= MAX_HEAD:
+            if not 0 <= end - start <= MAX_HEAD or data.find(_BARE_END, start, end) >= 0:
                 break
             found = _CONTENT_LENGTH.findall(data, start, end)
             if len(found) != 1 or len(found[0]) > 10 or not found[0].strip(b" ").isdigit():
@@ -148,6 +149,11 @@ class Framer:
         end = buffer.find(_END, self._searched)
         if (end if end >= 0 else len(buffer)) > MAX_HEAD:
             raise PeerError(513, f"the header block is longer than {MAX_HEAD} bytes")
+        bare = buffer.find(_BARE_END, max(self._searched - 1, 0), end if end >= 0 else len(buffer))
+        if bare >= 0:
+            # Its end would be waited for in vain, so who wrote it is told now.
+            message = _readable(bytes(buffer[: bare + 2]))
+            raise PeerError(400, "a line ends with LF alone, not CRLF", message=message)
         if end < 0:
             self._searched = max(len(buffer) - 3, 1)
             return False

@@ -31,7 +31,8 @@ MAX_HEADER_LINES = 512
 MAX_METHOD = 64
 """Longest method name; the longest registered one has nine characters."""
 
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_CONTROL: Final = _CONTROLS.search
 # Every octet that may stand in a header block, apart from CR and LF: HTAB, SP, visible ASCII, UTF-8.
 _ALLOWED: Final = bytes([9, *range(32, 127), *range(128, 256)])
 # quoted-pair may escape control characters, NUL included (RFC 3261 section 25.1).
@@ -84,7 +85,10 @@ def parse(data: bytes) -> Request | Response:
         data = data.lstrip(b"\r\n")  # "MUST ignore any CRLF appearing before the start-line" (RFC 3261 7.5)
     end = data.find(b"\r\n\r\n")
     if end < 0:
-        _check_controls(data[: MAX_HEAD + 1])
+        try:
+            _check_controls(data[: MAX_HEAD + 1])
+        except PeerError as error:
+            raise _with_bare_lines(error, data[: MAX_HEAD + 1]) from None
         raise PeerError(400, "the header block does not end with an empty line")
     if end > MAX_HEAD:
         raise PeerError(513, f"the header block is longer than {MAX_HEAD} bytes")
@@ -96,7 +100,7 @@ def parse(data: bytes) -> Request | Response:
         except PeerError as error:
             raise _with_clean_lines(error, lines) from None
     if len(lines) > MAX_HEADER_LINES:
-        raise PeerError(400, f"more than {MAX_HEADER_LINES} header lines")
+        raise _with_clean_lines(PeerError(400, f"more than {MAX_HEADER_LINES} header lines"), lines)
     start = lines.pop(0)
     fault: PeerError | None = None
     try:
@@ -130,14 +134,22 @@ def _check_controls(head: bytes) -> None:
 
 def _with_clean_lines(error: PeerError, lines: list[str]) -> PeerError:
     """The fault with what can be answered: the lines without control characters, none of which may go back."""
-    lines = lines[: MAX_HEADER_LINES + 1]
-    clean = [line for line in lines if not _CONTROL(line)]
-    if lines[:1] == clean[:1]:
-        names, kept, _ = _join_folded(clean[1:])
-        error.message, _ = _start(clean[0], Headers.received(names, kept))
+    start, *lines = lines[: MAX_HEADER_LINES + 1]
+    names, kept, _ = _join_folded([line for line in lines if not _CONTROL(line)])
+    error.message, _ = _start(_CONTROLS.sub("?", start), Headers.received(names, kept))
+    if not _CONTROL(start):
         # None has any when it stands beyond the limit on lines.
         name = next((line for line in lines if _CONTROL(line)), "").partition(":")[0]
         error.header = None if not name or _CONTROL(name) else name[:40]
+    return error
+
+
+def _with_bare_lines(error: PeerError, data: bytes) -> PeerError:
+    """The same for a message whose lines end with LF alone: it is refused, but whoever wrote it is told why."""
+    head, end, _ = data.replace(b"\r\n", b"\n").partition(b"\n\n")
+    if end:
+        _with_clean_lines(error, head.decode("utf-8", "surrogateescape").split("\n"))
+        error.header = None
     return error
 
 

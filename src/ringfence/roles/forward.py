@@ -18,6 +18,7 @@ from ringfence.engine.machine import ClientTransaction, Transaction
 from ringfence.engine.places import SECURE, Destination
 from ringfence.engine.timers import Timer
 from ringfence.message import PeerError, Request, Response, reason_phrase
+from ringfence.message.build import explain
 from ringfence.roles.anchors import Anchor, RequestMedia
 from ringfence.roles.border import filter_identity, tell_identity, tell_verdict
 from ringfence.roles.call import Call, Target
@@ -29,7 +30,7 @@ from ringfence.roles.reports import note_answer
 from ringfence.roles.steps.trust import CLAIMS
 from ringfence.roles.view import View
 from ringfence.roles.warnings import sips_not_allowed, sips_required
-from ringfence.transport.driver import Work, explain
+from ringfence.transport.driver import Work
 from ringfence.transport.flow import Flow
 
 DEAD_FLOW = frozenset({408, 430})

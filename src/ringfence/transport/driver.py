@@ -19,7 +19,8 @@ from ringfence.engine.effects import Deliver, Due, Effect, Ended, Failed, Send
 from ringfence.engine.machine import ClientTransaction, ServerTransaction
 from ringfence.engine.places import is_private
 from ringfence.engine.transactions import Transactions
-from ringfence.message import Message, PeerError, Request, Response, parse, reason_phrase, response_to
+from ringfence.message import Message, PeerError, Request, Response, parse, response_to
+from ringfence.message.build import explain
 from ringfence.transport.answers import Answers, Locate
 from ringfence.transport.flow import Endpoint, Flow
 from ringfence.transport.pool import Pool
@@ -355,13 +356,6 @@ class Driver:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-def explain(error: PeerError) -> str:
-    """A reason phrase that says which header is wrong and why (RFC 3261 section 21.4.1)."""
-    where = f"{error.header}: " if error.header else ""
-    text = f"{reason_phrase(error.status)} ({where}{error.reason})"
-    return "".join(c if c.isprintable() else "?" for c in text)[:200]
 
 
 def _stamp(request: Request, flow: Flow) -> Flow:

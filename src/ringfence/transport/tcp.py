@@ -9,7 +9,8 @@ from __future__ import annotations
 import secrets
 from typing import Protocol
 
-from ringfence.message import PeerError, Request, reason_phrase, response_to
+from ringfence.message import PeerError, Request, response_to
+from ringfence.message.build import explain
 from ringfence.message.framing import PING, Framer, FramingError, Mark
 from ringfence.transport.flow import Endpoint, Flow, PeerCertificate
 from ringfence.transport.limits import Limits
@@ -200,5 +201,4 @@ def _answer(error: FramingError) -> bytes | None:
         _ = request.via, request.call_id
     except PeerError:
         return None
-    reason = f"{reason_phrase(error.status)} ({error.header}: {error.reason})"
-    return response_to(request, error.status, reason, to_tag=secrets.token_hex(8)).to_bytes()
+    return response_to(request, error.status, explain(error), to_tag=secrets.token_hex(8)).to_bytes()

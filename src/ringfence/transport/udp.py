@@ -185,10 +185,11 @@ class UdpListener:
             if self.pings.receive(data, flow.remote):
                 return
         rest = data.lstrip(b"\r\n")
-        if rest and rest[0] in FIRST_OCTETS and data[0] == 0x0D:
-            self._take(rest, flow)
+        if rest and data[0] > 1 and (0x20 <= rest[0] < 0x7F or b" SIP/2.0\r\n" in rest):
+            # CRLF before the start line (RFC 3261 section 7.5), or a method that is none: who wrote it is told.
+            self._received(rest if data[0] == 0x0D else data, flow)
         else:
-            self.dropped += 1  # empty, a keepalive of CRLF or NUL, or noise
+            self.dropped += 1  # empty, a keepalive of CRLF or NUL, or another protocol
 
     def flow_to(self, address: Address) -> UdpFlow:
         """The flow to this peer."""

@@ -15,6 +15,7 @@ import structlog
 from ringfence.engine.dialog import Dialog
 from ringfence.engine.machine import ClientTransaction
 from ringfence.message import PeerError, Request, Response, response_to
+from ringfence.message.build import explain
 from ringfence.message.fields import WarningValue
 from ringfence.roles.anchors import MediaMode
 from ringfence.roles.bridge.bodies import clean
@@ -26,7 +27,6 @@ from ringfence.roles.forward import Forwarding, ProxyBranch
 from ringfence.roles.media import Outcome, Party, Rewritten
 from ringfence.roles.outgoing import needs_flow
 from ringfence.security.privacy import Privacy, failure, settle, trimmed
-from ringfence.transport.driver import explain
 from ringfence.transport.flow import Flow
 
 log = structlog.get_logger("ringfence.privacy")
