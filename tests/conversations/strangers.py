@@ -69,9 +69,11 @@ def verification(refuse: Refuse = Refuse.INVALID, **rules: Any) -> Verification:
     return Verification(signers, refuse, Policy(**rules))
 
 
-def signing(pair: Pair = OURS, **how: Any) -> Signing:
-    """An authentication service with one of our certificates."""
-    return Signing(signer(pair, "https://example.org/cert.pem"), b"secret", **how)
+def signing(*pairs: Pair, **how: Any) -> Signing:
+    """An authentication service with these certificates of ours, or with the usual one."""
+    urls = ("https://example.org/cert.pem", *(f"https://example.org/{place}.pem" for place in range(2, 9)))
+    signers = tuple(signer(pair, url) for pair, url in zip(pairs or (OURS,), urls, strict=False))
+    return Signing(signers, b"secret", **how)
 
 
 def signer(pair: Pair, url: str) -> Signer:

@@ -21,16 +21,21 @@ from tests.conversations.strangers import (
     EXPIRED,
     OUR_NUMBERS,
     OURS,
+    ROOT,
+    START,
     credential,
     date_at,
+    for_domain,
     now_of,
     signed,
     signing,
     verification,
 )
+from tests.security.pki import issue, tn_list
 
 OUTSIDE = "sip:erin@elsewhere.example"
 URL = "https://example.org/cert.pem"
+EXPIRED_OURS = for_domain("example.org", start=START - 40 * 86400)
 FINGERPRINT = b"a=fingerprint:sha-256 " + b":".join(b"%02X" % n for n in range(32)) + b"\r\n"
 
 
@@ -141,6 +146,56 @@ def test_a_number_of_ours_is_attested(network: Network, alice: Phone, elsewhere:
     assert token(elsewhere).claims["origid"] == first
     verdict = verify_request(elsewhere.request, {URL: credential(OUR_NUMBERS)}, now_of(network))
     assert verdict.attestation == "A"
+
+
+ALL_NUMBERS = issue("A whole provider", ROOT, numbers=tn_list(spc=["709J"]), start=START)
+SOME_NUMBERS = issue(
+    "Some numbers", ROOT, numbers=tn_list(ranges=[("12155550100", 100)], one=["358912345"]), start=START
+)
+OLD_NUMBERS = issue("Old numbers", ROOT, numbers=tn_list(one=["12155550100"]), start=START - 40 * 86400)
+
+
+@pytest.mark.rfc("8224", "6.1")
+@pytest.mark.parametrize(
+    ("caller", "url"),
+    [
+        ("sip:alice@example.org", "https://example.org/2.pem"),
+        ("sip:+12155550100@example.org;user=phone", "https://example.org/3.pem"),
+        ("sip:+12155550199@example.org;user=phone", "https://example.org/3.pem"),
+        ("sip:+358912345@example.org;user=phone", "https://example.org/3.pem"),
+        ("sip:+12155550200@example.org;user=phone", URL),
+    ],
+)
+def test_who_calls_decides_by_which_certificate_it_is_signed(
+    caller: str, url: str, network: Network, alice: Phone, elsewhere: Phone
+) -> None:
+    """The domain's for addresses; for numbers one that lists them, though the provider's stands first."""
+    network.services.signing = signing(ALL_NUMBERS, OURS, SOME_NUMBERS, OLD_NUMBERS)
+    network.account("alice", aliases=(caller.partition(";")[0],))
+    call(alice, alice.invite(OUTSIDE, from_=f"<{caller}>"))
+    elsewhere << "INVITE"
+    assert token(elsewhere).x5u == url
+    assert f";info=<{url}>" in (elsewhere.request.headers.get("Identity") or "")
+    assert ("attest" in token(elsewhere).claims) == ("+" in caller)
+
+
+def test_one_that_has_ended_does_not_stand_in_the_way(
+    network: Network, alice: Phone, elsewhere: Phone
+) -> None:
+    network.services.signing = signing(EXPIRED_OURS, OURS)
+    call(alice, alice.invite(OUTSIDE))
+    elsewhere << "INVITE"
+    assert token(elsewhere).x5u == "https://example.org/2.pem"
+
+
+def test_a_caller_for_whom_none_speaks_goes_unsigned(
+    network: Network, alice: Phone, elsewhere: Phone
+) -> None:
+    network.services.signing = signing(SOME_NUMBERS, OLD_NUMBERS)
+    call(alice, alice.invite(OUTSIDE))
+    elsewhere << "INVITE"
+    assert "Identity" not in elsewhere.request.headers
+    assert network.driver.counts["not signed"] == 1
 
 
 def test_attestation_can_be_turned_off(network: Network, alice: Phone, elsewhere: Phone) -> None:

@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from ringfence.cli.certificate_files import new_serial
 from ringfence.message import Headers, LocalError, Request
 from ringfence.roles.identity import Refuse, Treatment
-from ringfence.roles.signers import Revocation
+from ringfence.roles.revocation import Revocation
 from ringfence.security.authority import DAY, Authority, new_key
 from ringfence.security.identity import Signer, sign_request
 from ringfence.security.pem import chain_pem, crl_pem, key_pem
@@ -24,10 +25,13 @@ from ringfence.security.tnauth import credential_from
 from ringfence.service.checks import examine
 from ringfence.service.config import Config
 from ringfence.service.identity import web_roots
+from ringfence.service.identity_checks import unsigned_accounts
 from ringfence.service.problems import ConfigError
 from ringfence.service.process import running, serving
 from ringfence.store import MemoryStore
+from ringfence.store.database import Database
 from ringfence.store.migrate import upgrade
+from ringfence.store.records import Account
 from ringfence.transport.fetch import web_context
 from ringfence.transport.web import get, parse_url
 from tests.security.pki import Pair, issue, tn_list
@@ -169,8 +173,8 @@ async def test_every_key_arrives(domain: Domain) -> None:
         services = node.parts.services
         signing, verification, strangers = services.signing, services.verification, services.strangers
         assert signing is not None
-        assert (signing.attest, signing.divert, signing.signer.info) == (False, True, URL)
-        assert signing.signer.numbers_by_domain
+        assert (signing.attest, signing.divert, signing.signers[0].info) == (False, True, URL)
+        assert signing.signers[0].numbers_by_domain
         assert verification is not None
         assert verification.refuse is Refuse.UNVERIFIED
         assert verification.signers.anchors.named == (domain.authority.certificate, root.certificate)
@@ -188,7 +192,7 @@ async def test_every_key_arrives(domain: Domain) -> None:
         policy = strangers.reputation.policy
         assert (policy.reports, policy.report_time, policy.consent_time) == (5, DAY, 2 * DAY)
         # What we have signed ourselves needs no fetching.
-        assert verification.signers.known([URL]) == {URL: signing.signer.credential}
+        assert verification.signers.known([URL]) == {URL: signing.signers[0].credential}
 
 
 async def test_signatures_are_not_looked_at_where_the_owner_says_so(domain: Domain) -> None:
@@ -222,10 +226,10 @@ async def test_reload_takes_a_new_certificate_and_keeps_what_was_seen(domain: Do
         services = node.parts.services
         assert services.signing is not None
         assert services.verification is not None
-        before, seen = services.signing.signer.credential.fingerprint, services.verification.replay
+        before, seen = services.signing.signers[0].credential.fingerprint, services.verification.replay
         domain.certify("identity", "example.org")
         node.reload()
-        assert services.signing.signer.credential.fingerprint != before
+        assert services.signing.signers[0].credential.fingerprint != before
         assert services.verification.replay is seen
         domain.write("tls/identity.pem", b"broken")
         kept = services.signing
@@ -359,6 +363,71 @@ def test_what_weakens_it_is_said(text: str, finding: str, domain: Domain) -> Non
     assert any(finding in line for line in domain.findings(text))
 
 
+MORE = """[[identity.signer]]
+url = "https://example.org/numbers.pem"
+certificate = "tls/numbers.pem"
+key = "tls/numbers.key"
+"""
+
+
+def with_numbers(domain: Domain, **numbers: Any) -> None:
+    pair = issue("carrier", numbers=tn_list(**numbers), start=NOW - DAY)
+    domain.write("tls/numbers.pem", chain_pem([pair.certificate]))
+    domain.write("tls/numbers.key", key_pem(pair.key))
+
+
+async def test_several_certificates_sign(domain: Domain) -> None:
+    with_numbers(domain, one=["12155550100"])
+    config = domain.config(SIGN + MORE)
+    async with running(config, MemoryStore()) as node:
+        services = node.parts.services
+        assert services.signing is not None
+        assert services.verification is not None
+        urls = [each.info for each in services.signing.signers]
+        assert urls == [URL, "https://example.org/numbers.pem"]
+        known = services.verification.signers.known(urls)
+        assert known is not None
+        assert [each.own_numbers for each in known.values() if each is not None] == [False, True]
+    assert [remark for remark in about_identity(domain.findings(SIGN + MORE)) if "own CA" not in remark] == []
+
+
+def test_what_is_wrong_with_a_further_certificate_is_said(domain: Domain) -> None:
+    assert any("no file" in line and "numbers.pem" in line for line in domain.findings(SIGN + MORE))
+    domain.certify("numbers", "example.net")
+    assert any(
+        "identity.signer.certificate" in line and "names neither" in line
+        for line in domain.findings(SIGN + MORE)
+    )
+    same = MORE.replace("https://example.org/numbers.pem", URL)
+    assert "two certificates have the same url" in wrong(domain, SIGN + same)
+    assert "url is no https URL" in wrong(domain, SIGN + MORE.replace("https", "http"))
+    (domain.directory / "tls/numbers.key").chmod(0o644)
+    assert "identity.signer.key" in wrong(domain, SIGN + MORE)
+
+
+async def test_accounts_for_whom_no_certificate_speaks_are_named(domain: Domain) -> None:
+    domain.config()
+    database = await Database.open(f"sqlite:///{domain.directory}/data/ringfence.db")
+    for user, aliases in (("alice", ("sip:+12155550100@example.org",)), ("bob", ("sip:bob@example.net",))):
+        await database.accounts.add(
+            Account(f"sip:{user}@example.org", user, "example.org", {}, aliases=aliases)
+        )
+    await database.close()
+
+    async def told(text: str) -> list[str]:
+        return [problem.reason for _, problem in await unsigned_accounts(domain.config(text))]
+
+    (said,) = await told(SIGN)
+    assert said.startswith(
+        "calls of 2 of 4 addresses of accounts can't be signed: sip:+12155550100@example.org ("
+    )
+    assert "sip:bob@example.net (" in said
+    with_numbers(domain, one=["12155550100"])
+    (said,) = await told(SIGN + MORE)
+    assert said.startswith("calls of 1 of 4 addresses of accounts can't be signed: sip:bob@example.net (")
+    assert await told("") == []
+
+
 def test_certificates_that_do_not_fit_are_found(domain: Domain) -> None:
     domain.certify("identity", "example.net")
     assert any("names neither example.org nor telephone numbers" in line for line in domain.findings())
@@ -367,6 +436,6 @@ def test_certificates_that_do_not_fit_are_found(domain: Domain) -> None:
     numbers = issue("carrier", numbers=tn_list(spc=["709J"]), start=NOW - DAY)
     domain.write("tls/identity.pem", chain_pem([numbers.certificate]))
     domain.write("tls/identity.key", key_pem(numbers.key))
-    assert any("calls of other addresses go unsigned" in line for line in domain.findings())
+    assert any("calls of its addresses go unsigned" in line for line in domain.findings())
     domain.write("tls/identity.key", key_pem(new_key()))
     assert any("is not that of the certificate" in line for line in domain.findings())

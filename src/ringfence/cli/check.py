@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from ringfence.cli.output import console, print_json
 from ringfence.service.checks import examine
 from ringfence.service.config import Config
 from ringfence.service.finding import Finding, Severity
+from ringfence.service.identity_checks import unsigned_accounts
 from ringfence.service.problems import ConfigError
 from ringfence.service.template import reference
 
@@ -30,7 +32,8 @@ def check(
         console().print(reference(), markup=False, end="")
         return
     try:
-        findings = examine(Config.load(find_config(config)))
+        loaded = Config.load(find_config(config))
+        findings = [*examine(loaded), *asyncio.run(unsigned_accounts(loaded))]
     except ConfigError as error:
         findings = [Finding(Severity.ERROR, problem) for problem in error.problems]
     wrong = any(strict or finding.severity is Severity.ERROR for finding in findings)

@@ -158,7 +158,7 @@ async def _publish(config: Config, stack: AsyncExitStack) -> None:
     """Serve the certificate that calls are signed with, for the other domain to fetch."""
     address = config.identity.publish_address
     assert address is not None  # see above
-    app = publisher(config.identity.url, config.identity.certificate)
+    app = publisher((url, path) for url, path, _ in config.identity.signers)
     web = WebServer(app, address, (config.tls.certificate, config.tls.key))
     await web.start()
     stack.push_async_callback(web.stop)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ringfence.guard.reputation import Reputation
+from ringfence.message import Uri
 from ringfence.roles.signers import Signers
-from ringfence.security.canonical import NumberPlan
+from ringfence.security.canonical import NumberPlan, Party
 from ringfence.security.findings import Policy
-from ringfence.security.identity import Signer
+from ringfence.security.identity import Signer, authority_flaws, credential_time_flaws
 from ringfence.security.passport import FRESHNESS
 from ringfence.security.replay import ReplayWindow
 from ringfence.security.tunnel import MAX_AGE
@@ -45,7 +46,8 @@ class Verification:
 class Signing:
     """The authentication service."""
 
-    signer: Signer
+    signers: tuple[Signer, ...]
+    """Each certificate with its key; at least one."""
     secret: bytes
     """Key of the ``origid`` of our users."""
     attest: bool = True
@@ -58,6 +60,24 @@ class Signing:
     def plan(self) -> NumberPlan:
         """How local numbers are read."""
         return self.rules.plan
+
+    def signer_for(self, party: Party, source: Uri | None, now: float) -> Signer:
+        """Who signs for an identity. One whose certificate lists a number goes before one that speaks for all numbers
+        of a provider or a domain; else the order counts. The first, when none can: it knows the reasons.
+        """
+        first = self.signers[0]
+        if len(self.signers) == 1:
+            return first
+        able = [
+            each
+            for each in self.signers
+            if not authority_flaws(each.credential, party, source, by_domain=each.numbers_by_domain)
+            and not credential_time_flaws(each.credential, int(now))
+        ]
+        for each in able:
+            if party.kind == "uri" or any(scope.lists(party.value) for scope in each.credential.numbers):
+                return each
+        return able[0] if able else first
 
     def origin(self, name: str) -> str:
         """The ``origid`` of a user or peer (RFC 8588 section 5): it traces calls to one origin, and names nobody."""

@@ -17,6 +17,33 @@ from ringfence.transport.web import WebError, parse_url
 Digits = Annotated[str, Field(pattern=r"^[0-9]{0,5}$")]
 
 
+class SigningCertificate(Section):
+    """A further certificate that calls are signed with: for another domain of this node, or for telephone numbers."""
+
+    url: Annotated[str, Field(examples=["https://example.org/.well-known/ringfence/numbers.pem"])]
+    """Where others fetch it."""
+    certificate: FilePath
+    """The certificate."""
+    key: FilePath
+    """Its private key, on the curve P-256."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _check_url(self.url)
+        return self
+
+
+def _check_url(url: str) -> None:
+    try:
+        parse_url(url)
+    except WebError:
+        raise PydanticCustomError(
+            "identity_url",
+            "url is no https URL",
+            {"fix": 'write url = "https://example.org/identity.pem"'},
+        ) from None
+
+
 class Identity(Section):
     """Signatures of callers (RFC 8224): ours, and those of others."""
 
@@ -28,6 +55,9 @@ class Identity(Section):
     """The certificate that calls are signed with: for this domain, or with a list of telephone numbers (RFC 8226)."""
     key: FilePath = Path("tls/identity.key")
     """Its private key, on the curve P-256."""
+    signer: Many[SigningCertificate] = ()
+    """Further certificates, each with a `url` of its own. Who calls decides: the first that speaks for the caller's
+    domain signs, or that lists the caller's number; certificates of a whole provider only where none lists it."""
     attest: bool = True
     """Calls of telephone numbers get an attestation (SHAKEN, RFC 8588), when the certificate lists numbers."""
     divert: bool = False
@@ -71,6 +101,12 @@ class Identity(Section):
     """A user part of digits alone is a telephone number."""
 
     @property
+    def signers(self) -> tuple[tuple[str, Path, Path], ...]:
+        """URL, certificate and key of each that calls are signed with."""
+        more = ((each.url, each.certificate, each.key) for each in self.signer)
+        return ((self.url, self.certificate, self.key), *more)
+
+    @property
     def publish_address(self) -> Address | None:
         """Where to serve the certificate; None: not at all."""
         return parse_address(self.publish) if self.publish else None
@@ -78,14 +114,14 @@ class Identity(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.url:
-            try:
-                parse_url(self.url)
-            except WebError:
-                raise PydanticCustomError(
-                    "identity_url",
-                    "url is no https URL",
-                    {"fix": 'write url = "https://example.org/identity.pem"'},
-                ) from None
+            _check_url(self.url)
+        urls = [parse_url(url).target if self.publish else url for url, _, _ in self.signers if url]
+        if len(urls) != len(set(urls)):
+            raise PydanticCustomError(
+                "identity_urls",
+                "two certificates have the same url, or the same path where they are published",
+                {"fix": "give each a url of its own"},
+            )
         if (self.sign or self.publish) and not self.url:
             raise PydanticCustomError(
                 "identity_no_url",

@@ -92,7 +92,7 @@ def make_verification(
     anchors = Anchors(
         named, web_roots() if identity.system_trust else (), tuple(map(_revocation_list, identity.crl))
     )
-    pinned = {} if signing is None else {signing.signer.info: signing.signer.credential}
+    pinned = {} if signing is None else {each.info: each.credential for each in signing.signers}
     signers = Signers(fetcher, anchors, pinned=pinned, revocation=Revocation(identity.revocation))
     window = ReplayWindow(2 * identity.freshness_seconds)
     return Verification(signers, Refuse(identity.verify), rules, window)
@@ -101,11 +101,13 @@ def make_verification(
 def make_signing(config: Config, rules: Policy, secret: bytes) -> Signing:
     """How calls that leave are signed. Raises LocalError when the certificate or its key can't be used."""
     identity = config.identity
-    chain, key = read_identity(identity.certificate, identity.key)
-    # Whom others trust is their affair; of our own certificate only its time and its scope matter.
-    credential = credential_from(chain[:1], chain[:1], time.time())
-    signer = Signer(key, identity.url, credential, identity.numbers_by_domain)
-    return Signing(signer, secret, identity.attest, identity.divert, rules)
+    signers = []
+    for url, certificate, private in identity.signers:
+        chain, key = read_identity(certificate, private)
+        # Whom others trust is their affair; of our own certificate only its time and its scope matter.
+        credential = credential_from(chain[:1], chain[:1], time.time())
+        signers.append(Signer(key, url, credential, identity.numbers_by_domain))
+    return Signing(tuple(signers), secret, identity.attest, identity.divert, rules)
 
 
 def read_identity(certificate: Path, key: Path) -> tuple[list[x509.Certificate], ec.EllipticCurvePrivateKey]:

@@ -1,7 +1,8 @@
-"""The certificate that calls are signed with, served over https to whoever verifies them (RFC 8224 section 7.1)."""
+"""The certificates that calls are signed with, served over https to whoever verifies them (RFC 8224 section 7.1)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -18,9 +19,12 @@ MAX_AGE = 3600
 new URL when calls must not fail meanwhile."""
 
 
-def publisher(url: str, certificate: Path) -> Starlette:
-    """An application that has the certificate at the path of the URL, and nothing else."""
+def publisher(certificates: Iterable[tuple[str, Path]]) -> Starlette:
+    """An application that has each certificate at the path of its URL, and nothing else."""
+    return Starlette(routes=[_route(url, path) for url, path in certificates])
 
+
+def _route(url: str, certificate: Path) -> Route:
     def serve(_request: Request) -> Response:  # in a thread of Starlette: it reads a file
         try:
             text = certificate.read_bytes()  # a few kilobytes, and a renewed one is served at once
@@ -28,4 +32,4 @@ def publisher(url: str, certificate: Path) -> Starlette:
             return PlainTextResponse("the certificate can't be read", status_code=503)
         return Response(text, media_type=MEDIA_TYPE, headers={"Cache-Control": f"public, max-age={MAX_AGE}"})
 
-    return Starlette(routes=[Route(parse_url(url).target.partition("?")[0], serve, methods=["GET"])])
+    return Route(parse_url(url).target.partition("?")[0], serve, methods=["GET"])

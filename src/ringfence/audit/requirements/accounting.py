@@ -95,7 +95,8 @@ async def ledger_verifies(site: Site) -> Verdict:
 async def ledger_key_is_private(site: Site) -> Verdict:
     """Nobody else can sign a false ledger."""
     config = _config(site)
-    paths = [config.ledger_key, config.secret_file, config.tls.key, config.identity.key]
+    paths = [config.ledger_key, config.secret_file, config.tls.key]
+    paths += [key for _, _, key in config.identity.signers]
     if config.tls.ca_key is not None:
         paths.append(config.tls.ca_key)
     seen = [path for path in paths if path.exists()]

@@ -44,7 +44,7 @@ async def show(request: Request) -> Response:
 def found(config: Config) -> list[Shown]:
     """What the configuration names. A file that can't be read is shown with the reason."""
     files = [(use, chain) for use, chain, _ in config.certificate_files()]
-    files.append(("signing of callers", config.identity.certificate))
+    files += [("signing of callers", path) for _, path, _ in config.identity.signers]
     if config.tls.ca is not None:
         files.append(("our authority", config.tls.ca))
     return [_read(use, path) for use, path in files if path.exists() or use == "tls"]

@@ -21,6 +21,7 @@ from ringfence.message import PeerError, Response, response_to
 from ringfence.message.fields import EVENT
 from ringfence.roles.call import Call
 from ringfence.roles.pipeline import CONTINUE, Answer, Drop, Verdict
+from ringfence.security.canonical import identity_of
 from ringfence.security.identity import sign_request
 from ringfence.transport.flow import Flow
 
@@ -82,11 +83,12 @@ def _notify(call: Call, dialog: Dialog, certificate: bytes | None) -> None:
     if certificate is not None:
         notify.set_body(certificate, CERTIFICATE_TYPE)
         headers.add("Content-Disposition", "signal")  # section 6.4
-    if services.signing is not None:
+    signing = services.signing
+    if signing is not None:
+        source, now = notify.from_.uri, services.clock()
         try:
-            signed = sign_request(
-                notify, services.signing.signer, services.clock(), plan=services.signing.plan
-            )
+            signer = signing.signer_for(identity_of(source, signing.plan), source, now)
+            signed = sign_request(notify, signer, now, plan=signing.plan)
         except PeerError as error:
             log.info("certificate not signed", reason=error.reason)
         else:

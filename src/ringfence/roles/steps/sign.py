@@ -16,9 +16,9 @@ from ringfence.roles.callers import in_private
 from ringfence.roles.identity import Signing
 from ringfence.roles.pipeline import CONTINUE, Verdict
 from ringfence.roles.steps.claims import is_anonymous
-from ringfence.security.canonical import identity_of
+from ringfence.security.canonical import Party, identity_of
 from ringfence.security.diversion import sign_diversion
-from ringfence.security.identity import IdentityFlaw, sign_request
+from ringfence.security.identity import IdentityFlaw, Signer, sign_request
 from ringfence.security.identity import Signing as Signed
 from ringfence.security.privacy import Privacy
 from ringfence.security.reasons import Reason
@@ -103,12 +103,14 @@ def _user_in_dialog(call: Call) -> Authenticated | None:
 def _signature(
     call: Call, signing: Signing, caller: Uri, origin: str, level: str, *, asserted: Uri | None = None
 ) -> Signed:
-    ppt, extra = _attestation(signing, caller, origin, level)
+    party, now = identity_of(caller, signing.plan), call.services.clock()
+    signer = signing.signer_for(party, caller, now)
+    ppt, extra = _attestation(signing, signer, party, origin, level)
     try:
         return sign_request(
             call.request,
-            signing.signer,
-            call.services.clock(),
+            signer,
+            now,
             asserted=asserted,
             ppt=ppt,
             extra=extra,
@@ -123,14 +125,13 @@ def _signature(
 
 
 def _attestation(
-    signing: Signing, caller: Uri, origin: str, level: str
+    signing: Signing, signer: Signer, party: Party, origin: str, level: str
 ) -> tuple[str | None, Mapping[str, Any] | None]:
     """SHAKEN for a telephone number with a certificate that lists numbers (RFC 8588); else the plain form.
 
     ``level`` is A for a user of ours, whose From has been found to be its own: it is known, and so is its number.
     """
-    number = identity_of(caller, signing.plan).kind == "tn"
-    if not signing.attest or not number or not signing.signer.credential.own_numbers:
+    if not signing.attest or party.kind != "tn" or not signer.credential.own_numbers:
         return None, None
     return "shaken", {"attest": level, "origid": signing.origin(origin)}
 
@@ -151,8 +152,10 @@ def _diverted(call: Call, signing: Signing, target: Target) -> Target:
     uri = parse_uri(target.uri)
     if target.flow or not _is_elsewhere(call, uri):
         return target
-    received = identity_of(parse_uri(call.received_uri), signing.plan, destination=True)
-    signed = sign_diversion(call.request, signing.signer, uri, diverted=received, plan=signing.plan)
+    source = parse_uri(call.received_uri)
+    received = identity_of(source, signing.plan, destination=True)
+    signer = signing.signer_for(received, source, call.services.clock())
+    signed = sign_diversion(call.request, signer, uri, diverted=received, plan=signing.plan)
     for reason in signed.reasons:
         log.info(
             "diversion not signed", reason=str(reason), call_id=call.request.call_id, private=in_private(call)
