@@ -5,8 +5,10 @@ import time
 import pytest
 from cryptography import x509
 
+from ringfence.security.canonical import Party
 from ringfence.security.certificates import judge_domain, user_identities
 from ringfence.security.pem import check_pair, read_chain, read_crl, read_key
+from ringfence.security.tnauth import credential_from
 from tests.cli.running import Shell
 
 
@@ -37,6 +39,34 @@ def test_a_user_gets_a_certificate_for_the_address(domain: Shell) -> None:
     leaf = chain(domain, "certs/alice@example.org.pem")[0]
     assert user_identities(leaf) == ("sip:alice@example.org",)
     assert domain.type("cert", "issue", "alice@example.org", "bob@example.org").code == 2
+
+
+def test_a_certificate_for_telephone_numbers(domain: Shell) -> None:
+    numbers = ("--number", "+12155550100", "--number", "+358912300-358912399")
+    assert domain.type("cert", "issue", "example.org", *numbers).code == 0
+    file = domain.directory / "example.org.pem"
+
+    def covers(number: str) -> bool:
+        read = credential_from(file.read_bytes(), [], time.time())
+        return read.covers(Party("tn", number)) == ()
+
+    numbers_of_it = ("12155550100", "358912300", "358912399", "358912400")
+    assert [covers(each) for each in numbers_of_it] == [True, True, True, False]
+    assert domain.type("cert", "renew", str(file)).code == 0
+    assert covers("358912399")
+
+
+@pytest.mark.parametrize("number", ["112x", "+1-2-3", "+199-100", "+100-1000", "+1234567890123456", ""])
+def test_what_is_no_number_is_refused(domain: Shell, number: str) -> None:
+    result = domain.type("cert", "issue", "example.org", "--number", number)
+    assert result.code != 0
+    assert "is no " in result.err
+    assert not (domain.directory / "example.org.pem").exists()
+
+
+def test_a_users_certificate_has_no_numbers(domain: Shell) -> None:
+    result = domain.type("cert", "issue", "--user", "alice@example.org", "--number", "+1215")
+    assert "signs for no numbers" in result.err
 
 
 def test_nothing_is_overwritten(domain: Shell) -> None:

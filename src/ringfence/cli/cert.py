@@ -33,6 +33,13 @@ def issue(
         str | None,
         typer.Option(metavar="AOR", help="One user, for S/MIME and for TLS as a client: alice@example.org."),
     ] = None,
+    number: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="Sign calls of this telephone number too, +12155550100 or +12155550100-12155550199 (RFC 8226).",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where to put both files. Default: here.")
     ] = None,
@@ -45,6 +52,8 @@ def issue(
         raise Failure(Exit.USAGE, "a certificate is for somebody", "name hosts, or --user alice@example.org")
     if user is not None and "@" not in user:
         raise Failure(Exit.BAD_DATA, f"{user} is not the address of a user", "write --user alice@example.org")
+    if number and "@" in names[0]:
+        raise Failure(Exit.USAGE, "a user's certificate signs for no numbers", "name the domain instead")
     loaded = load_config(config)
     authority = files.load_authority(loaded)
     key, now, serial = new_key(), time.time(), files.new_serial()
@@ -54,7 +63,9 @@ def issue(
         aor = names[0] if names[0].startswith("sip:") else f"sip:{names[0]}"
         certificate = authority.issue_user(key.public_key(), aor, now=now, serial=serial)
     else:
-        certificate = authority.issue_server(key.public_key(), names, now=now, serial=serial)
+        certificate = authority.issue_server(
+            key.public_key(), names, now=now, serial=serial, numbers=number or ()
+        )
         files.prove(authority, certificate, names)
     stem = names[0].removeprefix("sip:").replace("/", "_")
     chain_path, key_path = (out or Path()) / f"{stem}.pem", (out or Path()) / f"{stem}.key"

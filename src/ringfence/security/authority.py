@@ -22,6 +22,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ringfence.message import LocalError, PeerError, SipUri, parse_uri
 from ringfence.security.certificates import ID_KP_SIP_DOMAIN, dns_name, is_dns_name
+from ringfence.security.tnauth import TN_AUTHORIZATION_LIST, number_list_of, write_numbers
 
 DAY = 86_400.0
 AUTHORITY_LIFETIME = 3650 * DAY
@@ -102,17 +103,21 @@ class Authority:
         now: float,
         serial: int,
         lifetime: float = CERTIFICATE_LIFETIME,
+        numbers: Sequence[str] = (),
     ) -> x509.Certificate:
         """A certificate for `names`, which are SIP domains, hosts and IP addresses, the main domain first.
 
+        With `numbers` it signs calls of these telephone numbers too (RFC 8226); see `tnauth.write_numbers`.
+
         Raises:
-            LocalError: for no name at all, or one that is no DNS name or IP address.
+            LocalError: for no name at all, or one that is no DNS name or IP address; for what is no number.
         """
         general = [entry for name in dict.fromkeys(names) for entry in _server_names(name)]
         if not general:
             raise LocalError("a server certificate needs a name")
         usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH, ID_KP_SIP_DOMAIN]
-        return self._issue(key, _subject(names[0]), general, usages, now, serial, lifetime)
+        listed = write_numbers(numbers) if numbers else None
+        return self._issue(key, _subject(names[0]), general, usages, now, serial, lifetime, listed)
 
     def issue_user(
         self,
@@ -168,6 +173,7 @@ class Authority:
             now,
             serial,
             lived.total_seconds() - BACKDATED,
+            number_list_of(certificate),
         )
 
     def revoke(
@@ -207,6 +213,7 @@ class Authority:
         now: float,
         serial: int,
         lifetime: float,
+        numbers: bytes | None = None,
     ) -> x509.Certificate:
         # Nothing that we issue outlives us: a path with an expired root is no path.
         lifetime = min(lifetime, self.certificate.not_valid_after_utc.timestamp() - now)
@@ -228,6 +235,9 @@ class Authority:
         builder = builder.add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False
         )
+        if numbers is not None:
+            listed = x509.UnrecognizedExtension(TN_AUTHORIZATION_LIST, numbers)
+            builder = builder.add_extension(listed, critical=False)
         return builder.sign(self.key, SHA256())
 
 

@@ -6,6 +6,7 @@ with its chain. Verifying a call is then one signature and a few comparisons.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -195,6 +196,39 @@ def number_scope(data: bytes) -> NumberScope:
     return NumberScope(frozenset(providers), tuple(ranges), frozenset(singles))
 
 
+_WRITTEN = re.compile(r"\+?([0-9]{1,15})(?:-\+?([0-9]{1,15}))?").fullmatch
+
+
+def write_numbers(numbers: Iterable[str]) -> bytes:
+    """A TN Authorization List (RFC 8226 section 9) of numbers such as ``+12155550100``, and of ranges such as
+    ``+12155550100-12155550199``, in DER.
+
+    Raises:
+        LocalError: for none, too many, or what is neither.
+    """
+    entries = []
+    for text in numbers:
+        match = _WRITTEN(text)
+        if match is None:
+            raise LocalError(
+                f"{text} is no number such as +12155550100, and no range such as +12155550100-12155550199"
+            )
+        first, last = match[1], match[2] or match[1]
+        if len(first) != len(last) or int(last) < int(first):
+            raise LocalError(
+                f"{text} is no range: both ends have as many digits, and the first is the lower one"
+            )
+        count = int(last) - int(first) + 1
+        if count == 1:
+            entries.append(_TNEntry("one", first))
+        else:
+            entries.append(_TNEntry("range", _TelephoneNumberRange({"start": first, "count": count})))
+    if not 0 < len(entries) <= MAX_TN_ENTRIES:
+        raise LocalError(f"a list has 1 to {MAX_TN_ENTRIES} entries, not {len(entries)}")
+    made: bytes = _TNAuthorizationList(entries).dump()
+    return made
+
+
 def _number(value: str) -> str:
     if not 1 <= len(value) <= 15 or value.strip("0123456789#*"):
         raise ValueError(f"{value[:20]!r} is no telephone number")
@@ -249,7 +283,7 @@ def credential_from(
     try:
         key = leaf.public_key()
         judged = judge_chain(chain, anchors, now, revocation)
-        scopes = [_extension(item, TN_AUTHORIZATION_LIST) for item in judged.path]
+        scopes = [number_list_of(item) for item in judged.path]
         own = listed if listed is not None else scopes[0]
         limits = [_extension(leaf, oid) for oid in (JWT_CLAIM_CONSTRAINTS, ENHANCED_CLAIM_CONSTRAINTS)]
         return Credential(
@@ -275,6 +309,11 @@ def _extension(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> byt
         return None
     assert isinstance(value, x509.UnrecognizedExtension)  # cryptography has no type for these two
     return value.value
+
+
+def number_list_of(certificate: x509.Certificate) -> bytes | None:
+    """The TN Authorization List in a certificate, in DER."""
+    return _extension(certificate, TN_AUTHORIZATION_LIST)
 
 
 def tn_list_url(certificate: x509.Certificate) -> str | None:
