@@ -43,6 +43,28 @@ class Reader:
         """The events of one writer from that number on."""
         return ((row[1], event_of(row[2])) for row in rows.events_from(self._connection, writer, number))
 
+    def backwards(self, writer: str, number: int | None = None) -> Iterator[Event]:
+        """The events of one writer, the latest first; those before that number."""
+        return (event_of(row[2]) for row in rows.events_before(self._connection, writer, number))
+
+    def first_since(self, writer: str, moment: float) -> int | None:
+        """The number of the first event of a writer at that moment or behind it, by halving; None when all are older.
+
+        Numbers need not be without gaps: the owner may have removed old events, and somebody else any.
+        """
+        bounds = rows.numbers_of(self._connection, writer)
+        if bounds is None:
+            return None
+        low, high = bounds[0], bounds[1] + 1
+        while low < high:
+            middle = (low + high) // 2
+            row = next(rows.events_from(self._connection, writer, middle, 1), None)
+            if row is None or event_of(row[2]).time >= moment:
+                high = middle
+            else:
+                low = row[1] + 1
+        return low if low <= bounds[1] else None
+
     def verify(
         self, keys: Sequence[Ed25519PublicKey], witnessed: dict[str, list[Checkpoint]]
     ) -> Iterator[Report]:

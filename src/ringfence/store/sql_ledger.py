@@ -17,6 +17,7 @@ from sqlalchemy import (
     ClauseElement,
     Connection,
     Dialect,
+    Select,
     delete,
     func,
     insert,
@@ -82,10 +83,31 @@ def add_checkpoint(connection: Connection, row: CheckpointRow) -> None:
     connection.execute(_INSERT_CHECKPOINT, dict(zip(_CHECKPOINTS, row, strict=True)))
 
 
-def events_from(connection: Connection, writer: str, number: int) -> Iterator[EventRow]:
-    """The events of a writer from that number on, in order."""
+def events_from(
+    connection: Connection, writer: str, number: int, limit: int | None = None
+) -> Iterator[EventRow]:
+    """The events of a writer from that number on, in order; so many at most."""
     table = ledger_events
     query = select(table).where(table.c.writer == writer, table.c.number >= number).order_by(table.c.number)
+    yield from _read(connection, query.limit(limit))
+
+
+def events_before(connection: Connection, writer: str, number: int | None) -> Iterator[EventRow]:
+    """The events of a writer before that number, or all, the latest first."""
+    table = ledger_events
+    query = select(table).where(table.c.writer == writer).order_by(table.c.number.desc())
+    yield from _read(connection, query if number is None else query.where(table.c.number < number))
+
+
+def numbers_of(connection: Connection, writer: str) -> tuple[int, int] | None:
+    """The first and the last number that a writer has."""
+    table = ledger_events
+    query = select(func.min(table.c.number), func.max(table.c.number)).where(table.c.writer == writer)
+    first, last = connection.execute(query).one()
+    return None if first is None else (first, last)
+
+
+def _read(connection: Connection, query: Select[Any]) -> Iterator[EventRow]:
     for row in connection.execute(query, execution_options={"yield_per": READ_AT_ONCE}):
         yield row.writer, row.number, row.body, bytes(row.hash)
 
