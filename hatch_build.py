@@ -153,7 +153,13 @@ def compile_modules(root: Path, target: Path) -> None:
     with tempfile.TemporaryDirectory() as work:
         os.chdir(root / "src")  # mypyc names modules by the paths that it is given
         try:
-            options = ["--ignore-missing-imports", "--no-warn-unused-ignores", *modules_to_compile(root)]
+            options = [
+                "--ignore-missing-imports",
+                "--no-warn-unused-ignores",
+                # The rest of the package needs libraries that are not here while a wheel is made.
+                "--follow-imports=silent",
+                *modules_to_compile(root),
+            ]
             extensions = mypycify(options, opt_level="3", target_dir=work)
             if sys.platform == "linux":  # calls among our own functions go straight to them
                 for each in extensions:
