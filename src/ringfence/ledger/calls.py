@@ -66,6 +66,8 @@ class LiveCall:
     callee_flow: Flow | None = None
     """The one of them that it was sent to last."""
     max_seconds: float = 0.0
+    max_calls: int = 1 << 31
+    """How many its account may make at a time; no limit for a call whose account has not proved itself anew."""
     answered: float = 0.0
     deadline: float = 0.0
     """When it is ended by us."""

@@ -1,8 +1,9 @@
 """Who spends or dials more within an hour than anybody should: a stolen password is noticed before the bill is.
 
 Two counts for each account: what its calls have cost within the hour, those that go on included, and how many different
-destinations it has called. They are in memory and begin anew with the process. What comes of an alert is said by
-``action``: nothing but the alert; the account's calls are refused for a while; or those that go on are ended too.
+destinations it has called. They are in memory and begin anew with the process; the workers of a node tell each other of
+theirs (`ledger.together`). What comes of an alert is said by ``action``: nothing but the alert; the account's calls are
+refused for a while; or those that go on are ended too.
 """
 
 from __future__ import annotations
@@ -103,6 +104,13 @@ class FraudWatch:
                 hour.total -= hour.spent.popleft()[1]
             hour.spent.append((now, cost))
             hour.total += cost
+
+    def was_told(self, account: str, rule: str, now: float) -> None:
+        """Another worker has told of an alert, which holds here too."""
+        hour = self._hour(account, now)
+        hour.alerted[rule] = now
+        if self.rules.action is not Action.ALERT:
+            hour.blocked_until = now + self.rules.block_seconds
 
     def tidy(self, now: float) -> None:
         """Forget accounts that have done nothing for an hour."""

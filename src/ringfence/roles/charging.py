@@ -24,6 +24,7 @@ from ringfence.ledger.calls import Calls, Dialog, LiveCall, Side
 from ringfence.ledger.events import Event, Fact, Kind
 from ringfence.ledger.keys import Privacy
 from ringfence.ledger.port import Ledger
+from ringfence.ledger.together import Together
 from ringfence.message import PeerError, Response
 from ringfence.message.fields import SESSION_EXPIRES
 from ringfence.roles.bodies import Body, Exposure
@@ -84,6 +85,17 @@ class Charging:
         self._alive = 0.0
         self.spending = spending
         """Prices, credit and limits on what is spent; None: there are none."""
+        self.together: Together | None = None
+        """The calls of all workers of the node; None: there is one."""
+
+    def join(self, together: Together) -> None:
+        """Count calls and what they cost together with the other workers of the node."""
+        self.together = together
+        if self.spending is not None:
+            self.spending.together = together
+
+    def _of_account(self, account: str) -> int:
+        return (self.together or self.calls).of_account(account)
 
     # -- a call begins ---------------------------------------------------------------------------------
 
@@ -92,15 +104,15 @@ class Charging:
         its account pays for too."""
         user = call.findings.user
         account = user.account.aor if user is not None else within.account if within is not None else ""
-        if user is not None and self.calls.of_account(account) >= user.account.rights.max_calls:
-            return Answer(403, f"Forbidden (the account has {self.calls.of_account(account)} calls already)")
+        if user is not None and self._of_account(account) >= user.account.rights.max_calls:
+            return Answer(403, f"Forbidden (the account has {self._of_account(account)} calls already)")
         if self.calls.full:
             return Answer(503, "Service Unavailable (too many calls)", (RETRY_AFTER,))
         now = call.services.clock()
         live = self._live(call, account, now)
         if user is not None:
             live.max_seconds = min(live.max_seconds, user.account.rights.max_seconds)
-            live.prepaid = user.account.rights.prepaid
+            live.prepaid, live.max_calls = user.account.rights.prepaid, user.account.rights.max_calls
         elif within is not None:
             live.max_seconds, live.prepaid = within.max_seconds, within.prepaid
         if self.spending is not None and account:
@@ -108,7 +120,7 @@ class Charging:
             if refusal is not None:
                 return refusal
         event = Event(Kind.START, now, live.key, self._facts(call, live))
-        self.calls.add(live)
+        self._add(live)
         if live.credit is not None:
             return self._with_credit(call, live, event)
         return self._record(call, live, event)
@@ -130,10 +142,10 @@ class Charging:
         try:
             refusal = await self.spending.open(live)
         except BaseException:
-            self.calls.remove(live)
+            self._remove(live)
             raise
         if refusal is not None:
-            self.calls.remove(live)
+            self._remove(live)
             return refusal
         verdict = self._record(call, live, event)
         return await verdict if isawaitable(verdict) else verdict
@@ -160,13 +172,26 @@ class Charging:
         except BaseException:
             self.stop(live, call.services.clock(), "the node stopped", 0)
             raise
+        if self.together is not None and self.together.is_beyond(live.key, live.account, live.max_calls):
+            self.stop(live, call.services.clock(), "the account has too many calls", 403)
+            return Answer(403, "Forbidden (the account has too many calls)")
         call.charge = InviteCharge(self, live, call)
         return CONTINUE
+
+    def _add(self, live: LiveCall) -> None:
+        self.calls.add(live)
+        if self.together is not None and live.account:
+            self.together.began(live.key, live.account, live.started)
+
+    def _remove(self, live: LiveCall) -> None:
+        self.calls.remove(live)
+        if self.together is not None:
+            self.together.over(live.key)
 
     def _refused(self, live: LiveCall, now: float, error: StoreError) -> Answer:
         """A failed write may have been done all the same: a stop makes sure that it is no open call."""
         log.error("a call was refused: it could not be recorded", reason=str(error))
-        self.calls.remove(live)
+        self._remove(live)
         if self.spending is not None:
             self.spending.over(live, 0.0, "its start was not durable")
         self.ledger.note(
@@ -293,7 +318,7 @@ class Charging:
     def stop(self, live: LiveCall, now: float, reason: str, status: int) -> None:
         """The call is over."""
         if not live.over:
-            self.calls.remove(live)
+            self._remove(live)
             if self.spending is not None:
                 self.spending.over(live, max(0.0, now - live.answered) if live.answered else 0.0, reason)
             self.ledger.note(Event(Kind.STOP, now, live.key, {"reason": reason, "status": status}))
@@ -307,6 +332,8 @@ class Charging:
     def sweep(self, services: Services) -> None:
         """End what has lasted too long. To be called every second."""
         now = services.clock()
+        if self.together is not None:
+            self.together.tick(now)
         for live in self.calls.expired(now):
             if not live.answered:
                 self.stop(live, now, "it was never answered", 0)

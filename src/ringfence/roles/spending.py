@@ -20,6 +20,7 @@ from ringfence.ledger.events import Event, Fact, Kind
 from ringfence.ledger.fraud import Action, Alert, FraudWatch
 from ringfence.ledger.port import Ledger
 from ringfence.ledger.rates import Rates
+from ringfence.ledger.together import Together
 from ringfence.message.grammar import unescape
 from ringfence.roles.call import Call
 from ringfence.roles.pipeline import Answer
@@ -60,6 +61,8 @@ class Spending:
     ) -> None:
         self.watch = watch
         self.control = control
+        self.together: Together | None = None
+        """What the other workers of the node count; None: there are none."""
         self._ledger = ledger
         self._rates = rates
         self._told = told
@@ -79,10 +82,12 @@ class Spending:
                 return Answer(403, "Forbidden (the account is blocked: it has called too much)")
             alerts = [watch.spends(live.account, now)]
             if not call.findings.for_us:
-                alerts.append(watch.called(live.account, destination, now))
+                alerts.append(alert := watch.called(live.account, destination, now))
+                if self.together is not None:
+                    self.together.called(live.account, destination, now, alert)
             for alert in alerts:
                 if alert is not None:
-                    self._alert(call.services, alert, now)
+                    self.alert(call.services, alert, now)
             if watch.blocked(live.account, now):
                 return Answer(403, "Forbidden (the account has called too much)")
         if not live.prepaid:
@@ -174,11 +179,14 @@ class Spending:
             if live.account and live.rate is not None and live.answered:
                 cost = live.rate.cost(now - live.answered)
                 totals[live.account] = totals.get(live.account, 0) + cost
-        over = set()
+        together, over = self.together, set()
+        if together is not None:
+            together.running(totals)
         for account, total in totals.items():
-            alert = watch.spends(account, now, total)
+            elsewhere = together.running_elsewhere(account) if together is not None else 0
+            alert = watch.spends(account, now, total + elsewhere)
             if alert is not None:
-                self._alert(services, alert, now)
+                self.alert(services, alert, now)
             if watch.rules.action is Action.END and watch.blocked(account, now):
                 over.add(account)
         watch.tidy(now)
@@ -189,7 +197,10 @@ class Spending:
     def over(self, live: LiveCall, used: float, reason: str) -> None:
         """A call is over: its cost counts, and its credit is settled."""
         if self.watch is not None and live.rate is not None and used:
-            self.watch.ended(live.account, live.rate.cost(used), live.answered + used)
+            ended = live.account, live.rate.cost(used), live.answered + used
+            self.watch.ended(*ended)
+            if self.together is not None:
+                self.together.ended(*ended)
         credit, live.credit = live.credit, None
         if credit is not None:
             credit.used, credit.reason = used, reason
@@ -221,8 +232,11 @@ class Spending:
             self._ended.popleft()
         return True
 
-    def _alert(self, services: Services, alert: Alert, now: float) -> None:
+    def alert(self, services: Services, alert: Alert, now: float) -> None:
+        """Tell of an account that is over a limit."""
         assert self.watch is not None
+        if self.together is not None:
+            self.together.alerted(alert, now)
         facts: dict[str, Fact] = {
             "account": alert.account,
             "rule": alert.rule,

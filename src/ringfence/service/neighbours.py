@@ -6,10 +6,11 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from ringfence.ledger.together import Together
 from ringfence.message import Request, Response
 from ringfence.roles.bound import bind, users_of
 from ringfence.roles.call import Authenticated
@@ -57,6 +58,16 @@ class Neighbours:
         self._again = True
         if self._reading is None or self._reading.done():
             self._reading = asyncio.get_running_loop().create_task(self._read())
+
+    def told(self, worker: int, what: list[Any]) -> None:
+        """What another worker counts, and what has come of it."""
+        services = self._parts.services
+        charging = services.charging
+        if charging is not None and charging.together is not None:
+            now = services.clock()
+            alert = charging.together.heard(worker, what, now)
+            if alert is not None and charging.spending is not None:
+                charging.spending.alert(services, alert, now)
 
     async def _read(self) -> None:
         while self._again:
@@ -135,6 +146,10 @@ def make_mesh(config: Config, parts: Parts) -> Mesh | None:
     mesh = Mesh(worker, config.node.workers, config.mesh_dir, Neighbours(parts, parts.store.refresh))
     parts.pool.elsewhere = mesh.find
     parts.store.on_written(mesh.spread_news)
+    charging = parts.services.charging
+    if charging is not None:
+        watch = charging.spending.watch if charging.spending is not None else None
+        charging.join(Together(worker, mesh.tell_all, watch))
     return mesh
 
 

@@ -128,6 +128,9 @@ class Here(Protocol):
     def news(self) -> None:
         """Another worker has written to the store."""
 
+    def told(self, worker: int, what: list[Any]) -> None:
+        """Another worker tells all others something."""
+
     def users_of(self, flow: Flow) -> list[list[str]]:
         """Who has authenticated on a flow, as JSON can write it."""
 
@@ -224,6 +227,12 @@ class Mesh:
             if worker != self.worker:
                 self._tell(worker, {"do": "news"})
 
+    def tell_all(self, what: list[Any]) -> None:
+        """Tell the others something of which this knows only that it is JSON."""
+        for worker in range(self.workers):
+            if worker != self.worker:
+                self._tell(worker, {"do": "told", "from": self.worker, "what": what})
+
     def flow_closed(self, flow: Flow, reason: str) -> None:
         """A connection of this worker has ended: those who use it are told."""
         for worker in self._introduced.pop(flow.key, ()):
@@ -301,6 +310,8 @@ class Mesh:
                 self._ended(facts["key"], facts["reason"])
             case "news":
                 self._here.news()
+            case "told":
+                self._here.told(facts["from"], facts["what"])
 
     def _send(self, key: str, asked: int, data: bytes) -> None:
         flow = self._here.find(key)
