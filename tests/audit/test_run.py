@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from statistics import median
+from typing import cast
 
 import pytest
 
 from ringfence.audit.finding import Probe, Requirement, Result
 from ringfence.audit.line import Pace, Place
 from ringfence.audit.run import Unreachable, audit
-from ringfence.audit.site import OTHER_SOURCE, internal_addresses
+from ringfence.audit.site import OTHER_SOURCE, Site, internal_addresses
 from ringfence.audit.statistics import differ
+from ringfence.audit.target import Target
 from ringfence.engine.places import Endpoint
 from ringfence.transport.flow import Flow
 from tests.audit.probing import PROBES, probe, site_of
@@ -49,6 +53,51 @@ async def test_nobody_there_is_told_with_the_place() -> None:
     await server.close()
     with pytest.raises(Unreachable, match=r"udp 127\.0\.0\.1"):
         await audit(site_of(server), [])
+
+
+class Odd(asyncio.DatagramProtocol):
+    """Says the same to everybody."""
+
+    def __init__(self, says: bytes) -> None:
+        self.says = says
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, _data: bytes, addr: tuple[str, int]) -> None:
+        if self.says:
+            self.transport.sendto(self.says, addr)
+
+
+@pytest.mark.parametrize(
+    ("says", "told"),
+    [(b"\x00\xff" * 50, "100 octets came that are no SIP response"), (b"", "no answer in 0.4 s")],
+)
+async def test_who_answers_nonsense_or_nothing_is_told_apart(says: bytes, told: str) -> None:
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(lambda: Odd(says), local_addr=("127.0.0.1", 0))
+    where = Endpoint("127.0.0.1", transport.get_extra_info("sockname")[1])
+    target = Target("odd", "example.org", (Place("UDP", where, "example.org"),))
+    with pytest.raises(Unreachable, match=told):
+        await audit(Site(target, 0.4, Pace(400)), [])
+    transport.close()
+
+
+@pytest.mark.parametrize(
+    ("transport", "told"), [("TCP", "no answer in 0.4 s"), ("TLS", "not TLS"), ("WS", "WebSocket")]
+)
+async def test_another_program_on_the_port_is_told(transport: str, told: str) -> None:
+    async def banner(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"" if transport == "TCP" else b"SSH-2.0-Other\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(banner, "127.0.0.1", 0) as server:
+        where = Endpoint("127.0.0.1", server.sockets[0].getsockname()[1])
+        target = Target("odd", "example.org", (Place(transport, where, "example.org"),))
+        with pytest.raises(Unreachable, match=told):
+            await audit(Site(target, 0.4, Pace(400)), [])
 
 
 async def test_a_ban_is_a_good_sign_and_ends_the_rest(banning: Server) -> None:

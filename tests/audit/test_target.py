@@ -88,3 +88,7 @@ def test_the_node_of_a_configuration_is_reached_on_this_machine() -> None:
     target = of_config(Config(domain=Domain(name="example.org"), listen=listen))
     assert places(target) == {"tls 127.0.0.1:5061", "udp [::1]:5060"}
     assert target.loopback
+
+
+async def test_a_secure_address_is_tried_over_tls_only() -> None:
+    assert places(await found("sips:127.0.0.1:5061")) == {"tls 127.0.0.1:5061", "wss 127.0.0.1:5061"}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sqlite3
 import time
 from collections.abc import AsyncIterator
+from html import unescape
 from typing import Any
 
 import pytest
 
 from ringfence.console.ladder import draw
 from ringfence.console.office import Office
+from ringfence.console.pages import ledger as ledger_page
 from ringfence.console.pages.calls import evidence
 from ringfence.console.recent import MAX_CALLS, MAX_MESSAGES, RecentCalls
 from ringfence.ledger.events import Event, Kind
@@ -22,7 +25,7 @@ from ringfence.service.logs import PRIVATE
 from ringfence.service.process import serving
 from ringfence.service.secrets import read_secret
 from ringfence.service.wiring import derive
-from tests.console.conftest import Visit
+from tests.console.conftest import Browser, Visit
 
 EVIL = '<script>alert(1)</script>"><img src=x onerror=alert(1)>'
 
@@ -337,17 +340,51 @@ async def test_private_callers_are_named_to_those_only_who_may_know(office: Offi
     assert "sip:two@example.org" in (await browser.get("/ledger?reveal")).text
 
 
+async def verified(browser: Browser) -> str:
+    """Press the button, and wait for what is found."""
+    answer = await browser.submit("/ledger/verify")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/ledger")
+    async with asyncio.timeout(10):
+        while 'hx-trigger="every 1s"' in (text := (await browser.get("/ledger/verified")).text):
+            await asyncio.sleep(0.01)
+    assert "Verified 20" in text or "Not verified" in text
+    return text
+
+
 async def test_a_change_in_the_ledger_is_found(office: Office, visit: Visit) -> None:
     await record(office)
     browser = await visit("auditor")
-    text = (await browser.submit("/ledger/verify")).text
-    assert "as it was written" in text
+    assert "Not verified since" in (await browser.get("/ledger")).text
+    assert "as it was written" in await verified(browser)
+    assert "as it was written" in (await browser.get("/ledger")).text, "it is remembered"
     with sqlite3.connect(office.config.node.data_dir / "ledger.db") as ledger:
         ledger.execute("UPDATE ledger_events SET body = replace(body, 'bob', 'eve')")
     ledger.close()
-    text = (await browser.submit("/ledger/verify")).text
+    text = await verified(browser)
     assert "as it was written" not in text
     assert "changed" in text
+
+
+async def test_a_ledger_that_cannot_be_verified_is_said(office: Office, visit: Visit) -> None:
+    assert "Not verified: " in await verified(await visit("auditor"))
+
+
+async def test_the_ledger_is_shown_a_part_at_a_time(
+    office: Office, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_page, "SHOWN", 1)
+    await record(office)
+    browser = await visit("owner")
+    text = (await browser.get("/ledger?reveal")).text
+    assert ("sip:two@" in text, "sip:one@" in text) == (True, False)
+    older = re.search(r'href="([^"]+)" rel="next"', text)
+    assert older is not None
+    text = (await browser.get(unescape(older[1]))).text
+    assert ("sip:two@" in text, "sip:one@" in text) == (False, True)
+    assert 'rel="next"' not in text
+    assert 'href="/ledger?reveal">The latest' in text
+    assert (await browser.get("/ledger?before=x")).status_code == 400
+    assert "No calls before that." in (await browser.get("/ledger?before=1.0 x")).text
 
 
 async def test_a_ledger_that_is_not_there_is_said(office: Office, visit: Visit) -> None:

@@ -26,6 +26,9 @@ CONNECT_SECONDS = 4.0
 CLOSE_SECONDS = 0.3
 """For a server to take what was sent: one that has had enough of it never will."""
 
+MAX_ARRIVED = 5_000
+"""Messages of one line that wait to be read: a server that sends without end fills no memory."""
+
 LIMITS = Limits(connect_time=CONNECT_SECONDS, handshake_time=CONNECT_SECONDS, close_time=CLOSE_SECONDS)
 
 WEAKEST = "ALL:@SECLEVEL=0"
@@ -175,6 +178,8 @@ class Line:
 
     def received(self, data: bytes, flow: Flow) -> None:
         """One message."""
+        if self._arrived.qsize() >= MAX_ARRIVED:
+            return
         self._tape.note(False, self.place, data)
         self._arrived.put_nowait(data)
 

@@ -14,7 +14,7 @@ from ringfence.audit.line import Place
 from ringfence.audit.site import Site, Unobservable
 from ringfence.message import LocalError
 from ringfence.security.certificates import WEB_USAGES, domain_flaws, domain_identities
-from ringfence.security.chains import judge_chain
+from ringfence.security.chains import ChainFlaw, judge_chain
 from ringfence.security.pem import read_chain
 
 SOON = 14 * 86_400.0
@@ -64,7 +64,12 @@ async def trusted(site: Site) -> Verdict:
         return passed(f"{len(judged.path)} certificates, up to {judged.path[-1].subject.rfc4514_string()}")
     if len(chain) == 1 and chain[0].issuer == chain[0].subject:
         return failed("the certificate has signed itself: nobody can tell it from one of an attacker")
-    return failed(f"{judged.reasons[0].detail}; issued by {chain[0].issuer.rfc4514_string()}")
+    issuer = chain[0].issuer.rfc4514_string()
+    if judged.reasons[0].code is ChainFlaw.UNTRUSTED and not site.trust and site.config is None:
+        return failed(
+            f"the system knows no root above {issuer}: if the authority is yours, name it by --trust"
+        )
+    return failed(f"{judged.reasons[0].detail}; issued by {issuer}")
 
 
 def _anchors(site: Site) -> list[x509.Certificate]:

@@ -66,7 +66,7 @@ async def find_places(site: Site) -> None:
 async def _answers(site: Site, place: Place) -> str:
     """Why a place is none that answers; empty when it does."""
     try:
-        return "" if await site.alive(place) else "no answer"
+        return await site.silence(place)
     except AgentError as error:
         return str(error)
 

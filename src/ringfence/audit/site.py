@@ -175,15 +175,24 @@ class Site:
 
     async def alive(self, place: Place | None = None, local: str | None = None) -> bool:
         """Whether the server answers a new request from a new port."""
+        return not await self.silence(place, local)
+
+    async def silence(self, place: Place | None = None, local: str | None = None) -> str:
+        """Why the server does not answer a new request from a new port; empty when it does."""
         try:
             async with self.open(place, local) as line:
-                answer = await ask(
-                    line, build(line, "OPTIONS", self.uri(), sender=self.uri(self.nobody)), self.wait
-                )
-        except OSError:
-            return False
+                request = build(line, "OPTIONS", self.uri(), sender=self.uri(self.nobody))
+                answer = await ask(line, request, self.wait)
+                ended = line.ended
+        except OSError as error:
+            where = f"{(place or self.main).endpoint} "
+            return str(error).removeprefix(where) or type(error).__name__
         self.look(answer)
-        return bool(answer.status)
+        if answer.status:
+            return ""
+        if answer.octets:
+            return f"{answer.octets} octets came that are no SIP response to an OPTIONS"
+        return ended or f"no answer in {self.wait:g} s"
 
     async def diagnose(self) -> str:
         """Why it does not answer; empty when it does after all."""

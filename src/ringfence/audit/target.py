@@ -72,7 +72,8 @@ async def find(text: str, domain: str | None, also: tuple[str, ...], resolver: R
 
 async def _places(uri: SipUri, domain: str, resolver: Resolver) -> list[Place]:
     given = uri.params.get("transport")
-    wanted = TRANSPORTS if given is None else (_transport(uri, given),)
+    every = ("TLS", "WSS") if uri.secure else TRANSPORTS
+    wanted = every if given is None else (_transport(uri, given),)
     found: list[Place] = []
     for transport in wanted:
         secure = transport in {"TLS", "WSS"}

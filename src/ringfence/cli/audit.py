@@ -45,7 +45,7 @@ from ringfence.service.control_client import NodeUnavailable, ask
 if TYPE_CHECKING:
     from ringfence.audit.finding import Probe, Report, Requirement
     from ringfence.audit.run import Progress
-    from ringfence.audit.site import Login, Site
+    from ringfence.audit.site import Login
     from ringfence.audit.target import Target
 
 LOOPBACK_WAIT, NETWORK_WAIT = 1.0, 3.0
@@ -173,11 +173,13 @@ class _Run:
                 return await run(site, requirements, seconds=seconds, progress=progress)
             except Unreachable as error:
                 raise Failure(
-                    Exit.UNAVAILABLE, f"{found.text} does not answer: {error}", _reach(site)
+                    Exit.UNAVAILABLE, f"{found.text} does not answer: {error}", _reach(found)
                 ) from None
 
 
-def _reach(site: Site) -> str:
+def _reach(found: Target) -> str:
+    if "transport=" in found.text.lower():
+        return "see whether it runs there, and whether a firewall is in the way"
     return "name its port and transport: sip:HOST:PORT;transport=tls"
 
 

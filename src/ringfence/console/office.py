@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from ringfence.console.proving import Proof
 from ringfence.console.recent import RecentCalls
 from ringfence.console.sessions import Sessions
 from ringfence.service.config import Config
@@ -25,6 +26,7 @@ class Office:
     database: Database
     sessions: Sessions
     recent: RecentCalls
+    proof: Proof = field(default_factory=Proof)
 
     async def ask(self, command: str, **arguments: Any) -> Json:
         """The node's answer to a control command.

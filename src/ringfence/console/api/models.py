@@ -225,4 +225,5 @@ class Verification(Out):
     """The whole ledger."""
 
     good: bool
+    verified: Seconds
     chains: list[Chain]

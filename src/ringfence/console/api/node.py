@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import time
 from dataclasses import asdict
-from itertools import dropwhile, islice
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -15,9 +14,9 @@ from ringfence.console.api import models
 from ringfence.console.api.access import allowed, body_of, office_of, query_of
 from ringfence.console.office import NodeAway
 from ringfence.console.pages.certificates import found as certificates_of
-from ringfence.console.pages.ledger import verified
+from ringfence.ledger.paging import Place, ended, going_on
 from ringfence.ledger.reading import reading
-from ringfence.ledger.records import CallRecord, records_of
+from ringfence.ledger.records import CallRecord
 from ringfence.service.config import Config
 from ringfence.service.control import CommandError
 from ringfence.store.records import Permission
@@ -74,19 +73,29 @@ async def list_calls(request: Request) -> Response:
     config, wanted = office_of(request).config, query_of(request, models.CallPage)
     if not config.ledger.enabled:
         raise HTTPException(404, "No ledger is kept.")
-    calls = await asyncio.to_thread(_read, config, wanted)
-    more = calls[wanted.limit - 1].call if len(calls) > wanted.limit else ""
+    try:
+        after = Place.parse(wanted.after) if wanted.after else None
+    except ValueError:
+        raise HTTPException(400, "after: it is what the part before gave as next") from None
+    calls = await asyncio.to_thread(_read, config, wanted, after)
+    more = _place(calls[wanted.limit - 1]) if len(calls) > wanted.limit else ""
     items = [models.Call.model_validate(each) for each in calls[: wanted.limit]]
     return JSONResponse(models.Calls(items=items, next=more).model_dump())
 
 
-def _read(config: Config, wanted: models.CallPage) -> list[CallRecord]:
+def _place(call: CallRecord) -> str:
+    return str(Place(call.started if call.open else call.ended, call.call))
+
+
+def _read(config: Config, wanted: models.CallPage, after: Place | None) -> list[CallRecord]:
     with reading(config.ledger_url) as reader:
-        found: Iterator[CallRecord] = records_of(reader.events())
-        found = (each for each in found if each.open == (wanted.state == "open"))
-        if wanted.after:
-            found = islice(dropwhile(lambda each: each.call != wanted.after, found), 1, None)
-        return list(islice(found, wanted.limit + 1))
+        if wanted.state == "ended":
+            return ended(reader, wanted.limit + 1, after)
+        now = going_on(reader, config.ledger.max_call_seconds, time.time())
+        found = sorted(now, key=lambda call: (call.started, call.call))
+        return [each for each in found if after is None or (each.started, each.call) > after][
+            : wanted.limit + 1
+        ]
 
 
 @allowed()
@@ -98,11 +107,14 @@ async def list_certificates(request: Request) -> Response:
 
 @allowed()
 async def verify_ledger(request: Request) -> Response:
-    """Check every chain of the ledger from its beginning."""
+    """Check every chain of the ledger from its beginning; what was found within a minute is given again."""
     config = office_of(request).config
     if not config.ledger.enabled:
         raise HTTPException(404, "No ledger is kept.")
-    reports = await asyncio.to_thread(verified, config)
+    proof = office_of(request).proof
+    await proof.fresh(config)
+    if proof.problem:
+        raise HTTPException(503, proof.problem)
     chains = [
         models.Chain(
             writer=each.writer,
@@ -111,7 +123,7 @@ async def verify_ledger(request: Request) -> Response:
             unsealed=each.unsealed,
             finding=str(each.finding or ""),
         )
-        for each in reports
+        for each in proof.reports
     ]
-    good = all(not each.finding for each in chains)
-    return JSONResponse(models.Verification(good=good, chains=chains).model_dump())
+    told = models.Verification(good=proof.good, verified=proof.when, chains=chains)
+    return JSONResponse(told.model_dump())
