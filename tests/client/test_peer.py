@@ -44,6 +44,22 @@ def test_an_assertion_that_cannot_be_read() -> None:
     assert caller(request(("P-Asserted-Identity", "<<")), trusted=True).evidence is Evidence.CLAIMED
 
 
+@pytest.mark.parametrize(
+    ("word", "trusted", "evidence"),
+    [
+        ('verified;evidence="a";by="b";who="sip:alice@example.org"', True, Evidence.ASSERTED),
+        ('verified;evidence="a";by="b";who="sip:alice@example.org"', False, Evidence.CLAIMED),
+        ('verified;evidence="a";by="b";who="sip:mallory@example.org"', True, Evidence.CLAIMED),
+        ('verified;evidence="a";by="b"', True, Evidence.CLAIMED),
+        ('unverified;evidence="a";by="b";who="sip:alice@example.org"', True, Evidence.CLAIMED),
+        ('failed;evidence="a";by="b"', True, Evidence.CLAIMED),
+        ('"', True, Evidence.CLAIMED),
+    ],
+)
+def test_our_server_has_verified_the_from(word: str, trusted: bool, evidence: Evidence) -> None:
+    assert caller(request(("Ringfence-Caller", word)), trusted=trusted).evidence is evidence
+
+
 def test_anonymous() -> None:
     hidden = Request("INVITE", "sip:b@c", Headers([("From", "<sip:anonymous@anonymous.invalid>;tag=1")]))
     assert caller(hidden, trusted=True).anonymous

@@ -9,7 +9,16 @@ from ringfence.security.canonical import Party
 from ringfence.security.verification import verify_request
 from tests.conversations.network import Network
 from tests.conversations.phones import Phone
-from tests.conversations.strangers import OURS, credential, now_of, signed, signing, verification
+from tests.conversations.strangers import (
+    ATLANTA,
+    OURS,
+    credential,
+    now_of,
+    proved,
+    signed,
+    signing,
+    verification,
+)
 
 ASSERTED = "P-Asserted-Identity"
 
@@ -108,6 +117,48 @@ def test_who_of_us_has_answered_is_signed_where_it_leaves(
         erin.request, {"https://example.org/cert.pem": credential(OURS)}, now_of(network)
     )
     assert verdict.who == Party("uri", "sip:bob@example.org")
+
+
+@pytest.mark.rfc("4916", "4.5")
+def test_a_server_that_is_reached_by_its_own_connection_is_no_phone_of_ours(
+    network: Network, callee: Phone, erin: Phone
+) -> None:
+    """One that hides its topology: its call looks as if a phone had sent it, and is answered on the same connection."""
+    erin >> erin.invite("sip:bob@example.org") << 100
+    callee << "INVITE" >> callee.answer(200)
+    erin << 200
+    callee >> callee.within("UPDATE")
+    erin << "UPDATE"
+    known = {"https://example.org/cert.pem": credential(OURS)}
+    verdict = verify_request(erin.request, known, now_of(network))
+    assert verdict.who == Party("uri", "sip:bob@example.org")
+
+
+def test_between_two_of_ours_nothing_is_signed(network: Network, caller: Phone, callee: Phone) -> None:
+    network.services.signing = signing()
+    answered(caller, callee, "sip:bob@example.org")
+    callee >> callee.within("UPDATE")
+    caller << "UPDATE"
+    assert "Identity" not in caller.request.headers
+
+
+@pytest.mark.rfc("3261", "26.3.2.2")
+def test_the_connection_of_a_domain_tells_who_has_answered_there(network: Network, caller: Phone) -> None:
+    """Between domains that sign nothing: the certificate of the connection is for the domain."""
+    network.names.host("atlanta.example", "203.0.113.50")
+    network.services.verification = verification()
+    server = Phone(network, "carol", "203.0.113.50", "TLS", domain="atlanta.example", peer=proved(ATLANTA))
+    answered(caller, server, "sip:sales@atlanta.example;transport=tls")
+    server >> update(server, "sip:carol@atlanta.example")
+    caller << "UPDATE"
+    told = caller.request.headers.get("Ringfence-Caller") or ""
+    assert told.startswith('verified;evidence="TLS certificate for atlanta.example"')
+    assert told.endswith(';who="sip:carol@atlanta.example"')
+    caller >> caller.answer(200)
+    server << 200
+    server >> update(server, "sip:carol@elsewhere.example")
+    caller << "UPDATE"
+    assert "Ringfence-Caller" not in caller.request.headers
 
 
 @pytest.mark.rfc("4916", "4.6")

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ringfence.client import CallError, UserAgent
+from ringfence.client import CallError, Evidence, UserAgent
 from ringfence.security.digest import STRONG, Algorithm
 from tests.interop.federation import (
     ADDRESSES,
@@ -158,7 +158,7 @@ async def test_a_call_between_ringfences_is_verified_by_its_signature(
 ) -> None:
     before = len(federation.log(federation.net, "caller"))
     await talk(phones.alice, phones.dave)
-    [line] = federation.log(federation.net, "caller", before)
+    line = federation.log(federation.net, "caller", before)[0]
     assert (line["caller"], line["proof"], line["checked_by"]) == (
         "sip:alice@example.org",
         "signature",
@@ -167,12 +167,32 @@ async def test_a_call_between_ringfences_is_verified_by_its_signature(
     assert line["evidence"] == "PASSporT signed by example.org"
 
 
+@pytest.mark.rfc("4916", "4.2")
+@pytest.mark.parametrize("callee", ["dave", "carol"])
+async def test_who_has_answered_elsewhere_is_shown(
+    callee: str, federation: Federation, phones: Phones
+) -> None:
+    """Dave's domain signs it; Carol's does not, and the certificate of its connection tells."""
+    phone: UserAgent = getattr(phones, callee)
+    async with asyncio.timeout(15):
+        call = await phones.alice.call(str(phone.account.aor))
+        ringing = await anext(aiter(phone.incoming()))
+        await ringing.answer()
+        await call.answered
+        async for found in call.events():
+            if found.kind == "connected":
+                break
+        assert (call.peer.identity, call.peer.evidence) == (str(phone.account.aor), Evidence.ASSERTED)
+        await call.hang_up()
+        await ringing.ended
+
+
 async def test_a_call_from_kamailio_is_verified_by_its_connection(
     federation: Federation, phones: Phones
 ) -> None:
     before = len(federation.log(federation.org, "caller"))
     await talk(phones.carol, phones.alice)
-    [line] = federation.log(federation.org, "caller", before)
+    line = federation.log(federation.org, "caller", before)[0]
     assert (line["caller"], line["proof"], line["evidence"]) == (
         CAROL,
         "connection",

@@ -12,6 +12,8 @@ from typing import NamedTuple
 from ringfence.client.protection import Protection
 from ringfence.message import Message, NameAddr, PeerError, SipUri, Uri
 from ringfence.message.fields import P_ASSERTED_IDENTITY
+from ringfence.security.canonical import identity_of
+from ringfence.security.told import Told, read_word
 
 
 class Evidence(StrEnum):
@@ -54,7 +56,18 @@ class Peer(NamedTuple):
 
 def caller(request: Message, *, trusted: bool) -> Peer:
     """Who sent a request to us. ``trusted``: it came from our own server, over TLS."""
-    return _asserted(request, trusted) or _peer(request.from_, Evidence.CLAIMED)
+    found = _asserted(request, trusted)
+    if found is None and trusted and _is_verified(request):
+        return _peer(request.from_, Evidence.ASSERTED)
+    return found or _peer(request.from_, Evidence.CLAIMED)
+
+
+def _is_verified(request: Message) -> bool:
+    """Whether our server has found that the From is true, such as by the certificate of another domain's server."""
+    word = read_word(request.headers)
+    if word is None or word.verdict is not Told.VERIFIED or not word.who:
+        return False
+    return word.who == str(identity_of(request.from_.uri))
 
 
 def callee(address: NameAddr, response: Message | None = None, *, trusted: bool = False) -> Peer:

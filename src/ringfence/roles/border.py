@@ -37,7 +37,8 @@ def tell_verdict(request: Request, findings: Findings, target: Target) -> None:
     caller = findings.caller
     if caller is None or findings.user is not None or not findings.marked:
         return
-    if target.registered or target.inside or (findings.in_dialog and target.flow):
+    ours = findings.in_dialog and bool(target.flow) and not findings.to_stranger
+    if target.registered or target.inside or ours:
         mark(request, caller, anonymous=findings.private is not None and bool(findings.private.values))
 
 

@@ -124,6 +124,9 @@ class Findings:
     of_callee: bool = False
     """The request is one of the callee, in a dialog whose token it carries."""
 
+    to_stranger: bool = False
+    """Inside a dialog: it goes to somebody who is no user of ours."""
+
     watched: bool = False
     """Inside a dialog: it may reach somebody whom its sender may not call, so it is found out who sends it."""
 

@@ -104,7 +104,8 @@ def _on_its_way(call: Call, policy: Policy, sender: Sender, proof: str, token: s
     dialog, _, ways = proof.partition(".")
     forth, _, back = ways.partition(".")
     target = token or _next_place(call)
-    way = forth if sender is Sender.CALLER else back
+    way, other = (forth, back) if sender is Sender.CALLER else (back, forth)
+    call.findings.to_stranger = other[:1] in TO_ONE_PLACE  # who is not ours may send to ours only
     proven = check_way_token(policy.secret, dialog, sender, call.flow.remote.host, target, way)
     if not token and call.request.method in MAY_COST and telephone_number(call.uri) is not None:
         return proven and way[:1] in TO_ONE_PLACE

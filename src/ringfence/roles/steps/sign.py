@@ -50,16 +50,18 @@ def sign_identity(call: Call) -> Verdict:
     methods = SIGNED_IN_DIALOG if call.findings.in_dialog else SIGNED
     if call.request.method not in methods:
         return CONTINUE
-    if any(map(_leaves, call.targets)):
+    if any(_leaves(call, target) for target in call.targets):
         _sign(call, signing)
     elif signing.divert and call.request.headers.has("Identity"):
         call.targets = tuple(_diverted(call, signing, target) for target in call.targets)
     return CONTINUE
 
 
-def _leaves(target: Target) -> bool:
-    """Whether a target is no phone of ours."""
-    return not target.registered and not target.flow and not target.inside
+def _leaves(call: Call, target: Target) -> bool:
+    """Whether a target is no phone of ours. Inside a dialog a stranger may be reached by its connection, too."""
+    if target.registered or target.inside:
+        return False
+    return not target.flow or (call.findings.in_dialog and call.findings.to_stranger)
 
 
 # -- who calls -----------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from ringfence.roles.identity import Refuse, Verification
 from ringfence.roles.pipeline import CONTINUE, Answer, Verdict
 from ringfence.roles.policy import ChallengeMode
 from ringfence.roles.signers import Known
+from ringfence.roles.steps.claims import is_anonymous
+from ringfence.roles.steps.connected import TELLS
 from ringfence.security.aib import find_aibs, judge_request
 from ringfence.security.canonical import NO_PLAN, Party, identity_of
 from ringfence.security.identity import IdentityHeader, read_identities
@@ -64,7 +66,10 @@ def verify_identity(call: Call) -> Verdict | Awaitable[Verdict]:
         return CONTINUE
     signed = call.request.headers.has("Identity")
     if findings.in_dialog and not signed:
-        return CONTINUE  # the dialog was let in, and this says nothing new of who is there (RFC 4916)
+        # The dialog was let in. Who is there now may be told (RFC 4916), by a signature or by the connection.
+        if call.request.method in TELLS and call.flow.peer is not None and not findings.to_stranger:
+            _connected(call)
+        return CONTINUE
     if not (findings.in_dialog or findings.for_us or findings.flow):
         return CONTINUE  # it goes through us, to be verified where it arrives
     if not signed and _taken_for_ours(call):
@@ -149,10 +154,26 @@ def _unsigned(call: Call, service: Verification | None, why: str) -> Caller:
     domain = call.services.policy.domain
     if service is not None and (signer := _signed_body(call, service)):
         return Caller(who, Proof.BODY, f"identity body signed by {signer}", domain)
-    peer = call.flow.peer
-    if peer is not None and isinstance(source, SipUri) and who.kind == "uri" and proves(peer, source.host):
-        return Caller(who, Proof.CONNECTION, f"TLS certificate for {source.host}", domain)
+    if who.kind == "uri" and (proven := _domain_of_connection(call, source)):
+        return Caller(who, Proof.CONNECTION, f"TLS certificate for {proven}", domain)
     return Caller(who, Proof.NONE, why, domain)
+
+
+def _connected(call: Call) -> None:
+    """Inside a dialog: take note of a caller or callee whose domain has the connection's certificate."""
+    source = _source(call)
+    if not is_anonymous(source) and (domain := _domain_of_connection(call, source)):
+        who = identity_of(source, NO_PLAN)
+        evidence = f"TLS certificate for {domain}"
+        call.findings.caller = Caller(who, Proof.CONNECTION, evidence, call.services.policy.domain)
+
+
+def _domain_of_connection(call: Call, source: Uri) -> str:
+    """The domain of an address, when the certificate of the connection is for it (RFC 5922); else an empty text."""
+    peer = call.flow.peer
+    if peer is None or not isinstance(source, SipUri) or identity_of(source, NO_PLAN).kind != "uri":
+        return ""
+    return source.host if proves(peer, source.host) else ""
 
 
 def _source(call: Call) -> Uri:
