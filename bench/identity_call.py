@@ -89,7 +89,7 @@ class Case:
 
     def signs(self, signer: Signer) -> Case:
         """What leaves is signed."""
-        self.services.signing = Signing(signer, b"secret")
+        self.services.signing = Signing((signer,), b"secret")
         return self
 
 

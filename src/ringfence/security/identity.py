@@ -148,12 +148,14 @@ def sign_request(
     compact: bool = False,
     plan: NumberPlan = NO_PLAN,
     freshness: float = FRESHNESS,
+    orig: Party | None = None,
 ) -> Signing:
     """Make the Identity header field, and the Date if there is none. The request is not changed.
 
     ``asserted`` signs for the P-Asserted-Identity instead of the From (section 8). ``ppt`` and ``extra`` name
     an extension, such as ``shaken`` with ``attest`` and ``origid``. The full form is the default: it survives
-    a network that rewrites Date or numbers. Authenticating the caller (step 2) has been done before.
+    a network that rewrites Date or numbers. Authenticating the caller (step 2) has been done before. ``orig`` is the
+    canonical identity of who is signed for, where it is known already.
 
     Raises:
         PeerError: 403 "Stale Date" when the Date is not fresh, 400 when From, To or Date are malformed.
@@ -166,7 +168,8 @@ def sign_request(
     elif abs(iat - now) > freshness:
         raise PeerError(403, "Stale Date", header="Date")
     source = request.from_.uri if asserted is None else asserted
-    orig = identity_of(source, plan)
+    if orig is None:
+        orig = identity_of(source, plan)
     reasons = signer.credential.problems + credential_time_flaws(signer.credential, iat)
     reasons += authority_flaws(signer.credential, orig, source, by_domain=signer.numbers_by_domain)
     claims = claims_for(

@@ -118,6 +118,7 @@ def _signature(
             extra=extra,
             plan=signing.plan,
             freshness=signing.rules.freshness,
+            orig=party,
         )
     except PeerError as error:
         if error.status == 403:
