@@ -308,7 +308,7 @@ async def test_the_report_of_an_audit_runs_no_script(office: Office, visit: Visi
 # -- ledger --------------------------------------------------------------------------------------------
 
 
-async def record(office: Office) -> None:
+async def record(office: Office, callee: str = "sip:bob@example.org") -> None:
     """Two calls, the second by somebody who is not to be named."""
     book = await open_ledger(office.config)
     assert book is not None
@@ -316,7 +316,7 @@ async def record(office: Office) -> None:
     for call, private in (("one", False), ("two", True)):
         facts: dict[str, Any] = {
             "account": f"sip:{call}@example.org",
-            "callee": "sip:bob@example.org",
+            "callee": callee,
             "private": private,
         }
         facts = Privacy(secret).seal(facts) if private else facts

@@ -18,7 +18,17 @@ from starlette.staticfiles import StaticFiles
 
 from ringfence.console.api.app import make_api, problem
 from ringfence.console.office import NodeAway, Office
-from ringfence.console.pages import accounts, audit, bans, calls, certificates, ledger, overview, sign_in
+from ringfence.console.pages import (
+    accounts,
+    audit,
+    bans,
+    billing,
+    calls,
+    certificates,
+    ledger,
+    overview,
+    sign_in,
+)
 from ringfence.console.recent import RecentCalls
 from ringfence.console.sessions import Sessions
 from ringfence.console.shield import BodyLimit, OwnPagesOnly, SecurityHeaders
@@ -29,7 +39,7 @@ from ringfence.store.database import Database
 from ringfence.store.errors import RecordExists, RecordMissing, StoreError
 from ringfence.store.ports import REFRESH_SECONDS
 
-PAGES = (sign_in, overview, calls, accounts, bans, ledger, certificates, audit)
+PAGES = (sign_in, overview, calls, accounts, bans, ledger, billing, certificates, audit)
 """One file for each. A new one is imported above and named here."""
 
 

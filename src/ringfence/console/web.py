@@ -37,6 +37,7 @@ NAVIGATION = (
     ("/accounts", "Accounts"),
     ("/bans", "Bans"),
     ("/ledger", "Ledger"),
+    ("/billing", "Billing"),
     ("/certificates", "Certificates"),
     ("/audit", "Audit"),
 )

@@ -224,7 +224,7 @@ class Permission(StrEnum):
     ACCOUNTS = "accounts"
     """Add, change and remove accounts, registrations and bans."""
     CREDIT = "credit"
-    """Change balances, export calls."""
+    """Change balances and whether an account is prepaid, export calls."""
     REVEAL = "reveal"
     """See who called without wanting to be named."""
     ADMINISTRATORS = "administrators"

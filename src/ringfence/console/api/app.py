@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ringfence.console.api import accounts, models, node
+from ringfence.console.api import accounts, billing, models, node
 from ringfence.console.api.access import View, office_of
 from ringfence.console.api.openapi import Resource, described
 from ringfence.console.office import NodeAway, Office
@@ -29,6 +29,11 @@ RESOURCES = (
     Resource("PATCH", "/accounts/{aor}", accounts.change_account, models.Account, models.ChangedAccount),
     Resource("DELETE", "/accounts/{aor}", accounts.remove_account, status=204),
     Resource("POST", "/accounts/{aor}/password", accounts.new_password, models.AccountWithPassword),
+    Resource("GET", "/accounts/{aor}/balance", billing.get_balance, models.Balance),
+    Resource(
+        "POST", "/accounts/{aor}/balance", billing.change_balance_by, models.Balance, models.ChangedBalance
+    ),
+    Resource("GET", "/prices", billing.list_prices, models.Prices),
     Resource("GET", "/registrations", accounts.list_registrations, models.Registrations, query=models.Page),
     Resource("GET", "/bans", node.list_bans, models.Bans),
     Resource("POST", "/bans", node.add_ban, models.Ban, models.NewBan, status=201),

@@ -119,6 +119,39 @@ class ChangedAccount(In):
     max_seconds: Count | None = None
 
 
+class Price(Out):
+    """What calls to the destinations that begin so cost. Amounts are decimal numbers as text."""
+
+    prefix: str
+    per_minute: str
+    setup: str
+    step_seconds: int
+    minimum_seconds: int
+
+
+class Prices(Out):
+    """All of them, in one currency (ISO 4217)."""
+
+    currency: str
+    items: list[Price]
+
+
+class Balance(Out):
+    """The money of an account; only what is prepaid needs it."""
+
+    aor: str
+    prepaid: bool
+    balance: str
+    currency: str
+
+
+class ChangedBalance(In):
+    """What is added, as a decimal number; with a minus it is taken. The same request again adds it again."""
+
+    change: Annotated[str, Field(max_length=30, pattern=r"^-?[0-9]+(\.[0-9]{1,6})?$")] = "0"
+    prepaid: bool | None = None
+
+
 class Registration(Out):
     """One phone."""
 
