@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ringfence.message import Request
+from ringfence.transport.answers import MAX_REFUSED
 from ringfence.transport.flow import Endpoint
 from tests.conversations.network import Network
 from tests.conversations.phones import Phone, network_is_quiet
@@ -120,6 +121,28 @@ def test_looks_through_all_transactions_are_seldom(
         network.driver.closed(dan.wire, "connection refused")
     first, _ = others
     first << 200
+    network_is_quiet(first)
+
+
+def test_who_asks_much_and_goes_has_few_answers_go_elsewhere(
+    network: Network, bob: Phone, others: tuple[Phone, Phone]
+) -> None:
+    """Each look for another way asks the DNS and sends: not once for each of a thousand transactions, each second."""
+    network.names.service(f"_sip._udp.{PROXY}", (1, "a.example.net", 5060))
+    network.names.host("a.example.net", "203.0.113.1")
+    dan = Phone(network, "dan", SOURCE.host, domain="example.net")
+    for number in range(3 * MAX_REFUSED):
+        request = dan.ask("MESSAGE", "sip:bob@example.org")
+        request.headers.set("Via", f"SIP/2.0/UDP {PROXY};branch=z9hG4bK{number}")
+        dan >> request
+        bob << "MESSAGE"
+        bob >> bob.answer(202)
+        dan << 202
+    network.driver.closed(dan.wire, "connection refused")
+    first, _ = others
+    for number in range(MAX_REFUSED):
+        first << 202
+        assert first.response.via.branch == f"z9hG4bK{3 * MAX_REFUSED - number - 1}"
     network_is_quiet(first)
 
 

@@ -190,10 +190,11 @@ class Transactions:
             return []
         return self._run(transaction, _TRANSPORT_ERROR, reason, now)
 
-    def answered_over(self, flow: Outlet) -> list[ServerTransaction]:
-        """The transactions that have been answered over a flow. It looks at all there are: not for each message."""
-        answered = (each for each in self._servers.values() if each.response is not None)
-        return [each for each in answered if each.flow.key == flow.key]
+    def answered_over(self, flow: Outlet, most: int) -> list[ServerTransaction]:
+        """The newest, up to ``most``, that were answered over a flow and not acknowledged. Not for each message."""
+        answered = (each for each in reversed(self._servers.values()) if each.response is not None)
+        open_ = (each for each in answered if each.state != "Confirmed" and each.flow.key == flow.key)
+        return [*open_][:most]
 
     # -- from the transaction user: client side --------------------------------------------------------
 

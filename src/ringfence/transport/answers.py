@@ -29,6 +29,10 @@ MIN_LOOK = 1.0
 """Seconds between two looks through all transactions for those whose datagrams were refused: who lets many be refused
 must not keep us busy."""
 
+MAX_REFUSED = 32
+"""Responses that go another way after one such look, the newest: what was refused is what was sent just now. Whoever
+asks a thousand things and closes the port must not have us find a thousand other ways, again each second."""
+
 Work = Coroutine[Any, Any, None]
 
 Locate = Callable[[Via], Awaitable[list[Destination]]]
@@ -92,7 +96,7 @@ class Answers:
         self._size -= len(lost)
         if not flow.reliable and self._locate is not None and now >= self._looked_at + MIN_LOOK:
             self._looked_at = now
-            lost += map(_refused, self._transactions.answered_over(flow))
+            lost += map(_refused, self._transactions.answered_over(flow, MAX_REFUSED))
         return [self._go_on(each, reason) for each in lost if self._may_go_on(each, reason)]
 
     def _may_go_on(self, lost: Lost, reason: str) -> bool:
