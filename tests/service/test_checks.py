@@ -168,12 +168,38 @@ def test_a_peer_as_large_as_the_internet_is_an_open_relay(domain: Domain) -> Non
         assert "an open relay" in only(domain.findings(peer.format(network)))
     for network in ("192.0.2.1", "192.0.2.0/24", "2001:db8::/48", "2001:db8::1"):
         assert domain.findings(peer.format(network)) == []
+    many = '", "'.join(f"10.0.{place}.0/20" for place in range(0, 64, 16))
+    assert "16384 addresses in all" in only(domain.findings(peer.format(many)))
+    sites = '", "'.join(f"2001:db8:{place:x}::/48" for place in range(17))
+    assert "17 networks in all" in only(domain.findings(peer.format(sites)))
 
 
 def test_a_peer_that_is_believed_by_its_address_alone(domain: Domain) -> None:
     peer = '[[peer]]\nname = "carrier"\naddresses = ["192.0.2.1"]\ntrusted = true\n'
-    assert "carrier is believed by its address alone" in only(domain.findings(peer))
-    assert domain.findings(peer + 'transport = "tls"\n') == []
+    assert domain.findings(peer) == []  # over TLS and nothing else an address has to answer
+    for transport, severity in (("udp", "error"), ("tcp", "warning"), ("tls", "")):
+        text = f'{peer}transport = "{transport}"\n'
+        found = [line for line in domain.findings(text, "udp") if "is believed by its address alone" in line]
+        assert [line.partition(" ")[0] for line in found] == ([severity] if severity else [])
+    found = [line for line in domain.findings(peer, "udp") if "carrier" in line]
+    assert "an open relay" in only(found)
+
+
+def test_a_secret_that_can_be_guessed(domain: Domain) -> None:
+    domain.write("data/secret.key", b"correct horse " * 4)
+    assert "can be guessed" in only(domain.findings())
+    domain.write("data/secret.key", os.urandom(31))
+    assert "31 bytes are too few" in only(domain.findings())
+
+
+def test_a_node_of_the_network_with_a_strange_name(domain: Domain) -> None:
+    peer = '[[peer]]\nname = "edge"\nrole = "edge"\ncertificate_names = ["{}"]\n'
+    assert any(
+        "is believed in everything" in line for line in domain.findings(peer.format("edge.example.net"))
+    )
+    assert not any(
+        "is believed in everything" in line for line in domain.findings(peer.format("edge.example.org"))
+    )
 
 
 def test_a_peer_that_claims_our_domain(domain: Domain) -> None:

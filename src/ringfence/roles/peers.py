@@ -82,9 +82,7 @@ class Peers:
         found = [
             peer
             for peer in self._peers
-            if judge_neighbour(peer.domain_of_trust, neighbour).inside
-            # Anybody can write its address into a datagram.
-            and (flow.secure or peer.transport not in SECURE)
+            if judge_neighbour(peer.domain_of_trust, neighbour).inside and _by_its_transport(peer, flow)
         ]
         return max(found, key=lambda peer: peer.trusted, default=None)
 
@@ -103,6 +101,13 @@ class Peers:
             return True
         known = self.recognise(flow)
         return known is not None and known.trusted
+
+
+def _by_its_transport(peer: Peer, flow: Flow) -> bool:
+    """Whether a flow can be the peer's. Anybody can write its address into a datagram, and not into a connection."""
+    if peer.transport in SECURE:
+        return flow.secure
+    return flow.reliable or peer.transport in ("", "UDP")
 
 
 NO_PEERS = Peers()

@@ -29,15 +29,14 @@ from ringfence.service.guard_checks import bodies_are_scanned, the_guard_watches
 from ringfence.service.identity_checks import fetching_is_bounded, identity_holds, identity_is_in_use
 from ringfence.service.lines import KeyPath
 from ringfence.service.media_checks import media_can_flow
+from ringfence.service.peer_checks import peers_are_believed_rightly, peers_are_few, peers_are_others
 from ringfence.service.privacy_checks import privacy_can_be_given
 from ringfence.service.role_checks import network_holds_together, the_border_signs, the_inside_is_closed
+from ringfence.service.secrets import read_secret
 from ringfence.service.webhooks import webhooks_can_be_told
 
-LARGEST_PEER_NETWORK = 4096
-"""Addresses of one peer. A carrier's whole range is smaller; a larger network has strangers in it."""
-
-SITE_PREFIX = 48
-"""Bits that an IPv6 network of one site has in common (RFC 6177): as large as it is, it is one peer's."""
+LEAST_DIFFERENT = 16
+"""Different bytes in a secret. Of 32 random ones 30 differ; of a text that somebody has typed some ten."""
 
 LONG_NONCE = 86_400.0
 """Seconds. Whoever steals a nonce and a response can use them this long over UDP."""
@@ -53,9 +52,21 @@ def files_exist(config: Config) -> Iterator[Finding]:
     """What the configuration names is there."""
     for problem in config.missing_files():
         yield Finding(Severity.ERROR, problem)
+    key: KeyPath = ("security", "secret")
+    fix = f"run: head -c 64 /dev/urandom > {shlex.quote(str(config.secret_file))}, and chmod 600"
     if not config.secret_file.is_file():
-        fix = f"run: head -c 64 /dev/urandom > {shlex.quote(str(config.secret_file))}, and chmod 600"
-        yield error(config, ("security", "secret"), f"there is no file {config.secret_file}", fix)
+        yield error(config, key, f"there is no file {config.secret_file}", fix)
+        return
+    try:
+        secret = read_secret(config.secret_file)
+    except LocalError as flaw:
+        yield error(config, key, str(flaw), fix)
+        return
+    if len(set(secret)) < LEAST_DIFFERENT:
+        reason = (
+            f"{config.secret_file} can be guessed: whoever does makes proofs of dialogs, and calls through us"
+        )
+        yield error(config, key, reason, fix)
 
 
 def certificates_hold(config: Config) -> Iterator[Finding]:
@@ -156,31 +167,6 @@ def servers_are_known(config: Config) -> Iterator[Finding]:
     if not config.tls.verify_servers:
         reason = "any server is taken for any domain: calls to others can be intercepted"
         yield error(config, ("tls", "verify_servers"), reason, "write verify_servers = true")
-
-
-def peers_are_few(config: Config) -> Iterator[Finding]:
-    """A peer is not challenged: it must be certain who it is."""
-    for place, peer in enumerate(config.peer):
-        key: KeyPath = ("peer", place, "addresses")
-        for text in peer.addresses:
-            network = ipaddress.ip_network(text)
-            if network.num_addresses > LARGEST_PEER_NETWORK and network.prefixlen < SITE_PREFIX:
-                reason = (
-                    f"{peer.name}: {text} is {network.num_addresses} addresses, none of which is challenged"
-                )
-                yield error(config, key, f"{reason}: an open relay", "name the peer's own addresses")
-        if peer.addresses and peer.trusted and peer.transport not in ("tls", "wss"):
-            reason = f"{peer.name} is believed by its address alone, which anybody can write into a datagram"
-            fix = 'write transport = "tls" and certificate_names instead of addresses'
-            yield warning(config, key, reason, fix)
-
-
-def peers_are_others(config: Config) -> Iterator[Finding]:
-    """A peer is another domain: ours is served here."""
-    for place, peer in enumerate(config.peer):
-        if peer.domain in config.domains:
-            reason = f"{peer.name}: {peer.domain} is a domain of this node, whose users are found here"
-            yield error(config, ("peer", place, "domain"), reason, "name the peer's own domain, or none")
 
 
 def methods_are_challenged(config: Config) -> Iterator[Finding]:
@@ -299,6 +285,7 @@ RULES: tuple[Rule, ...] = (
     calls_are_encrypted,
     servers_are_known,
     peers_are_few,
+    peers_are_believed_rightly,
     peers_are_others,
     network_holds_together,
     the_inside_is_closed,

@@ -330,7 +330,7 @@ class Peer(Section):
     certificate_names: Many[Host] = ()
     """Names in its certificate that it is known by, besides the domain."""
     transport: TransportName | None = None
-    """How to reach it; none: as DNS says. With tls or wss it is believed only over TLS."""
+    """How to reach it; none: as DNS says. With tls or wss it is believed only over TLS, with tcp or ws not over UDP."""
     trusted: bool = False
     """Whether its word on who is calling is believed (RFC 3325), and it is never challenged: it may send
     requests through us to others, too."""
