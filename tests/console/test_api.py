@@ -178,6 +178,13 @@ async def test_calls_of_the_ledger_without_the_private_names(
     assert checked["chains"][0]["events"] >= 4
 
 
+async def test_octets_of_a_call_that_are_no_text(office: Office, client: httpx.AsyncClient) -> None:
+    headers = await token(office)
+    await record(office, callee="sip:b\udcff@example.org")
+    answer = (await client.get("/calls", headers=headers)).json()
+    assert answer["items"][0]["callee"] == "sip:b\\udcff@example.org"
+
+
 async def test_bans_of_a_node(node: None, office: Office, client: httpx.AsyncClient) -> None:
     headers = await token(office)
     made = await client.post(

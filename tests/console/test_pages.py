@@ -88,6 +88,23 @@ async def test_what_a_caller_writes_stays_text(office: Office, visit: Visit) -> 
         assert "&lt;script&gt;" in text
 
 
+async def test_a_name_turns_nothing_around_and_foreign_letters_stay(office: Office, visit: Visit) -> None:
+    office.recent.add(
+        seen(**{"from": "sip:\u202egnp.exe@example.org", "to": "sip:مرحبا\u200dzoë@example.org"})
+    )
+    text = (await (await visit("auditor")).get("/calls")).text
+    assert "\u202e" not in text
+    assert "sip:\\u202egnp.exe@example.org" in text
+    assert "sip:مرحبا\u200dzoë@example.org" in text
+
+
+async def test_octets_that_are_no_text_are_shown_of_a_recorded_call(office: Office, visit: Visit) -> None:
+    await record(office, callee="sip:b\udcff@example.org")
+    browser = await visit("billing")
+    assert "sip:b\\udcff@example.org" in (await browser.get("/ledger")).text
+    assert "sip:b\\udcff@example.org" in (await browser.get("/billing/calls.csv")).text
+
+
 @pytest.mark.parametrize("call_id", ["a/b?c#d@[2001:db8::1]", "%2e%2e/%2F", "..", "x" * 200, "ä€ "])
 async def test_a_call_is_found_whatever_its_call_id_is(office: Office, visit: Visit, call_id: str) -> None:
     office.recent.add(seen(call_id=call_id))

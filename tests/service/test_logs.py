@@ -5,6 +5,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -107,6 +108,14 @@ def test_no_value_forges_a_line_or_moves_the_cursor(stream: io.StringIO) -> None
         structlog.get_logger().info("x", reason="a\r\nlevel=error\x1b[2J\u2028b\x00")
     assert len(stream.getvalue().splitlines()) == 2
     assert "\x1b" not in stream.getvalue()
+
+
+def test_octets_that_are_no_text_do_not_stop_a_log_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "node.log"
+    with path.open("w", encoding="utf-8") as file:
+        configure(level="debug", stream=file)
+        structlog.get_logger().info("x", reason="b\udcffb \u202egnp.exe")
+    assert "b\\\\udcffb \\\\u202egnp.exe" in path.read_text(encoding="utf-8")
 
 
 def test_an_exception_is_one_line_that_says_where(stream: io.StringIO) -> None:

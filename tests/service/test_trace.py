@@ -1,6 +1,7 @@
 """The trace: what watchers see, and what a slow one can't do."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -75,6 +76,18 @@ def test_a_request_is_described() -> None:
         "exposure": "could read all of it: the servers on the way and whoever listens beyond this hop; "
         "could change all of it: the servers on the way and whoever is between them",
     }
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(b"abc@", b"a\xffc@"), (b"bob@", b"b\xff@"), (b"Alice", b"\xff"), (b"Busy", b"B\xff")]
+)
+def test_octets_that_are_no_text_are_still_shown(old: bytes, new: bytes) -> None:
+    trace = Driver().trace
+    watcher = module._Watcher(Filter(), True, True)
+    trace._watchers.add(watcher)
+    trace.observe("in", message((BUSY if old == b"Busy" else INVITE).replace(old, new)), PaperFlow())
+    shown = json.dumps(watcher._queue.get_nowait(), ensure_ascii=False).encode()
+    assert "\ufffd".encode() in shown
 
 
 def test_a_response_belongs_to_its_method() -> None:

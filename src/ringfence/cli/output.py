@@ -41,7 +41,9 @@ def remark(text: str) -> None:
 
 def print_json(value: Any, *, lines: bool = False) -> None:
     """The facts for a program; with `lines`, on one line of a stream."""
-    print(json.dumps(value, indent=None if lines else 2, ensure_ascii=False, default=str), flush=lines)
+    text = json.dumps(value, indent=None if lines else 2, ensure_ascii=False, default=str)
+    # Octets of a peer that are no UTF-8 stand in text as lone surrogates; in JSON they are written as escapes.
+    print(text.encode("utf-8", "backslashreplace").decode(), flush=lines)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -7,6 +7,7 @@ Content-Security-Policy says so: what a caller writes into a display name stays 
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable, Callable
 from functools import wraps
@@ -17,6 +18,7 @@ from urllib.parse import quote
 
 import structlog
 from jinja2 import Environment, FileSystemLoader, select_autoescape
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -42,6 +44,9 @@ NAVIGATION = (
     ("/audit", "Audit"),
 )
 
+UNSEEN = re.compile(r"[\x80-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+"""Controls of direction and other characters without a shape; those that join letters (U+200C, U+200D) are of names."""
+
 View = Callable[[Request], Awaitable[Response]]
 
 
@@ -65,11 +70,23 @@ def segment(text: str) -> str:
     return quote(text, safe="@:")
 
 
+def plain(value: object) -> object:
+    """What is put into a page, with each character written out that a reader would not see for what it is.
+
+    A caller's name with an override of direction (U+202E) would turn what stands behind it around, and a lone
+    surrogate, which is an octet that is no UTF-8, can't be sent at all.
+    """
+    if not isinstance(value, str) or isinstance(value, Markup) or value.isascii():
+        return value
+    return UNSEEN.sub(lambda found: ascii(found[0])[1:-1], value)
+
+
 def make_environment() -> Environment:
     """The templates. Everything put into one is text, never markup."""
     environment = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=select_autoescape(default=True, default_for_string=True),
+        finalize=plain,
     )
     environment.filters |= {"since": since, "moment": moment, "segment": segment}
     return environment

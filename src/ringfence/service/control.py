@@ -174,7 +174,7 @@ def _error(reason: str, fix: str = "") -> Json:
 
 
 async def _write(writer: asyncio.StreamWriter, reply: Json) -> None:
-    writer.write(json.dumps(reply, ensure_ascii=False, default=str).encode() + b"\n")
+    writer.write(json.dumps(reply, ensure_ascii=False, default=str).encode(errors="replace") + b"\n")
     try:
         # Not wait_for: until Python 3.12 it can swallow a cancellation, and a stream would outlive the node.
         async with asyncio.timeout(WRITE_SECONDS):

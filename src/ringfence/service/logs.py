@@ -114,7 +114,9 @@ is repeated has a bound wherever it could begin at each character: the text is a
 its square."""
 
 _IDENTITIES = re.compile(r"(?i)\b(sips?|tel|im|pres|mailto):[^\s<>\"',;?]+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What forges a line, moves a cursor or turns the direction of text; and octets of a peer that are no UTF-8, which
+stand in text as lone surrogates and could not be written to a file."""
 
 
 def redact(text: str) -> str:

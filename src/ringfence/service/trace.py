@@ -40,6 +40,9 @@ VALUES = {"status": re.compile(r"[1-6](?:[0-9]{2}|xx)"), "transport": re.compile
 EXAMPLES = {"status": "486 or status=4xx", "transport": "tls, or udp, tcp, ws, wss"}
 """What a filter may want of what has few values: a slip would show nothing, and look like a quiet node."""
 
+PEERS_OWN = ("method", "cseq", "call_id", "from", "to", "start")
+"""Facts of a message in which its sender may have written anything."""
+
 FILTER_KEYS = ("method", "status", "from", "to", "call-id", "remote", "transport")
 
 
@@ -211,10 +214,17 @@ def describe(
         event["exposure"] = _exposure(message, flow)
     elif isinstance(message, Response):
         event |= {"status": message.status, "start": f"{message.status} {message.reason}"}
+    for name in PEERS_OWN:
+        event[name] = _readable(str(event[name]))
     if private or asks_privacy(message):
         event |= dict.fromkeys(("from", "call_id", "remote"), PRIVATE)
         event["start"] = redact_identities(event["start"])
     return event
+
+
+def _readable(text: str) -> str:
+    """Octets that are no UTF-8 stand in text as lone surrogates, which no program reads."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _exposure(message: Request, flow: Flow) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import asdict
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -79,8 +80,17 @@ async def list_calls(request: Request) -> Response:
         raise HTTPException(400, "after: it is what the part before gave as next") from None
     calls = await asyncio.to_thread(_read, config, wanted, after)
     more = _place(calls[wanted.limit - 1]) if len(calls) > wanted.limit else ""
-    items = [models.Call.model_validate(each) for each in calls[: wanted.limit]]
+    items = [models.Call(**_readable(each)) for each in calls[: wanted.limit]]
     return JSONResponse(models.Calls(items=items, next=more).model_dump())
+
+
+def _readable(call: CallRecord) -> dict[str, Any]:
+    """Its facts. Octets of a peer that are no UTF-8 can't stand in JSON."""
+    facts = {name: getattr(call, name) for name in models.Call.model_fields}
+    return {
+        name: value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+        for name, value in facts.items()
+    }
 
 
 def _place(call: CallRecord) -> str:
