@@ -8,11 +8,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ringfence.roles.peers import Peer, Peers
+from ringfence.roles.peers import Peer, PeerRole, Peers
 from ringfence.transport.flow import PeerCertificate
 from tests.conversations.network import Network
 from tests.conversations.phones import Phone, network_is_quiet
-from tests.security.pki import issue
+from tests.security.pki import Pair, issue
 
 ASSERTED = "P-Asserted-Identity"
 ROOT = issue("Root", ca=True)
@@ -293,6 +293,36 @@ def test_a_peer_that_comes_by_tls_is_not_known_by_the_address_of_a_datagram(
     carrier >> carrier.ask("MESSAGE", "sip:x@203.0.113.50") << 407
     secure = Phone(peers, "gateway", "203.0.113.66", "TLS", domain="carrier.example")
     secure >> secure.ask("MESSAGE", "sip:x@example.org") << 480
+
+
+def test_a_peer_that_comes_by_connections_is_not_known_by_the_address_of_a_datagram(
+    peers: Network, carrier: Phone
+) -> None:
+    networks = (ip_network("203.0.113.64/28"),)
+    peers.policy.peers = Peers((Peer("carrier", networks=networks, transport="TCP", trusted=True),))
+    carrier >> carrier.ask("MESSAGE", "sip:x@203.0.113.50") << 407
+    connected = Phone(peers, "gateway", "203.0.113.66", "TCP", domain="carrier.example")
+    connected >> connected.ask("MESSAGE", "sip:x@example.org") << 480
+
+
+@pytest.mark.parametrize("role", [PeerRole.DOMAIN, PeerRole.EDGE])
+def test_one_domains_authority_does_not_vouch_for_another_peer(peers: Network, role: PeerRole) -> None:
+    """TLS trusts both; a certificate for the name of the trusted one is easily made by the other."""
+
+    def shown(root: Pair) -> PeerCertificate:
+        names = [x509.UniformResourceIdentifier("sip:example.net")]
+        pair = issue("example.net", root, names=names)
+        chain = tuple(one.certificate.public_bytes(Encoding.DER) for one in (pair, root))
+        return PeerCertificate(chain[0], True, chain)
+
+    roots = frozenset({ROOT.certificate.public_bytes(Encoding.DER)})
+    peer = Peer("net", "", frozenset({"example.net"}), transport="TLS", trusted=True, role=role, roots=roots)
+    peers.policy.peers = Peers((peer,))
+    other = issue("Another root", ca=True)
+    for root, inside in ((ROOT, True), (other, False)):
+        phone = Phone(peers, "dan", "203.0.113.9", "TLS", domain="example.net", peer=shown(root))
+        assert (peers.policy.peers.recognise(phone.wire) is peer) is inside
+        assert peers.policy.peers.trusted_at(phone.wire, "example.net") is inside
 
 
 def test_the_old_way_to_claim_who_calls_is_taken_off_too(network: Network, alice: Phone, bob: Phone) -> None:

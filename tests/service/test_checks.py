@@ -5,12 +5,14 @@ import time
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from ringfence.security.authority import DAY, Authority, new_key
-from ringfence.security.pem import chain_pem, crl_pem, key_pem
+from ringfence.security.pem import chain_pem, crl_pem, key_pem, read_chain
 from ringfence.service.checks import RULES, examine
 from ringfence.service.config import Config
 from ringfence.service.finding import Severity
+from ringfence.service.peers import roots_of
 from ringfence.store.migrate import upgrade
 
 NOW = time.time()
@@ -183,6 +185,27 @@ def test_a_peer_that_is_believed_by_its_address_alone(domain: Domain) -> None:
         assert [line.partition(" ")[0] for line in found] == ([severity] if severity else [])
     found = [line for line in domain.findings(peer, "udp") if "carrier" in line]
     assert "an open relay" in only(found)
+
+
+def test_authorities_of_others_that_could_name_a_trusted_peer(domain: Domain) -> None:
+    for name in ("one", "two"):
+        authority = Authority.create(name, now=NOW - DAY, serial=1)
+        domain.write(f"tls/{name}.pem", chain_pem([authority.certificate]))
+    trust = '[tls]\ntrust = ["tls/one.pem", "tls/two.pem"]\n'
+    peer = '[[peer]]\nname = "carrier"\ndomain = "example.net"\ntrusted = true\n'
+    assert "each of the 2 files in tls.trust can vouch for it" in only(domain.findings(trust + peer))
+    own = 'trust = ["tls/two.pem"]\n'
+    assert domain.findings(trust + peer + own) == []
+    [known] = roots_of(config := domain.config(trust + peer + own), config.peer[0])
+    assert known == read_chain((domain.directory / "tls/two.pem").read_bytes())[0].public_bytes(Encoding.DER)
+    assert "no file" in only(domain.findings(trust + peer + 'trust = ["tls/absent.pem"]\n'))
+
+
+def test_our_own_authority_vouches_for_nodes_of_our_network(domain: Domain) -> None:
+    config = domain.config('[[peer]]\nname = "e"\nrole = "edge"\ncertificate_names = ["edge.example.org"]\n')
+    assert roots_of(config, config.peer[0]) == {domain.authority.certificate.public_bytes(Encoding.DER)}
+    config = domain.config('[[peer]]\nname = "x"\ndomain = "example.net"\n')
+    assert roots_of(config, config.peer[0]) == frozenset()
 
 
 def test_a_secret_that_can_be_guessed(domain: Domain) -> None:

@@ -13,7 +13,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from ringfence.engine.places import SECURE
 from ringfence.security.trust import Neighbour, TrustDomain, judge_neighbour
-from ringfence.transport.flow import Flow
+from ringfence.transport.flow import Flow, PeerCertificate
 from ringfence.transport.tls import proves
 
 
@@ -50,6 +50,9 @@ class Peer:
 
     role: PeerRole = PeerRole.DOMAIN
 
+    roots: frozenset[bytes] = frozenset()
+    """Authorities (DER) that alone may vouch for it; empty: any that TLS trusts."""
+
     domain_of_trust: TrustDomain = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -79,10 +82,14 @@ class Peers:
         if certificate is not None and certificate.verified:
             proven = frozenset(name for name in self._names if proves(certificate, name))
         neighbour = Neighbour(flow.remote.host, flow.secure, proven)
+        unproven = Neighbour(flow.remote.host, flow.secure)
         found = [
             peer
             for peer in self._peers
-            if judge_neighbour(peer.domain_of_trust, neighbour).inside and _by_its_transport(peer, flow)
+            if _by_its_transport(peer, flow)
+            and judge_neighbour(
+                peer.domain_of_trust, neighbour if _vouched_for(peer, certificate) else unproven
+            ).inside
         ]
         return max(found, key=lambda peer: peer.trusted, default=None)
 
@@ -97,10 +104,18 @@ class Peers:
         proved it.
         """
         peer = self._by_domain.get(server_name) or self._nodes.get(server_name)
-        if peer is not None and peer.trusted and flow.secure:
+        if peer is not None and peer.trusted and flow.secure and _vouched_for(peer, flow.peer):
             return True
         known = self.recognise(flow)
         return known is not None and known.trusted
+
+
+def _vouched_for(peer: Peer, certificate: PeerCertificate | None) -> bool:
+    """Whether a certificate comes from an authority that may vouch for the peer.
+
+    TLS trusts the authorities of all the domains that we federate with, and each of them could name any other.
+    """
+    return not peer.roots or (certificate is not None and certificate.chain[-1] in peer.roots)
 
 
 def _by_its_transport(peer: Peer, flow: Flow) -> bool:

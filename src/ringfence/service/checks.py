@@ -29,7 +29,12 @@ from ringfence.service.guard_checks import bodies_are_scanned, the_guard_watches
 from ringfence.service.identity_checks import fetching_is_bounded, identity_holds, identity_is_in_use
 from ringfence.service.lines import KeyPath
 from ringfence.service.media_checks import media_can_flow
-from ringfence.service.peer_checks import peers_are_believed_rightly, peers_are_few, peers_are_others
+from ringfence.service.peer_checks import (
+    peers_are_believed_rightly,
+    peers_are_few,
+    peers_are_others,
+    peers_are_vouched_for,
+)
 from ringfence.service.privacy_checks import privacy_can_be_given
 from ringfence.service.role_checks import network_holds_together, the_border_signs, the_inside_is_closed
 from ringfence.service.secrets import read_secret
@@ -286,6 +291,7 @@ RULES: tuple[Rule, ...] = (
     servers_are_known,
     peers_are_few,
     peers_are_believed_rightly,
+    peers_are_vouched_for,
     peers_are_others,
     network_holds_together,
     the_inside_is_closed,

@@ -314,6 +314,7 @@ class Config(Section):
         if identity.publish:
             needed += [("tls", "certificate", self.tls.certificate), ("tls", "key", self.tls.key)]
             needed += [("identity", "certificate", path) for _, path, _ in identity.signers]
+        needed += [("peer", "trust", path) for peer in self.peer for path in peer.trust]
         needed += [("identity", "trust", path) for path in identity.trust]
         needed += [("certificates", "trust", path) for path in self.certificates.trust]
         needed += [("identity", "crl", path) for path in identity.crl]

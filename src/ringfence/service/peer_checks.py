@@ -60,6 +60,18 @@ def peers_are_believed_rightly(config: Config) -> Iterator[Finding]:
             yield warning(config, key, f"{reason}: whoever is on the way can call as it", fix)
 
 
+def peers_are_vouched_for(config: Config) -> Iterator[Finding]:
+    """The authority of one domain can't make another one trusted."""
+    if len(config.tls.trust) < 2:
+        return
+    for place, peer in enumerate(config.peer):
+        if not peer.trusted or peer.trust or peer.role != "domain" or not peer.domain:
+            continue
+        reason = f"{peer.name} is trusted, and each of the {len(config.tls.trust)} files in tls.trust can vouch for it"
+        fix = "name its own authority under this [[peer]]: trust = [...]"
+        yield warning(config, ("peer", place, "trusted"), reason, fix)
+
+
 def peers_are_others(config: Config) -> Iterator[Finding]:
     """A peer is another domain: ours is served here. A node of our own network has a name in our domain."""
     for place, peer in enumerate(config.peer):

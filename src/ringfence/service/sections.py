@@ -329,6 +329,9 @@ class Peer(Section):
     """Addresses it is known by. Over UDP anybody can write one: prefer certificates."""
     certificate_names: Many[Host] = ()
     """Names in its certificate that it is known by, besides the domain."""
+    trust: Many[FilePath] = ()
+    """Roots that alone may vouch for it: files of PEM, which are in `tls.trust`, too, or roots of the operating system.
+    Without any: every root that TLS trusts, and for a node of our own network (`role`) that in `tls.ca`."""
     transport: TransportName | None = None
     """How to reach it; none: as DNS says. With tls or wss it is believed only over TLS, with tcp or ws not over UDP."""
     trusted: bool = False

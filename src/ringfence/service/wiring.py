@@ -11,7 +11,6 @@ import time
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
-from ipaddress import ip_network
 from socket import AF_INET, AF_INET6
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,6 @@ from ringfence.roles import core, edge, outbound, privacy, redirect
 from ringfence.roles.addresses import Addresses, Listener
 from ringfence.roles.bodies import Body, Rule
 from ringfence.roles.directory import Directory
-from ringfence.roles.peers import Peer, PeerRole, Peers
 from ringfence.roles.pipeline import Step
 from ringfence.roles.policy import (
     AgreementMode,
@@ -58,6 +56,7 @@ from ringfence.service.ledger import make_charging, make_radius
 from ringfence.service.media import make_anchors, make_media
 from ringfence.service.metrics import Metrics
 from ringfence.service.neighbours import FreshBindings, hand_over, make_mesh, worker_mark
+from ringfence.service.peers import make_peers
 from ringfence.service.privacy import make_bridges
 from ringfence.service.problems import ConfigError
 from ringfence.transport.contexts import Contexts, TlsSettings
@@ -267,22 +266,6 @@ def make_authorities(config: Config) -> Authorities:
     own = (config.tls.ca,) if config.tls.ca is not None and config.tls.ca.exists() else ()
     anchors = [each for path in (*own, *config.certificates.trust) for each in read_chain(path.read_bytes())]
     return Authorities(tuple(anchors), tuple(read_crl(path.read_bytes()) for path in config.tls.crl))
-
-
-def make_peers(config: Config) -> Peers:
-    """The other domains and carriers that are known."""
-    return Peers(
-        Peer(
-            each.name,
-            each.domain or "",
-            frozenset({*each.certificate_names, *([each.domain] if each.domain else [])}),
-            tuple(ip_network(network) for network in each.addresses),
-            (each.transport or ("" if each.role == "domain" else "tls")).upper(),
-            each.trusted or each.role != "domain",
-            PeerRole(each.role),
-        )
-        for each in config.peer
-    )
 
 
 def route_to(uri: str) -> str:
