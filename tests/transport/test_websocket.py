@@ -194,6 +194,31 @@ async def test_what_is_no_websocket_gets_an_http_error(
     raw[1].close()
 
 
+@pytest.mark.rfc("6455", "4.2.1")
+@pytest.mark.parametrize(
+    "key",
+    [
+        b"",
+        b"x",
+        b"AAAA",
+        b"AAAAAAAAAAAAAAAAAAAAAAA=",
+        b"dGhlIHNhbXBsZSBub25jZQ",
+        b"!" * 24,
+        b"dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    ],
+)
+async def test_a_key_that_is_none_is_refused(make: MakeSide, key: bytes) -> None:
+    above, remote = await listening(make)
+    raw = await dial(remote)
+    raw[1].write(GOOD.replace(b"dGhlIHNhbXBsZSBub25jZQ==", key))
+    answer = await rest(raw)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"Sec-WebSocket-Key" in answer
+    await above.end()
+    assert above.opens == []
+    raw[1].close()
+
+
 async def test_a_client_that_says_nothing_is_cut_off(make: MakeSide) -> None:
     above, remote = await listening(make)
     silent, slow = await dial(remote), await dial(remote)

@@ -7,6 +7,7 @@ swell to any size, and lets who can mix in text of his own guess secrets beside 
 
 from __future__ import annotations
 
+import binascii
 import contextlib
 from dataclasses import dataclass
 
@@ -30,6 +31,9 @@ from ringfence.transport.tcp import PONG_TIME, Office, StreamFlow
 
 SUBPROTOCOL = "sip"
 """RFC 7118 section 4.1."""
+
+KEY_SIZE = 16
+"""Octets of a Sec-WebSocket-Key (RFC 6455 section 4.1)."""
 
 GOING_AWAY = 1001
 TOO_BIG = 1009
@@ -143,8 +147,11 @@ class WebSocketFlow(StreamFlow):
 
     def _decide(self, request: Request) -> None:
         origins = [value for name, value in request.extra_headers if name == b"origin"]
+        keys = [value for name, value in request.extra_headers if name == b"sec-websocket-key"]
         allowed = self._policy.origins
-        if SUBPROTOCOL not in request.subprotocols:
+        if len(keys) != 1 or not _is_key(keys[0]):
+            self._reject(400, "Sec-WebSocket-Key has to be 16 octets in base64 (RFC 6455 section 4.1)")
+        elif SUBPROTOCOL not in request.subprotocols:
             self._reject(400, "this is a SIP server: ask for Sec-WebSocket-Protocol: sip")
         elif allowed is not None and any(item.decode("latin-1").lower() not in allowed for item in origins):
             self._reject(403, "this origin may not connect")
@@ -208,3 +215,11 @@ class WebSocketFlow(StreamFlow):
 
     def _end(self, reason: str) -> None:
         super().close(reason)
+
+
+def _is_key(value: bytes) -> bool:
+    """Whether it is what RFC 6455 section 4.2.1 wants; wsproto takes any text."""
+    try:
+        return len(binascii.a2b_base64(value, strict_mode=True)) == KEY_SIZE
+    except binascii.Error:
+        return False
