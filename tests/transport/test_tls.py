@@ -188,6 +188,28 @@ async def test_a_peer_that_gives_up_while_it_is_asked_about(make: MakeSide, auth
         await ended.wait()
 
 
+async def test_only_its_own_authority_vouches_for_a_name(
+    make: MakeSide, authority: Authority, tmp_path: Path
+) -> None:
+    """The client trusts two authorities, and one of them alone for example.org."""
+    other = Authority(tmp_path)
+    client = TlsSettings((authority.issue("example.net"),), (authority.root, other.root))
+    for issuer, name, good in (
+        (authority, "example.org", True),
+        (other, "example.org", False),
+        (other, "a.example", True),
+    ):
+        there, remote = await listening(make, Contexts(TlsSettings((issuer.issue(name),), (authority.root,))))
+        here, above = make(Contexts(client))
+        here.vouch({"example.org": frozenset({ssl.PEM_cert_to_DER_cert(authority.root.read_text())})})
+        if good:
+            here.flow_to("TLS", remote, name).send(options())
+            assert (await there.message())[0] == options()
+        else:
+            reason = await refusal(here, above, remote, name)
+            assert reason == "TLS: the certificate is not from an authority that may vouch for example.org"
+
+
 async def attempt(make: MakeSide, server: Contexts, client: Contexts) -> tuple[Flow | None, str]:
     """The server's flow when a client is let in, or why it was not."""
     there, remote = await listening(make, server)

@@ -75,6 +75,15 @@ class Peers:
     def __bool__(self) -> bool:
         return bool(self._peers)
 
+    @property
+    def roots(self) -> dict[str, frozenset[bytes]]:
+        """The authorities that alone may vouch for a name, where there are such."""
+        found: dict[str, frozenset[bytes]] = {}
+        for peer in self._peers:
+            if peer.roots:
+                found |= {name: found.get(name, frozenset()) | peer.roots for name in peer.names}
+        return found
+
     def recognise(self, flow: Flow) -> Peer | None:
         """Which peer is at the other end of a flow, or None. A trusted one before others."""
         certificate = flow.peer
@@ -104,8 +113,9 @@ class Peers:
         proved it.
         """
         peer = self._by_domain.get(server_name) or self._nodes.get(server_name)
-        if peer is not None and peer.trusted and flow.secure and _vouched_for(peer, flow.peer):
-            return True
+        if peer is not None and peer.trusted and flow.secure:
+            # One that is being opened will have proved it, to an authority that may vouch for it (``Contexts.roots``).
+            return flow.peer is None or _vouched_for(peer, flow.peer)
         known = self.recognise(flow)
         return known is not None and known.trusted
 

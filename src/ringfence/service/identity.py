@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from ringfence.guard.reputation import DAY, Reputation, ReputationPolicy
 from ringfence.message import LocalError
 from ringfence.roles.identity import Refuse, Signing, Strangers, Treatment, Verification
+from ringfence.roles.peers import Peers
 from ringfence.roles.policy import Services
 from ringfence.roles.revocation import Inquiry, PeerStatus, Revocation
 from ringfence.roles.signers import Anchors, Signers
@@ -44,8 +45,9 @@ def make_fetcher(config: Config, resolver: Resolver) -> Fetcher:
     return Fetcher(context, resolver_lookup(resolver), allowed=identity.fetch_from)
 
 
-def look_after_peers(config: Config, pool: Pool, fetcher: Fetcher) -> None:
-    """Have it asked whether the certificates of TLS peers are revoked."""
+def look_after_peers(config: Config, peers: Peers, pool: Pool, fetcher: Fetcher) -> None:
+    """Let only their own authorities vouch for peers, and have it asked whether certificates are revoked."""
+    pool.vouch(peers.roots)
     if config.tls.revocation != "off":
         pool.inquire(PeerStatus(Inquiry(fetcher), Revocation(config.tls.revocation)))
 

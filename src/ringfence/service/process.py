@@ -38,6 +38,7 @@ from ringfence.service.ledger import open_ledger
 from ringfence.service.logs import configure
 from ringfence.service.privacy import is_private
 from ringfence.service.problems import ConfigError
+from ringfence.service.peers import make_peers
 from ringfence.service.publish import publisher
 from ringfence.service.readings import read_parts
 from ringfence.service.secrets import read_secret
@@ -156,7 +157,10 @@ class Node:
     def reload(self) -> None:
         """Read the certificates again; connections that are open keep theirs. Raises LocalError."""
         parts = self.parts
+        peers = make_peers(parts.config)
         parts.pool.reload(tls_settings(parts.config))
+        parts.services.policy.peers = peers
+        parts.pool.vouch(peers.roots)
         secret = derive(read_secret(parts.config.secret_file), "identity")
         identify(parts.config, parts.services, parts.fetcher, secret)
         log.info("certificates read again")

@@ -141,7 +141,7 @@ def wire(
     services.anchors = make_anchors(config, services.media, services)
     services.bridges = make_bridges(config, derive(secret, "privacy"), services)
     fetcher = make_fetcher(config, resolver)
-    look_after_peers(config, pool, fetcher)
+    look_after_peers(config, policy.peers, pool, fetcher)
     identify(config, services, fetcher, derive(secret, "identity"))
     metrics = Metrics()
     radius = make_radius(config, derive(secret, "ledger"))

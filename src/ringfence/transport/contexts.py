@@ -7,7 +7,7 @@ connections that live keep the context they were made with.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -60,7 +60,7 @@ class Contexts:
     as soon as it is asked for one.
     """
 
-    __slots__ = ("client", "crls", "inquire", "server", "verify_servers", "websocket")
+    __slots__ = ("client", "crls", "inquire", "roots", "server", "verify_servers", "websocket")
 
     server: ssl.SSLContext | None
     websocket: ssl.SSLContext | None
@@ -71,7 +71,14 @@ class Contexts:
     def __init__(self, settings: TlsSettings) -> None:
         self.inquire: Inquire | None = None
         """Asks whether a peer's certificate has been revoked, beside the lists at hand. It outlives ``load``."""
+        self.roots: Mapping[str, frozenset[bytes]] = {}
+        """Authorities (DER) that alone may vouch for these names, whatever others are trusted."""
         self.load(settings)
+
+    def vouched_for(self, peer: PeerCertificate, name: str | None) -> bool:
+        """Whether a certificate comes from an authority that may vouch for this name."""
+        roots = self.roots.get(name) if name is not None and self.roots else None
+        return roots is None or peer.chain[-1] in roots
 
     def load(self, settings: TlsSettings) -> None:
         """Read all files again and use them for connections from now on.

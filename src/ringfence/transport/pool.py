@@ -11,7 +11,7 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from typing import Protocol
 
@@ -195,9 +195,12 @@ class Pool:
                 return found
             return self._dead(transport, remote, f"no UDP socket can reach {remote}")
         for flow in self._by_remote.get((transport, remote), ()):
-            if _reusable(flow, remote, server_name):
+            if _reusable(flow, remote, server_name) and self._vouched_for(flow, server_name):
                 return flow
         return self._connect(transport, remote, server_name, local)
+
+    def _vouched_for(self, flow: StreamFlow, name: str | None) -> bool:
+        return flow.peer is None or self._contexts is None or self._contexts.vouched_for(flow.peer, name)
 
     def _udp_listener(self, remote: Endpoint, local: Endpoint | None) -> UdpListener | None:
         best: UdpListener | None = None
@@ -321,6 +324,11 @@ class Pool:
         """Have peers' certificates looked up before their connections are used (see ``Contexts.inquire``)."""
         if self._contexts is not None:
             self._contexts.inquire = inquire
+
+    def vouch(self, roots: Mapping[str, frozenset[bytes]]) -> None:
+        """Let only these authorities vouch for these names (see ``Contexts.roots``)."""
+        if self._contexts is not None:
+            self._contexts.roots = roots
 
     def lateness(self, seconds: float) -> float:
         """How many seconds a datagram waits in the kernel before it is read; see ``UdpListener.lateness``."""

@@ -233,6 +233,8 @@ class TlsStream(ByteStream):
                 for flaw in revocation_flaws(path, crls, time.time()):
                     return flaw.detail
             if not self.accepted and self.server_name is not None:
+                if not self._contexts.vouched_for(peer, self.server_name):
+                    return f"the certificate is not from an authority that may vouch for {self.server_name}"
                 return name_flaw(peer, self.server_name)
         except ValueError as error:
             return f"the certificate cannot be read: {error}"
