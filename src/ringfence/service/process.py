@@ -36,9 +36,9 @@ from ringfence.service.identity import identify
 from ringfence.service.ipsec import FirstHops
 from ringfence.service.ledger import open_ledger
 from ringfence.service.logs import configure
+from ringfence.service.peers import make_peers
 from ringfence.service.privacy import is_private
 from ringfence.service.problems import ConfigError
-from ringfence.service.peers import make_peers
 from ringfence.service.publish import publisher
 from ringfence.service.readings import read_parts
 from ringfence.service.secrets import read_secret
