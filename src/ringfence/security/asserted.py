@@ -59,15 +59,6 @@ def usable(values: Iterable[NameAddr]) -> tuple[tuple[NameAddr, ...], Reasons]:
     return tuple(kept.values()), tuple(ignored)
 
 
-def asserted_in(headers: Headers) -> tuple[NameAddr, ...]:
-    """The usable P-Asserted-Identity values. Only for messages from inside the trust domain.
-
-    Raises:
-        PeerError: 400 when one is malformed.
-    """
-    return usable(headers.every(P_ASSERTED_IDENTITY))[0]
-
-
 def enter(
     message: Message,
     *,
@@ -117,23 +108,6 @@ def _key(uri: Uri, plan: NumberPlan) -> tuple[str, str]:
     if isinstance(uri, SipUri) and identity_of(uri, plan).kind == "uri":
         return "uri", uri.aor
     return identity_of(uri, plan)
-
-
-def owns(uri: Uri, identities: Iterable[NameAddr], plan: NumberPlan = NO_PLAN) -> bool:
-    """Whether a URI is one of these identities, whatever its spelling."""
-    return _owned(uri, identities, plan) is not None
-
-
-def from_flaws(request: Request, identities: Iterable[NameAddr], plan: NumberPlan = NO_PLAN) -> Reasons:
-    """Why an authenticated caller may not use this From: it is somebody else's. Anonymous is nobody's.
-
-    Raises:
-        PeerError: 400 when the From is malformed.
-    """
-    uri = request.from_.uri
-    if (isinstance(uri, SipUri) and uri.host == ANONYMOUS_HOST) or owns(uri, identities, plan):
-        return ()
-    return (Reason(Change.NOT_OWNED, f"From {uri!s:.60} is not an identity of the caller"),)
 
 
 def privacy_values(headers: Headers) -> frozenset[str]:

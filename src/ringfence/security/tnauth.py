@@ -38,7 +38,6 @@ class ScopeFlaw(StrEnum):
     NUMBER = "number"
     DOMAIN = "domain"
     CLAIM = "claim constraint"
-    EXTENSION = "extension"
 
 
 # RFC 8226 section 9 and appendix A: DEFINITIONS EXPLICIT TAGS.

@@ -20,7 +20,7 @@ from ringfence.message.fields import DATE, FROM, REGISTRY, TO
 from ringfence.message.headers import Headers, read
 from ringfence.message.message import Message, Request, Response
 from ringfence.message.multipart import Entity, make_entity
-from ringfence.message.sipfrag import Fragment, RequestLine, StatusLine, fragment_of, parse_fragment
+from ringfence.message.sipfrag import Fragment, RequestLine, StatusLine, parse_fragment
 from ringfence.security.agreement import OPTION as AGREEMENT
 
 MAX_AGE = 3600.0
@@ -353,18 +353,6 @@ def age_flaw(inner: Headers, now: float, limit: float = MAX_AGE) -> str | None:
 def tunnelled(message: Message) -> Entity:
     """A ``message/sip`` copy of a message, with its body: to be signed or encrypted."""
     return make_entity("message/sip", message.to_bytes())
-
-
-def fragment_entity(
-    message: Message, names: Iterable[str], *fields: tuple[str, str], start: bool = False
-) -> Entity:
-    """A ``message/sipfrag`` with some header fields of a message."""
-    return make_entity("message/sipfrag", fragment_of(message, names, start=start).to_bytes(), *fields)
-
-
-def concealable(message: Message) -> list[str]:
-    """The header fields of a message that may be left out outside, once an encrypted copy holds them."""
-    return [name for name in dict.fromkeys(message.headers.names) if name in CONFIDENTIAL]
 
 
 def read_tunnelled(entity: Entity) -> tuple[Fragment, bool] | None:
