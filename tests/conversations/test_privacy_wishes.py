@@ -140,6 +140,25 @@ def test_an_entry_may_ask_for_itself(alice: Phone, bob: Phone) -> None:
     assert bob.request.headers.get("History-Info") == "<sip:anonymous@anonymous.invalid>;index=1"
 
 
+@pytest.mark.rfc("7044", "10.1.2")
+def test_and_the_others_stay_as_they_are(alice: Phone, bob: Phone) -> None:
+    """Only "those hi-targeted-to-uris" that ask are changed; Diversion must not name the same one after all."""
+    history = (
+        "<sip:first@example.com?Reason=SIP%3Bcause%3D302&Privacy=history>;index=1, "
+        '"Office, 2nd" <sip:office@example.com?Reason=SIP%3Bcause%3D486>;index=1.1;mp=1;foo=bar'
+    )
+    diversion = (
+        '"Office" <sip:office@example.com>;reason=user-busy, <sip:First@example.com>;reason=unconditional'
+    )
+    asks(alice, bob, ("History-Info", history), ("Diversion", diversion)) << 100
+    bob << "INVITE"
+    assert bob.request.headers.values("History-Info") == [
+        "<sip:anonymous@anonymous.invalid>;index=1",
+        '"Office, 2nd" <sip:office@example.com?Reason=SIP%3Bcause%3D486>;index=1.1;mp=1;foo=bar',
+    ]
+    assert bob.request.headers.values("Diversion") == ['"Office" <sip:office@example.com>;reason=user-busy']
+
+
 # -- bodies --------------------------------------------------------------------------------------------
 
 PKCS7 = "application/pkcs7-mime;smime-type=enveloped-data;name=smime.p7m"

@@ -125,6 +125,19 @@ a=rtpmap:34 H263/90000
     assert session.address_of(session.media[0]) is None
 
 
+@pytest.mark.rfc("3204", "5")
+def test_a_space_before_the_times_as_rfc_3204_prints_it() -> None:
+    text = """v=0
+o=jpeterson 2890844526 2890842807 IN IP4 126.16.64.4
+s=SDP seminar
+c=IN IP4 MG122.level3.com
+t= 2873397496 2873404696
+m=audio 9092 RTP/AVP 0 3 4
+"""
+    (timing,) = sdp.parse(text).times
+    assert (timing.start, timing.stop) == (2873397496, 2873404696)
+
+
 @pytest.mark.rfc("4475", "3.1.1.1")
 def test_the_description_of_the_torture_tests_with_a_malformed_rtpmap() -> None:
     text = (

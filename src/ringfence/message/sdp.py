@@ -7,8 +7,8 @@ because a receiver ignores an attribute that it does not understand (section 5.1
 is written as it was read.
 
 Leniencies, each seen from real phones: LF alone ends a line (section 5 asks for that), empty lines at the
-end, one trailing space, empty free text (RFC 3264 prints ``s=``), ``c=`` and ``b=`` after ``t=`` (RFC 3264
-figure 1).
+end, one trailing space, one space before the times (RFC 3204 prints ``t= 2873397496 2873404696``), empty free
+text (RFC 3264 prints ``s=``), ``c=`` and ``b=`` after ``t=`` (RFC 3264 figure 1).
 """
 
 from __future__ import annotations

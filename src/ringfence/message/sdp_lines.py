@@ -209,7 +209,7 @@ class Timing:
 
     @classmethod
     def parse(cls, text: str) -> Timing:
-        fields = _fields(text)
+        fields = _fields(text.removeprefix(" "))
         if len(fields) != 2:
             raise ValueError(f"has {len(fields)} fields, not 2")
         return cls(digits(fields[0]), digits(fields[1]))

@@ -18,11 +18,13 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from ringfence.message.address import NameAddr
 from ringfence.message.errors import PeerError
-from ringfence.message.fields import HISTORY_INFO, PRIVACY, PROXY_REQUIRE, REASON, RETRY_AFTER
+from ringfence.message.fields import DIVERSION, HISTORY_INFO, PRIVACY, PROXY_REQUIRE, REASON, RETRY_AFTER
+from ringfence.message.grammar import unescape
 from ringfence.message.headers import Headers
 from ringfence.message.params import Params
-from ringfence.message.uri import SipUri
+from ringfence.message.uri import SipUri, Uri
 
 ANONYMOUS: Final = '"Anonymous" <sip:anonymous@anonymous.invalid>'
 """The From of nobody (RFC 3323 section 4.1)."""
@@ -297,17 +299,37 @@ def passed(
     return kept
 
 
-def without_history(headers: Headers) -> None:
+def without_history(headers: Headers, *, all_of_it: bool) -> None:
     """``history`` alone, which a proxy can do: entries keep their place and name nobody (RFC 7044 section 10.1.2).
+
+    ``all_of_it``: every entry, and what was said before RFC 7044. Else those that ask for it themselves, and in
+    Diversion the same addresses; the others stay as they were received.
 
     Raises:
         PeerError: 400 when an entry can't be read.
     """
-    entries = [each for value in headers.all("History-Info") for each in _history(value)]
+    values = headers.values("History-Info")
+    read = headers.every(HISTORY_INFO)
+    private = [all_of_it or _is_private(entry) for entry in read]
+    named = {_whom(entry.uri) for entry, hidden in zip(read, private, strict=True) if hidden}
     headers.remove("History-Info")
-    for entry in entries:
-        headers.add("History-Info", entry)
+    for value, hidden in zip(values, private, strict=True):
+        headers.add("History-Info", _history(value)[0] if hidden else value)
+    if not headers.has("Diversion"):
+        return
+    values = [] if all_of_it else headers.values("Diversion")
+    diverted = [] if all_of_it else headers.every(DIVERSION)
     headers.remove("Diversion")
+    for value, address in zip(values, diverted, strict=True):
+        if _whom(address.uri) not in named:
+            headers.add("Diversion", value)
+
+
+def _whom(uri: Uri) -> str:
+    """Whom an address names, however it is written; for a comparison in which too much may be equal."""
+    if isinstance(uri, SipUri):
+        return f"{unescape(uri.user or '')}@{uri.host}".lower()
+    return str(uri).lower()
 
 
 def _history(value: str) -> list[str]:
@@ -323,10 +345,11 @@ def _history(value: str) -> list[str]:
 
 def private_entries(headers: Headers) -> bool:
     """Whether an entry of History-Info asks for its own privacy (``?Privacy=history``, RFC 7044 section 10.1.2)."""
-    return any(
-        isinstance(entry.uri, SipUri) and "privacy=history" in entry.uri.headers.lower()
-        for entry in headers.every(HISTORY_INFO)
-    )
+    return any(_is_private(entry) for entry in headers.every(HISTORY_INFO))
+
+
+def _is_private(entry: NameAddr) -> bool:
+    return isinstance(entry.uri, SipUri) and "privacy=history" in entry.uri.headers.lower()
 
 
 def trimmed(name: str, value: str) -> str:

@@ -106,7 +106,7 @@ def _keep_history(call: Call, wish: Wish) -> None:
     if not headers.has("History-Info"):
         settle(headers, (Privacy.HISTORY,))
     elif Privacy.HISTORY in wish.values or private_entries(headers):
-        without_history(headers)
+        without_history(headers, all_of_it=Privacy.HISTORY in wish.values)
         settle(headers, (Privacy.HISTORY,))
 
 
