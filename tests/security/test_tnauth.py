@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from base64 import encodebytes
+
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -211,6 +214,18 @@ def test_a_certificate_whose_list_can_not_be_read_is_a_437() -> None:
     with pytest.raises(PeerError) as caught:
         credential_from(issue("leaf", ROOT, numbers=b"\x30\x01").pem, ANCHORS, NOW)
     assert caught.value.status == 437
+
+
+def test_a_certificate_whose_name_can_not_be_read_is_a_436() -> None:
+    """Also one that only came along: names are read late by the library, and then at any place."""
+    good = issue("good", ROOT)
+    broken = good.certificate.public_bytes(Encoding.DER).replace(b"\x0c\x04good", b"\x0d\x04good")
+    x509.load_der_x509_certificate(broken)
+    pem = b"-----BEGIN CERTIFICATE-----\n" + encodebytes(broken) + b"-----END CERTIFICATE-----\n"
+    for data in (broken, pem, good.pem + pem):
+        with pytest.raises(PeerError) as caught:
+            credential_from(data, ANCHORS, NOW)
+        assert caught.value.status == 436
 
 
 def test_a_chain_is_bounded() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -192,7 +193,8 @@ class Secure:
             comparison = compare(fragment, message, encrypted=secured.encrypted, whole=whole)
             warnings += [f"{line.name} {line.reason}" for line in comparison.violations]
             warnings += self._old(fragment, message, now)
-            sender = fragment.headers.first(FROM if isinstance(message, Request) else TO) or sender
+            with suppress(PeerError):  # one that can't be read is a changed one, and counts as that
+                sender = fragment.headers.first(FROM if isinstance(message, Request) else TO) or sender
             entity = Entity(fragment.headers, fragment.body)
             for line in comparison.lines:
                 if line.compared is Compared.HIDDEN and line.name in CONFIDENTIAL:

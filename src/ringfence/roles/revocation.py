@@ -198,7 +198,10 @@ class PeerStatus:
     ) -> str:
         found = await self._inquiry.lists(chain)
         verdict = Verdict()
-        flaws = [each.detail for each in revocation_flaws(chain, found.lists, time.time())]
+        try:
+            flaws = [each.detail for each in revocation_flaws(chain, found.lists, time.time())]
+        except ValueError as error:  # an entry of a list
+            flaws = [f"a revocation list can't be read: {str(error)[:80]}"]
         if not flaws:
             verdict = await self._inquiry.status(chain, (*lists, *found.lists))
             flaws = [f"{subject_text(one)} has been revoked" for one in verdict.revoked]

@@ -57,13 +57,29 @@ def read_certificates(data: bytes) -> list[x509.Certificate]:
         )
     try:
         if _PEM not in data:
-            return [x509.load_der_x509_certificate(data)]
-        found = x509.load_pem_x509_certificates(data)
+            return [fully_read(x509.load_der_x509_certificate(data))]
+        found = [fully_read(one) for one in x509.load_pem_x509_certificates(data)]
     except (ValueError, UnsupportedAlgorithm) as error:
         raise PeerError(436, f"not a certificate: {str(error)[:80]}", header="Identity") from None
     if not 0 < len(found) <= MAX_CERTIFICATES:
         raise PeerError(436, f"{len(found)} certificates, at most {MAX_CERTIFICATES}", header="Identity")
     return found
+
+
+def fully_read(certificate: x509.Certificate) -> x509.Certificate:
+    """The certificate, when its names and times can be read. The library reads them when they are asked for, and what is
+    wrong with them should come out at once.
+
+    Raises:
+        ValueError: when they can't.
+    """
+    _ = (
+        certificate.subject,
+        certificate.issuer,
+        certificate.not_valid_before_utc,
+        certificate.not_valid_after_utc,
+    )
+    return certificate
 
 
 def fingerprint(certificate: x509.Certificate) -> str:

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ringfence.message.errors import LocalError, PeerError
 from ringfence.security import cms as syntax
+from ringfence.security.chains import fully_read
 from ringfence.security.cms import DIGESTS, ECDSA_WITH, RSA_WITH, SHA256, SHA512, Digest
 from ringfence.security.reasons import Reason, Reasons
 
@@ -45,6 +46,7 @@ class SignatureFlaw(StrEnum):
     WEAK_KEY = "weak key"
     ALGORITHM = "algorithm"
     ATTRIBUTES = "attributes"
+    MALFORMED = "malformed"
 
 
 class Signatory(NamedTuple):
@@ -69,6 +71,11 @@ class Signature:
     """The signer's own claim (RFC 5652 section 11.3), seconds since 1970."""
     capabilities: tuple[str, ...]
     """OIDs that the signer says it can decrypt, the preferred first (RFC 8551 section 2.5.2)."""
+
+
+def unreadable(why: str) -> Signature:
+    """What stands for a signature that is no signature at all."""
+    return Signature(None, (Reason(SignatureFlaw.MALFORMED, why),), "", None, ())
 
 
 class Signed(NamedTuple):
@@ -260,7 +267,7 @@ def _certificates(value: Any) -> tuple[x509.Certificate, ...]:
     found = [choice.chosen for choice in choices if choice.name == "certificate"]
     if len(found) > syntax.MAX_CERTIFICATES:
         raise PeerError(413, f"more than {syntax.MAX_CERTIFICATES} certificates")
-    return tuple(x509.load_der_x509_certificate(one.dump()) for one in found)
+    return tuple(fully_read(x509.load_der_x509_certificate(one.dump())) for one in found)
 
 
 def _judge(info: Any, kind: str, content: bytes | None, known: Sequence[x509.Certificate]) -> Signature:

@@ -64,9 +64,12 @@ def _is_web(url: str) -> bool:
 def read_list(data: bytes) -> x509.CertificateRevocationList | None:
     """A revocation list in DER or PEM, or None when it is none."""
     try:
-        if b"-----BEGIN" in data:
-            return x509.load_pem_x509_crl(data)
-        return x509.load_der_x509_crl(data)
+        crl = x509.load_pem_x509_crl(data) if b"-----BEGIN" in data else x509.load_der_x509_crl(data)
+        _ = (
+            crl.issuer,
+            crl.next_update_utc,
+        )  # read only when they are asked for; what is wrong has to come out here
+        return crl
     except (ValueError, UnsupportedAlgorithm):
         return None
 

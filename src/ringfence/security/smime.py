@@ -33,6 +33,7 @@ from ringfence.security.cms_signed import (
     Signed,
     certs_only,
     sign,
+    unreadable,
     verify,
 )
 
@@ -171,8 +172,15 @@ def _peel_signed(entity: Entity, known: Sequence[x509.Certificate]) -> tuple[Ent
         )
     if parts[1].media_type.essence not in _SIGNATURE:
         raise PeerError(400, "the second part is no PKCS #7 signature", header="Content-Type")
-    signature = parts[1].content()
-    signed = verify(signature, parts[0].raw, known)
+    try:
+        signature = parts[1].content()
+        signed = verify(signature, parts[0].raw, known)
+    except PeerError as error:
+        if error.status != 400:
+            raise
+        # What was signed can be read by anybody: that its signature can't is for people to know.
+        why = unreadable(f"the signature can't be read: {error.reason}")
+        return parts[0], Layer(Kind.SIGNED, (why,))
     if _content_changed(signed):
         # A signer whose text had bare line feeds signed their CRLF form (RFC 8551 section 3.1.1), and a
         # sender that converted them after signing is the usual cause of a broken signature.
