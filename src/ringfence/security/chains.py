@@ -67,8 +67,8 @@ def read_certificates(data: bytes) -> list[x509.Certificate]:
 
 
 def fully_read(certificate: x509.Certificate) -> x509.Certificate:
-    """The certificate, when its names and times can be read. The library reads them when they are asked for, and what is
-    wrong with them should come out at once.
+    """The certificate, when its names and times can be read. The library reads them when they are asked for, and what
+    is wrong with them should come out at once.
 
     Raises:
         ValueError: when they can't.
