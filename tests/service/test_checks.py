@@ -150,8 +150,9 @@ def test_files_that_are_missing(domain: Domain) -> None:
     assert not (domain.directory / "data/ringfence.db").exists()
 
 
-def test_a_revocation_list_that_has_run_out(domain: Domain) -> None:
-    text = '[tls]\ncrl = ["tls/crl.pem"]\n'
+@pytest.mark.parametrize("section", ["tls", "identity"])
+def test_a_revocation_list_that_has_run_out(domain: Domain, section: str) -> None:
+    text = f'[{section}]\ncrl = ["tls/crl.pem"]\n'
     domain.write("tls/crl.pem", crl_pem(domain.authority.revoke([], now=NOW - 5 * DAY, lifetime=DAY)))
     assert "tls/crl.pem ran out on " in only(domain.findings(text))
     domain.write("tls/crl.pem", b"nonsense")

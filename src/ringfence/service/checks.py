@@ -21,6 +21,7 @@ from ringfence.message import LocalError
 from ringfence.security.certificates import matches_domain
 from ringfence.security.chains import ChainFlaw, judge_chain
 from ringfence.security.pem import check_pair, read_chain, read_crl, read_key
+from ringfence.security.revocation import is_delta
 from ringfence.service.aaa_checks import diameter_is_there, passwords_are_known, spending_is_limited
 from ringfence.service.config import Config
 from ringfence.service.exports import exports_are_safe
@@ -120,20 +121,26 @@ def _chain(config: Config, key: KeyPath, path: Path, chain: list[x509.Certificat
 
 
 def revocation_is_current(config: Config) -> Iterator[Finding]:
-    """A revocation list that has run out tells nothing."""
-    for place, path in enumerate(config.tls.crl):
-        if not path.is_file():
-            continue
-        key: KeyPath = ("tls", "crl", place)
-        try:
-            until = read_crl(path.read_bytes()).next_update_utc
-        except LocalError as flaw:
-            yield error(config, key, f"{path}: {flaw}", "put a revocation list in PEM there")
-            continue
-        if until is not None and until.timestamp() < time.time():
-            yield error(
-                config, key, f"{path} ran out on {until:%Y-%m-%d}", "fetch the next one, or revoke anew"
-            )
+    """A revocation list that has run out tells nothing, and neither does a delta."""
+    for section, paths in (("tls", config.tls.crl), ("identity", config.identity.crl)):
+        for place, path in enumerate(paths):
+            if path.is_file():
+                yield from _list_flaws(config, (section, "crl", place), path)
+
+
+def _list_flaws(config: Config, key: KeyPath, path: Path) -> Iterator[Finding]:
+    try:
+        crl = read_crl(path.read_bytes())
+    except LocalError as flaw:
+        yield error(config, key, f"{path}: {flaw}", "put a revocation list in PEM there")
+        return
+    if is_delta(crl):
+        yield error(
+            config, key, f"{path} is a delta, which tells nothing alone", "put the complete list there"
+        )
+    until = crl.next_update_utc
+    if until is not None and until.timestamp() < time.time():
+        yield error(config, key, f"{path} ran out on {until:%Y-%m-%d}", "fetch the next one, or revoke anew")
 
 
 def callers_are_known(config: Config) -> Iterator[Finding]:
