@@ -19,7 +19,7 @@ INNER2 = "<sip:core.example.org;lr>"
 AT_BOB = "<sip:198.51.100.20:5080;lr>"
 """Like `inner`, at the address to which Bob has registered."""
 
-SECRETS = ("5080", "inner.example.org", "core.example.org", "10.0.0.5", "10.0.0.6")
+SECRETS = (":5080", "inner.example.org", "core.example.org", "10.0.0.5", "10.0.0.6")
 BEHIND = ("Via", "SIP/2.0/UDP 10.0.0.5:5062;branch=z9hG4bKphone;received=10.0.0.6")
 """What the phone behind the proxy put on first."""
 
