@@ -274,3 +274,66 @@ def test_nobody_goes_on_with_a_call_of_somebody_else_after_a_restart(
     alice >> alice.within("BYE")
     bob << "BYE"
     assert not book.events
+
+
+class Asked(Prepaid):
+    """Counts how often more is asked for."""
+
+    def __init__(self, balances: MemoryBalances) -> None:
+        super().__init__(balances, "node1", quota=60.0)
+        self.asked: list[float] = []
+        self.session: CreditSession | None = None
+
+    async def open(self, session: CreditSession) -> Grant:
+        self.session = session
+        return await super().open(session)
+
+    async def more(self, session: CreditSession, used: float) -> Grant:
+        self.asked.append(used)
+        return await super().more(session, used)
+
+
+@pytest.mark.rfc("8506", "5.5")
+@pytest.mark.parametrize("cents", [500, 60])
+def test_whoever_grants_may_want_to_be_asked_at_once(
+    network: Network, alice: Phone, bob: Phone, book: MemoryLedger, cents: int
+) -> None:
+    """Also when the last portion was said to be the last one: somebody may have paid."""
+    purse = Purse(network, book, cents)
+    control = purse.spending.control = Asked(purse.balances)
+    talks(alice, bob)
+    steps(network, purse.charging, 10)
+    assert not control.asked
+    assert control.session is not None
+    assert control.session.interrupt is not None
+    control.session.interrupt(False)
+    steps(network, purse.charging, 1)
+    assert [round(used) for used in control.asked] == [11]
+    network_is_quiet(alice, bob)
+
+
+@pytest.mark.rfc("6733", "8.5")
+@pytest.mark.parametrize("before_the_answer", [False, True])
+def test_whoever_grants_may_end_a_call(
+    network: Network, alice: Phone, bob: Phone, book: MemoryLedger, before_the_answer: bool
+) -> None:
+    purse = Purse(network, book, 500)
+    control = purse.spending.control = Asked(purse.balances)
+    if before_the_answer:
+        opened = control.open
+
+        async def interrupted(session: CreditSession) -> Grant:
+            grant = await opened(session)
+            assert session.interrupt is not None
+            session.interrupt(True)
+            return grant
+
+        control.open = interrupted  # type: ignore[method-assign]
+    talks(alice, bob)
+    if not before_the_answer:
+        assert control.session is not None
+        assert control.session.interrupt is not None
+        control.session.interrupt(True)
+    steps(network, purse.charging, 1)
+    ended_by_us(network, alice, bob)
+    assert record(book).reason == "its credit server has ended it"

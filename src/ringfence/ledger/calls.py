@@ -87,6 +87,10 @@ class LiveCall:
     """When its credit ends."""
     credit_due: float = float("inf")
     """When more has to be asked for; at the end of the last portion, that end."""
+    wanted: bool = False
+    """Whoever grants has asked to be asked, and the call is not answered yet."""
+    aborted: bool = False
+    """Whoever grants has ended it."""
     asking: bool = False
     """More has been asked for, and nobody has answered yet."""
     over: bool = False

@@ -7,6 +7,7 @@ and is called again until it has worked, also after a crash: so nobody pays for 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -34,6 +35,10 @@ class CreditSession:
     """Seconds from the answer to the end; known when the call is over."""
     reason: str = ""
     """Why it ended."""
+    rating_group: int | None = None
+    """What a server counts the units of this session under, where it counts several."""
+    interrupt: Callable[[bool], None] | None = None
+    """Whoever grants wants to be asked again at once, or (True) the call to end."""
 
 
 class Grant(NamedTuple):

@@ -5,7 +5,8 @@ here is the little that a client needs: capabilities exchange, watchdog (RFC 353
 or goes to another server once, marked as one that may have been received before (section 5.5.4). One task for each
 server keeps its connection, so that a call never waits for one to be set up.
 
-We begin no sessions that servers could end or ask about anew: their requests are answered DIAMETER_COMMAND_UNSUPPORTED.
+A server may ask about a session of ours anew (Re-Auth) or end it (Abort-Session): ``asked`` says what to answer. Other
+requests are answered DIAMETER_COMMAND_UNSUPPORTED.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
@@ -29,11 +30,16 @@ from ringfence.message.errors import LocalError
 
 log = structlog.get_logger("ringfence.diameter")
 
+Asked: TypeAlias = Callable[[int, str], int]
+"""A server asks something (RE_AUTH, ABORT_SESSION) about the session with this Session-Id; gives the Result-Code."""
+
 Fields: TypeAlias = Sequence[tuple[int, Any]]
 """Attributes by code, with their value; that of a grouped one is `Fields` too."""
 
 CAPABILITIES, WATCHDOG, DISCONNECT = 257, 280, 282
-SUCCESS = 2001
+RE_AUTH, ABORT_SESSION = 258, 274
+SUCCESS, LIMITED_SUCCESS = 2001, 2002
+UNKNOWN_SESSION = 5002
 COMMAND_UNSUPPORTED = 3001
 ELSEWHERE = frozenset({3002, 3004, 3006, 4004})
 """Results that another server may do better at: not delivered, too busy, redirected, out of space."""
@@ -126,6 +132,7 @@ class _Link:
         self.peer = peer
         self._ready = ready
         self.open = False
+        self.asked: Asked | None = None
         self._us = us
         self._writer: asyncio.StreamWriter | None = None
         self._waiting: dict[int, asyncio.Future[Message]] = {}
@@ -245,6 +252,9 @@ class _Link:
                 self._answer(message, SUCCESS)
                 if header.command_code == DISCONNECT:
                     return "it has disconnected"
+            elif header.command_code in (RE_AUTH, ABORT_SESSION) and self.asked is not None:
+                session = str(value(message, names.AVP_SESSION_ID) or "")
+                self._answer(message, self.asked(header.command_code, session))
             else:
                 self._answer(message, COMMAND_UNSUPPORTED)
 
@@ -305,6 +315,11 @@ class DiameterClient:
         self._sessions = count(1)
         self._start = start
         self._tasks: list[asyncio.Task[None]] = []
+
+    def answer_by(self, asked: Asked) -> None:
+        """Have this answer what servers ask about our sessions."""
+        for link in self._links:
+            link.asked = asked
 
     async def open(self) -> None:
         """Begin to connect; a server that is there is connected when this returns."""

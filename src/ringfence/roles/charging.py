@@ -354,6 +354,8 @@ class Charging:
             return "its session was not refreshed"
         if live.answered + live.max_seconds <= now:
             return "it lasted as long as a call may"
+        if live.aborted:
+            return "its credit server has ended it"
         if self.spending is not None and not self.spending.has_credit(services, live, now):
             return "its credit is used up"
         return ""

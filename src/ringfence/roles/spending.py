@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -95,7 +96,24 @@ class Spending:
         if self.control is None:
             return Answer(503, "Service Unavailable (there is no credit control)", (RETRY_AFTER,))
         live.credit = CreditSession(live.key, live.account, destination, live.rate)
+        live.credit.interrupt = partial(self._interrupt, call.services, live)
         return None
+
+    def _interrupt(self, services: Services, live: LiveCall, abort: bool) -> None:
+        """Whoever grants wants to be asked at once, or the call to end; before the answer it waits for that."""
+        live.aborted = live.aborted or abort
+        live.wanted = True
+        if live.answered and services.charging is not None:
+            self._due_now(live, services.clock())
+            services.charging.calls.due(live, live.credit_due)
+
+    @staticmethod
+    def _due_now(live: LiveCall, now: float) -> None:
+        """Credit is looked at once, whatever was granted."""
+        live.wanted = False
+        live.credit_due = now
+        if live.granted is not None:
+            live.granted = live.granted._replace(final=False)
 
     async def open(self, live: LiveCall) -> Answer | None:
         """Ask for the first portion; gives the refusal."""
@@ -167,6 +185,8 @@ class Spending:
         else:
             early = min(MARGIN_SECONDS, grant.seconds / 4)
             live.credit_due = min(live.paid_until - early, now + grant.validity)
+        if live.wanted:
+            self._due_now(live, now)
 
     def overspent(self, services: Services, calls: Calls, now: float) -> list[LiveCall]:
         """Add up what goes on; gives the calls that have to end. Does nothing until it is time."""

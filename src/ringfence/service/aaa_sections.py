@@ -114,6 +114,9 @@ class Diameter(Section):
     """For one answer. A request that has none is sent to another server once."""
     watchdog_seconds: Annotated[float, Field(ge=6, le=300)] = 30.0
     """How long a connection may be quiet before it is asked whether it lives (Tw of RFC 3539)."""
+    rating_group: Annotated[int | None, Field(ge=0, le=4_294_967_295)] = None
+    """For credit servers that grant by Multiple-Services-Credit-Control (RFC 8506 section 8.16): the rating group
+    of our calls. None: units stand outside of it, unless the server answers with it."""
     service_context: Annotated[str, Field(max_length=200, examples=["sip@example.org"])] = ""
     """Service-Context-Id of credit control (RFC 8506 section 8.42): what the server knows this service by; empty:
     "sip@" and the realm."""

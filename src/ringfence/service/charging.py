@@ -64,7 +64,9 @@ def make_control(config: Config, store: Store, diameter: DiameterClient | None) 
     from ringfence.ledger.diameter_credit import DiameterCredit  # needs an optional package
 
     context = config.diameter.service_context or f"sip@{diameter.us.realm}"
-    return DiameterCredit(diameter, store.balances, config.writer, context, quota)
+    return DiameterCredit(
+        diameter, store.balances, config.writer, context, quota, config.diameter.rating_group
+    )
 
 
 async def settle_what_a_crash_left(config: Config, spending: Spending, balances: Balances) -> int:
