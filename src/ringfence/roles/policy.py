@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ringfence.guard.gate import Guard
+from ringfence.guard.guesses import Guesses
 from ringfence.guard.neighbours import Neighbours, Offer
 from ringfence.guard.overload import Overload
 from ringfence.message import SipUri, TelUri, Uri
@@ -241,6 +242,9 @@ class Services:
 
     guard: Guard | None = None
     """Who counts what sources and accounts send; None: nobody."""
+
+    guesses: Guesses | None = None
+    """Who slows down guessing at accounts from many addresses; None: nobody."""
 
     overload: Overload | None = None
     """How much new work is taken; None: all of it."""

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
+import structlog
+
 from ringfence.guard.gate import Guard
+from ringfence.guard.guesses import TRY_SECONDS, Guesses, name_of, source_of
 from ringfence.guard.scores import Offence
 from ringfence.message import PeerError
 from ringfence.roles.call import Call
 from ringfence.roles.pipeline import Answer
 from ringfence.roles.policy import nonce_binding
-from ringfence.security.credentials import parse_credentials
-from ringfence.security.digest import Outcome
+from ringfence.security.credentials import Credentials, parse_credentials
+from ringfence.security.digest import Outcome, credentials_for
 from ringfence.security.nonces import Freshness
+
+log = structlog.get_logger("ringfence.guard")
+
+SLOWED = (("Retry-After", str(int(TRY_SECONDS))),)
+"""Of the answer to credentials that were not looked at."""
 
 OFFENCES = {Outcome.WRONG: Offence.WRONG_PASSWORD, Outcome.UNKNOWN_USER: Offence.UNKNOWN_USER}
 """Only these: whoever is told that a nonce is stale knows the password."""
@@ -29,11 +38,33 @@ def note_answer(guard: Guard, call: Call, answer: Answer) -> None:
         offence = OFFENCES.get(findings.failed) if findings.failed is not None else None
         if offence is not None:
             guard.guessed(_user(call), now)
+            _count_guess(call, now)
             guard.offend(call.flow, offence, now, proven=call.flow.reliable or _has_our_nonce(call))
         elif findings.failed is None:
             guard.challenged(call.flow, _user(call), now)
     elif findings.nobody:
         guard.offend(call.flow, Offence.UNKNOWN_DESTINATION, now, proven=call.flow.reliable)
+
+
+def _count_guess(call: Call, now: float) -> None:
+    """By the name that the credentials are for: From says whatever its sender likes."""
+    guesses, request = call.services.guesses, call.request
+    if guesses is None:
+        return
+    for header in ("Authorization", "Proxy-Authorization"):
+        if request.headers.has(header):
+            for each in credentials_for(call.services.policy.realm, request.headers.all(header), header):
+                if guesses.failed(name_of(each.username), now):
+                    log.warning("guesses at an account are slowed down", user=each.username[:64])
+
+
+def may_try(call: Call, guesses: Guesses, given: Sequence[Credentials]) -> bool:
+    """Whether credentials are looked at, while somebody guesses at some account."""
+    guard, now = call.services.guard, call.services.driver.time()
+    if guard is not None and guard.spares(call.flow, now):
+        return True
+    source = source_of(call.flow.remote.host)
+    return all(guesses.may_try(name_of(each.username), source, now) for each in given)
 
 
 def _user(call: Call) -> str:

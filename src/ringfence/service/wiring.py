@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ringfence.engine.places import Preferences
 from ringfence.engine.timers import Timers
 from ringfence.engine.transactions import Transactions
+from ringfence.guard.guesses import Guesses
 from ringfence.guard.neighbours import make_offer
 from ringfence.message import sip_uri
 from ringfence.message.fields.security_agreement import Mechanism
@@ -130,6 +131,7 @@ def wire(
         clock=time.time,
         strangers=make_strangers(config, store),
         remote=remote,
+        guesses=Guesses() if config.guard.enabled else None,
         directory=Directory(config.certificates.directory) if config.certificates.serve else None,
         charging=make_charging(
             config, ledger, derive(secret, "ledger"), make_control(config, store, diameter)

@@ -16,6 +16,7 @@ from ringfence.roles.policy import ChallengeMode, nonce_binding
 from ringfence.roles.remote import Remote
 from ringfence.roles.steps.claims import is_anonymous
 from ringfence.roles.steps.remote import ask
+from ringfence.roles.watch import SLOWED, may_try
 from ringfence.security.credentials import Challenge, Credentials
 from ringfence.security.digest import Algorithm, Outcome, algorithm_of, credentials_for, verify
 from ringfence.store.records import Account
@@ -144,6 +145,9 @@ def _bind_certified(call: Call, account: Account | None) -> Verdict | Awaitable[
 
 def _try(call: Call, given: list[Credentials]) -> Verdict | Awaitable[Verdict]:
     """Judge each of the credentials for our realm (RFC 3261 section 22.3); the first that is right decides."""
+    guesses = call.services.guesses
+    if guesses is not None and guesses.any_slowed and not may_try(call, guesses, given):
+        return Answer(503, "Service Unavailable (this user is being guessed at)", SLOWED, once=True)
     if call.services.remote is not None:
         return _ask(call, call.services.remote, given)
     verdict: Verdict = CONTINUE

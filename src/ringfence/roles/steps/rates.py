@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from ringfence.guard.guesses import name_of, source_of
 from ringfence.roles.call import Call, Trust
 from ringfence.roles.pipeline import CONTINUE, Answer, Verdict
 
@@ -36,6 +37,8 @@ def within_rates(call: Call) -> Verdict:
         guard.counts["refused account"] += 1
         return Answer(403, "Forbidden (too many requests of this account)", RETRY_AFTER)
     guard.succeeded(call.flow, aor, now)
+    if services.guesses is not None:
+        services.guesses.proved(name_of(user.account.user), source_of(call.flow.remote.host))
     if guard.has_prefixes and call.request.method == "INVITE":
         prefix = guard.prefix_may(aor, services.policy.address_of(call.uri), now)
         if prefix:
