@@ -10,9 +10,11 @@ import pytest
 from ringfence.cli.node import flat
 from ringfence.cli.trace import arrow_of
 from ringfence.message import parse
+from ringfence.service.capture import beginning, packet
 from ringfence.service.control import Arguments, CommandError, ControlServer
 from ringfence.service.trace import Observe, Trace
 from tests.cli.running import Shell
+from tests.service.test_capture import CASES, MESSAGE
 from tests.service.test_trace import BUSY, INVITE, PaperFlow
 
 
@@ -115,3 +117,19 @@ def test_a_plaintext_message_is_marked() -> None:
 
 def test_facts_within_facts_become_one_level() -> None:
     assert flat({"a": 1, "b": {"c": {"d": 2}, "e": []}}) == {"a": 1, "b c d": 2, "b e": []}
+
+
+def test_a_capture_is_drawn_without_a_node(shell: Shell) -> None:
+    data = beginning("test") + packet(CASES[0][0], MESSAGE) + packet(CASES[1][0], b"\x1b[2J junk\r\n\r\n")
+    (shell.directory / "a.pcapng").write_bytes(data)
+    drawn = shell.type("trace", "--read", "a.pcapng")
+    assert drawn.code == 0
+    assert "OPTIONS sip:bob@example.org" in drawn.out
+    assert "malformed" in drawn.out
+    assert "\x1b" not in drawn.out
+    only = shell.type("trace", "--read", "a.pcapng", "--filter", "method=OPTIONS", "--json", "--text")
+    assert [only.json["start"], only.json["text"].count("\n")] == ["OPTIONS sip:bob@example.org", 9]
+    assert shell.type("trace", "--read", "missing").code == 69
+    assert shell.type("trace", "--read", "a.pcapng", "--who").code == 2
+    (shell.directory / "other").write_bytes(MESSAGE)
+    assert shell.type("trace", "--read", "other").code == 65

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from ringfence.cli.app import main
+from ringfence.service.capture import beginning, packet
 from tests.cli.running import Result, Shell
 from tests.message.samples import invite_bytes
+from tests.service.test_capture import CASES, MESSAGE
 from tests.torture.judge import HERE
 
 BODY = b"hello\r\n"
@@ -143,3 +145,14 @@ def test_a_file_that_is_not_there_is_a_usage_error(shell: Shell) -> None:
 def test_every_torture_message_gives_json(shell: Shell, path: Path) -> None:
     result = shell.type("parse", str(path))
     assert result.code == (65 if "error" in result.json else 0)
+
+
+def test_a_capture_gives_each_message_with_its_packet(shell: Shell) -> None:
+    capture = beginning("test") + packet(CASES[0][0], MESSAGE) + packet(CASES[1][0], b"junk\r\n\r\n")
+    result = shell.type("parse", file(shell, capture, "a.pcapng"))
+    assert result.code == 65  # the second is malformed
+    good, bad = lines(result)
+    assert good["packet"]["source"] == "192.0.2.1:40000"
+    assert good["start_line"]["method"] == "OPTIONS"
+    assert "error" not in good
+    assert bad["error"]["status"] == 400

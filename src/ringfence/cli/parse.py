@@ -1,7 +1,7 @@
 """``ringfence parse``: what a SIP message says, or what is wrong with it.
 
-One message gives one JSON object. Several (more files than one, or a stream) give JSON lines, an object a line, in
-the order of the input. A message with a fault has ``error``, and what could be read of it besides.
+One message gives one JSON object. Several (more files than one, a stream, a capture) give JSON lines, an object a line,
+in the order of the input. A message with a fault has ``error``, and what could be read of it besides.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from ringfence.message.framing import Framer, FramingError, Mark
 from ringfence.message.grammar import split_list
 from ringfence.message.multipart import Entity
 from ringfence.message.validate import validate
+from ringfence.service.capture_file import is_capture
+from ringfence.service.capture_reader import messages
 
 STDIN = Path("-")
 # JSON escapes C0 controls; a terminal would obey DEL and C1 too, and a message comes from anybody.
@@ -37,7 +39,7 @@ def parse(
         list[Path] | None,
         typer.Argument(
             metavar="FILE",
-            help="Files of one message each; standard input without one, or for -.",
+            help="Files of one message each, or captures (pcap, pcapng); standard input without one, or for -.",
             show_default=False,
         ),
     ] = None,
@@ -57,10 +59,11 @@ def parse(
     good = True
     for path in paths:
         data = with_crlf(_octets(path)) if lf else _octets(path)
-        for shown in _stream(data) if stream else [describe(data)]:
+        captured = is_capture(data)
+        for shown in _captured(data) if captured else _stream(data) if stream else [describe(data)]:
             good = good and "error" not in shown
             named = {"file": str(path), **shown} if len(paths) > 1 else shown
-            _print(named, one_line=json or stream or len(paths) > 1)
+            _print(named, one_line=json or stream or captured or len(paths) > 1)
     if not good:
         raise typer.Exit(Exit.BAD_DATA)
 
@@ -84,6 +87,18 @@ def with_crlf(data: bytes) -> bytes:
     data = data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
     # Editors drop the empty line at the end of a message without a body.
     return data if b"\r\n\r\n" in data else data.rstrip(b"\r\n") + b"\r\n\r\n"
+
+
+def _captured(data: bytes) -> Iterator[dict[str, Any]]:
+    """Each SIP message of a capture file, with when and between whom it passed."""
+    for heard in messages(data):
+        passed = {
+            "time": heard.time,
+            "transport": heard.transport,
+            "source": heard.source,
+            "target": heard.target,
+        }
+        yield {"packet": passed, **describe(heard.data)}
 
 
 def _stream(data: bytes) -> Iterator[dict[str, Any]]:

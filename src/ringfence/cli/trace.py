@@ -17,10 +17,14 @@ from ringfence.cli.failure import Exit, Failure
 from ringfence.cli.ladder import Arrow, Ladder
 from ringfence.cli.options import ConfigOption, JsonOption, load_config
 from ringfence.cli.output import console, print_json, remark
+from ringfence.cli.plain import clean
+from ringfence.message import PeerError, parse
 from ringfence.service.capture import beginning, packet
+from ringfence.service.capture_reader import Heard, messages
 from ringfence.service.control import CommandError
 from ringfence.service.control_client import stream
-from ringfence.service.trace import FILTER_KEYS, Filter
+from ringfence.service.logs import redact
+from ringfence.service.trace import FILTER_KEYS, Filter, facts_of
 
 
 def trace(
@@ -48,11 +52,24 @@ def trace(
             help="Write a capture (pcapng) for Wireshark instead, TLS taken off; - for: | wireshark -k -i -",
         ),
     ] = None,
+    read: Annotated[
+        Path | None,
+        typer.Option(
+            "--read",
+            metavar="FILE",
+            help="Draw the messages of a capture file (pcap, pcapng), without any node.",
+        ),
+    ] = None,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """Watch the messages that pass the running node. Ctrl-C ends it."""
-    _check(only or [])
+    wanted = _check(only or [])
+    if read is not None:
+        if pcap is not None or who:
+            raise Failure(Exit.USAGE, "--read goes with --filter, --text, --count and --json")
+        _draw_capture(read, wanted, text=text, count=count, json=json)
+        return
     if pcap is not None and (json or text or who):
         raise Failure(
             Exit.USAGE, "--pcap has whole messages, and nothing else", "leave out --json, --text, --who"
@@ -106,9 +123,60 @@ def _private_file(path: Path) -> BinaryIO:
     return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
 
 
-def _check(filters: list[str]) -> None:
+def _draw_capture(path: Path, wanted: Filter, *, text: bool, count: int | None, json: bool) -> None:
     try:
-        Filter.parse(filters)
+        data = path.read_bytes()
+    except OSError as error:
+        raise Failure(Exit.UNAVAILABLE, f"{path}: {error.strerror}") from None
+    screen = console()
+    ladder = Ladder(width=screen.width)
+    shown = 0
+    for heard in messages(data):
+        event = captured_event(heard, text=text)
+        if not wanted.fits(event):
+            continue
+        if json:
+            print_json(event, lines=True)
+        else:
+            row = (event["time"], event["source"], event["target"], event["start"])
+            note = "" if event["transport"] == "UDP" else event["transport"]
+            screen.print(ladder.rows(Arrow(*row, status=event["status"], note=note)))
+            _show_rest(event, who=False)
+        shown += 1
+        if shown == count:
+            break
+    if not shown:
+        remark("no SIP message fits" if wanted.conditions else f"no SIP message is in {path}")
+
+
+def captured_event(heard: Heard, *, text: bool) -> dict[str, Any]:
+    """A message of a capture as a trace has it. One that can't be read has its first line, and why."""
+    event: dict[str, Any] = {
+        "time": heard.time,
+        "transport": heard.transport,
+        "source": heard.source,
+        "target": heard.target,
+        "remote": f"{heard.source} {heard.target}",
+    }
+    try:
+        event |= facts_of(parse(heard.data))
+    except PeerError as error:
+        if error.message is not None:
+            event |= facts_of(error.message)
+        else:
+            start = heard.data.lstrip(b"\r\n").partition(b"\r\n")[0][:60].decode("utf-8", "replace")
+            event |= dict.fromkeys(("method", "cseq", "call_id", "from", "to"), "") | {"status": None}
+            event["start"] = clean(start)
+        event["fault"] = error.reason
+        event["start"] += f" [malformed: {clean(error.reason)}]"
+    if text:
+        event["text"] = redact(heard.data.decode("utf-8", "replace").replace("\r\n", "\n"))
+    return event
+
+
+def _check(filters: list[str]) -> Filter:
+    try:
+        return Filter.parse(filters)
     except CommandError as error:
         raise Failure(Exit.USAGE, error.reason, error.fix) from None
 

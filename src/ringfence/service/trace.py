@@ -193,7 +193,6 @@ def describe(
 
     ``private``: the party on this side is named to nobody, nor is where it is.
     """
-    cseq = message.headers.get("CSeq") or ""
     event: dict[str, Json] = {
         "time": now,
         "direction": direction,
@@ -201,6 +200,20 @@ def describe(
         "secure": flow.secure,
         "local": str(flow.local),
         "remote": str(flow.remote),
+        **facts_of(message),
+    }
+    if isinstance(message, Request):
+        event["exposure"] = _exposure(message, flow)
+    if private or asks_privacy(message):
+        event |= dict.fromkeys(("from", "call_id", "remote"), PRIVATE)
+        event["start"] = redact_identities(str(event["start"]))
+    return event
+
+
+def facts_of(message: Message) -> dict[str, Json]:
+    """What a message says of itself, as it is shown and as filters look at it."""
+    cseq = message.headers.get("CSeq") or ""
+    facts: dict[str, Json] = {
         "method": cseq.rpartition(" ")[2],
         "cseq": cseq,
         "call_id": message.headers.get("Call-ID") or "",
@@ -210,16 +223,12 @@ def describe(
         "start": "",
     }
     if isinstance(message, Request):
-        event |= {"method": message.method, "start": f"{message.method} {redact(message.uri)}"}
-        event["exposure"] = _exposure(message, flow)
+        facts |= {"method": message.method, "start": f"{message.method} {redact(message.uri)}"}
     elif isinstance(message, Response):
-        event |= {"status": message.status, "start": f"{message.status} {message.reason}"}
+        facts |= {"status": message.status, "start": f"{message.status} {message.reason}"}
     for name in PEERS_OWN:
-        event[name] = _readable(str(event[name]))
-    if private or asks_privacy(message):
-        event |= dict.fromkeys(("from", "call_id", "remote"), PRIVATE)
-        event["start"] = redact_identities(event["start"])
-    return event
+        facts[name] = _readable(str(facts[name]))
+    return facts
 
 
 def _readable(text: str) -> str:
