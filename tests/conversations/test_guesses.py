@@ -12,7 +12,6 @@ from tests.conversations.phones import Phone
 from tests.conversations.phones import named as kind
 from tests.conversations.test_guard import Watched, guard
 
-
 __all__ = ["guard"]  # a fixture
 
 
