@@ -8,7 +8,7 @@ from base64 import b64decode
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, TypeAlias
 
 import typer
 from rich.text import Text
@@ -27,39 +27,49 @@ from ringfence.service.logs import redact
 from ringfence.service.trace import FILTER_KEYS, Filter, facts_of
 
 
+OnlyOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        "-f",
+        metavar="KEY=WORD[,WORD...]",
+        help=f"Only messages that fit; may be repeated. Keys: {', '.join(FILTER_KEYS)}. Status: 486 or 4xx.",
+    ),
+]
+TextOption: TypeAlias = Annotated[
+    bool, typer.Option("--text", help="Show whole messages, without credentials.")
+]
+WhoOption: TypeAlias = Annotated[
+    bool,
+    typer.Option("--who", help="Say of each INVITE and MESSAGE who could read it and who change it."),
+]
+CountOption: TypeAlias = Annotated[
+    int | None, typer.Option("--count", min=1, help="End after that many messages.")
+]
+PcapOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--pcap",
+        metavar="FILE",
+        allow_dash=True,
+        help="Write a capture (pcapng) for Wireshark instead, TLS taken off; - for: | wireshark -k -i -",
+    ),
+]
+ReadOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--read", metavar="FILE", help="Draw the messages of a capture file (pcap, pcapng), without any node."
+    ),
+]
+
+
 def trace(
-    only: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--filter",
-            "-f",
-            metavar="KEY=WORD[,WORD...]",
-            help=f"Only messages that fit; may be repeated. Keys: {', '.join(FILTER_KEYS)}. Status: 486 or 4xx.",
-        ),
-    ] = None,
-    text: Annotated[bool, typer.Option("--text", help="Show whole messages, without credentials.")] = False,
-    who: Annotated[
-        bool,
-        typer.Option("--who", help="Say of each INVITE and MESSAGE who could read it and who change it."),
-    ] = False,
-    count: Annotated[int | None, typer.Option(min=1, help="End after that many messages.")] = None,
-    pcap: Annotated[
-        Path | None,
-        typer.Option(
-            "--pcap",
-            metavar="FILE",
-            allow_dash=True,
-            help="Write a capture (pcapng) for Wireshark instead, TLS taken off; - for: | wireshark -k -i -",
-        ),
-    ] = None,
-    read: Annotated[
-        Path | None,
-        typer.Option(
-            "--read",
-            metavar="FILE",
-            help="Draw the messages of a capture file (pcap, pcapng), without any node.",
-        ),
-    ] = None,
+    only: OnlyOption = None,
+    text: TextOption = False,
+    who: WhoOption = False,
+    count: CountOption = None,
+    pcap: PcapOption = None,
+    read: ReadOption = None,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
