@@ -26,7 +26,6 @@ from ringfence.service.control_client import stream
 from ringfence.service.logs import redact
 from ringfence.service.trace import FILTER_KEYS, Filter, facts_of
 
-
 OnlyOption: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
