@@ -192,12 +192,14 @@ class Line:
         return flow
 
     def from_home(self, flow: Flow) -> bool:
-        """Whether what came by this flow came from our own server. Over UDP that is only as true as its address."""
+        """Whether what came by this flow came from our own server. Without TLS that is only as true as its address: a
+        server that does no Outbound (RFC 5626) makes a connection of its own to the Contact that we listen at.
+        """
         if self.agreement is not None and self.agreement.by_tls and not flow.secure:
             return False
         if self.home_local is not None and flow.local not in self.protected:
             return False
-        if flow.reliable:
+        if flow.secure or flow.key in self._home_flows:
             return flow.key in self._home_flows
         return flow.remote.host in self._home_hosts
 
