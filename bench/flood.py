@@ -30,9 +30,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from harness import Server
 from honest import Honest
-from world import HOST, World
+
+from ringfence.bench.harness import NODE, Server
+from ringfence.bench.world import HOST, World
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "reliability.md"
 MARKS = "<!-- made by bench/flood.py -->", "<!-- end of floods -->"
@@ -92,7 +93,7 @@ class Node:
         self.world = world
         self.server = Server.named("ringfence", 19_060)
         words = [
-            sys.executable, str(Path(__file__).with_name("node.py")), "--mode", "auth",
+            *NODE, "--mode", "auth",
             "--udp", f"0.0.0.0:{self.server.base}", "--tls", f"0.0.0.0:{self.server.base + 1}",
             "--cert", str(world.cert), "--key", str(world.key), "--users", str(world.users),
             "--dir", str(world.fresh("node")), "--ledger",

@@ -1,148 +1,34 @@
-"""What a call costs Ringfence, and what it costs Kamailio on the same machine at the same rate.
+"""Every figure of docs/performance.md: what a call costs beside Kamailio, the price of each protection, and memory.
 
-    python bench/run.py                                  every row, some 20 minutes
-    python bench/run.py --rows b,c --rate 400 --runs 3   some
-    python bench/run.py --write                          also into docs/performance.md
+    python bench/run.py                                  everything, some 20 minutes
+    python bench/run.py --quick                          the same in some 3 minutes, for a look
+    python bench/run.py --rows b,c --rate 400 --runs 3   some rows
+    python bench/run.py --write                          also into docs/: tables and pictures
 
-Both servers of a row are up at once, each with its own users, phone and ports; runs alternate between them, so that
-what changes on the machine meanwhile changes both. The figure of a row is the median of the runs, its ratio the
-median of the ratios of the pairs; least and most stand beside. See harness.py for the method.
+``ringfence bench`` measures the same rows without this directory. See ringfence/bench/harness.py for the method.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
-import os
-import platform
-import re
-import shutil
+import json
 import signal
-import statistics
-import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from harness import Loaded, Result, Row, Server
-from world import World
+import plots
 
-ROWS = (
-    Row("b", "call, UDP", "udp", False),
-    Row("c", "call with digest, UDP", "udp", True),
-    Row("d", "call with digest, one TCP connection", "tcp", True),
-    Row("e", "call with digest, one TLS connection", "tls", True),
-    Row("f", "call with digest, a TLS connection each", "tls", True, per_call=True, top_rate=120),
-    Row("g", "registration with digest, UDP", "udp", True, kind="register"),
-)
-SERVERS = {"ringfence": 17_060, "kamailio": 18_060}
-"""What is measured, and the first port to try for it."""
-DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
+from ringfence.bench import measure, memory, report
+from ringfence.bench.rows import ALL, chosen
+
+ROOT = Path(__file__).parents[1]
+DOCUMENT = ROOT / "docs" / "performance.md"
+MEASURED = ROOT / "src" / "ringfence" / "bench" / "measured.json"
+"""What was measured, kept so that pictures and plans can be made anew without measuring. The package has it, too."""
+
 MARKS = "<!-- made by make bench -->", "<!-- end -->"
-
-INTRODUCTION = f"""\
-# Performance
-
-What one call costs in CPU time, beside Kamailio on the same machine at the same rate. `make bench` makes this table
-anew in some 20 minutes; `python bench/run.py --help` tells how to measure less. The method is described in
-`bench/harness.py`: least and most show what the machine's other work does to a figure, so compare the ratios.
-
-{MARKS[0]}
-{MARKS[1]}
-"""
-
-Runs = dict[str, list[Result]]
-
-
-def measure(row: Row, servers: Sequence[Server], options: argparse.Namespace) -> Runs:
-    """Alternate runs of one row; the first of each server, while it is new, is thrown away."""
-    rate = min(options.rate, row.top_rate)
-    world = World(options.server_core, options.load_core)
-    try:
-        loaded = [Loaded(world, server, row) for server in servers]
-        for each in loaded:
-            each.run(rate, min(3.0, options.seconds), 0.5)
-        runs: Runs = {server.name: [] for server in servers}
-        for number in range(options.runs):
-            for each in loaded if number % 2 == 0 else reversed(loaded):
-                result = each.run(rate, options.seconds, options.settle)
-                runs[each.server.name].append(result)
-                print(
-                    f"  {row.id} {each.server.name:10} {result.us_per_call:7.0f} us/call  failed {result.failed}  "
-                    f"p50/p99 {result.p50_ms:.1f}/{result.p99_ms:.1f} ms  others {result.others:.2f} cores",
-                    file=sys.stderr, flush=True,
-                )  # fmt: skip
-        return runs
-    finally:
-        world.close()
-
-
-def spread(values: Sequence[float], form: str) -> str:
-    """Median, and least to most."""
-    if len(values) == 1:
-        return form.format(values[0])
-    return f"{form.format(statistics.median(values))} ({form.format(min(values))}–{form.format(max(values))})"
-
-
-def line(row: Row, rate: float, runs: Runs) -> str:
-    """One row of the table."""
-    ours, theirs = runs["ringfence"], runs.get("kamailio", [])
-    ratios = [a.us_per_call / b.us_per_call for a, b in zip(ours, theirs, strict=False) if b.us_per_call]
-    cells = [
-        row.id,
-        row.what,
-        f"{min(rate, row.top_rate):g}",
-        spread([r.us_per_call for r in ours], "{:.0f}"),
-    ]
-    cells.append(spread([r.us_per_call for r in theirs], "{:.0f}") if theirs else "–")
-    cells.append(spread(ratios, "{:.2f}") if ratios else "–")
-    for results in (ours, theirs):
-        times = [
-            statistics.median(getattr(r, name) for r in results) for name in ("p50_ms", "p99_ms") if results
-        ]
-        cells.append(" / ".join(f"{each:.1f}" for each in times) or "–")
-    cells.append(" + ".join(str(sum(r.failed for r in results)) for results in (ours, theirs) if results))
-    return f"| {' | '.join(cells)} |"
-
-
-def table(measured: Sequence[tuple[Row, Runs]], options: argparse.Namespace) -> str:
-    """All rows, and under what conditions they came to be."""
-    head = ["", "scenario", "a second", "Ringfence us", "Kamailio us", "ratio", "Ringfence p50/p99 ms"]
-    head += ["Kamailio p50/p99 ms", "failed"]
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    lines += [line(row, options.rate, runs) for row, runs in measured]
-    others = [result.others for _, runs in measured for results in runs.values() for result in results]
-    lines += [
-        "",
-        f"Microseconds of CPU for each call, median of {options.runs} runs of {options.seconds:g} s (least–most); "
-        f"{_machine()}; {_version('kamailio', '-v')}; {datetime.datetime.now(datetime.UTC):%Y-%m-%d}. "
-        f"Other work on the machine took {statistics.median(others):.2f} cores (at most {max(others):.2f}).",
-    ]
-    return "\n".join(lines)
-
-
-def _machine() -> str:
-    found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
-    name = found[1] if found else platform.machine()
-    return f"{os.cpu_count()} cores of {name}, CPython {platform.python_version()}"
-
-
-def _version(program: str, option: str) -> str:
-    if shutil.which(program) is None:
-        return f"no {program} here"
-    said = subprocess.run([program, option], capture_output=True, text=True, check=False).stdout
-    found = re.search(r"\d+\.\d+(\.\d+)?", said)
-    return f"{program.capitalize()} {found[0] if found else '?'}, one worker"
-
-
-def write(text: str) -> None:
-    """Put the table between its marks in the document."""
-    document = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.exists() else INTRODUCTION
-    before, _, rest = document.partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    DOCUMENT.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}", encoding="utf-8")
 
 
 def arguments() -> argparse.Namespace:
@@ -150,46 +36,83 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows", default=",".join(row.id for row in ROWS))
-    parser.add_argument("--rate", type=float, default=800, help="calls a second, or less where a row says so")
+    parser.add_argument("--rows", default="all", help="names, rows, prices, all")
+    parser.add_argument("--rate", type=float, default=600, help="calls a second, or less where a row says so")
+    parser.add_argument("--price-rate", type=float, default=200, help="the same for the rows of prices")
     parser.add_argument("--runs", type=int, default=5, help="of each server")
-    parser.add_argument("--seconds", type=float, default=8, help="of one run")
+    parser.add_argument("--seconds", type=float, default=3, help="of one run")
     parser.add_argument(
-        "--settle", type=float, default=5.5, help="seconds after a run that count as well: timers"
+        "--settle", type=float, default=1.5, help="seconds after a run that count too: timers"
     )
     parser.add_argument("--servers", default="ringfence,kamailio")
     parser.add_argument("--server-core", default="0")
     parser.add_argument("--load-core", default="1")
-    parser.add_argument("--write", action="store_true", help=f"the table into docs/{DOCUMENT.name}")
-    return parser.parse_args()
+    parser.add_argument(
+        "--no-memory", action="store_true", help="not the memory of registrations and connections"
+    )
+    parser.add_argument("--quick", action="store_true", help="one short run of each, and less of everything")
+    parser.add_argument(
+        "--out", type=Path, help="keep what was measured in this file instead of the package's"
+    )
+    parser.add_argument("--write", action="store_true", help="into docs/")
+    options = parser.parse_args()
+    if options.quick:
+        options.rate, options.price_rate, options.runs, options.seconds, options.settle = 100, 50, 1, 1, 0.5
+    return options
+
+
+def run_all(options: argparse.Namespace, out: Path) -> None:
+    """Measure, and keep each part as soon as it is there."""
+    servers = tuple(options.servers.split(","))
+    common = options.runs, options.seconds, options.settle, servers, options.server_core, options.load_core
+    rows = chosen(options.rows)
+    facts = measure.conditions(measure.Options(options.rate, *common))
+    for row in rows:
+        if not row.price:
+            found = measure.measure(row, measure.Options(options.rate, *common), say)
+            measure.keep(out, conditions=facts, rows=measure.as_json([found]))
+    if prices := [row for row in rows if row.price]:
+        found_prices = measure.measure_all(prices, measure.Options(options.price_rate, *common), say)
+        measure.keep(out, conditions=facts, rows=measure.as_json(found_prices))
+    if not options.no_memory:
+        scale = 50 if options.quick else 1
+        measure.keep(out, memory=[each.as_json() for each in memory.measure(say, scale)])
+
+
+def say(line: str) -> None:
+    """What goes on."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def text_of(kept: dict[str, object]) -> str:
+    """The tables."""
+    rows = [measure.Measured.of(each) for each in kept.get("rows", ())]  # type: ignore[attr-defined]
+    rows = [each for each in rows if each.row in ALL]
+    parts = [report.everything(kept["conditions"], rows)]  # type: ignore[arg-type]
+    if "memory" in kept:
+        parts.append(memory.table(kept["memory"]))  # type: ignore[arg-type]
+    return "\n\n".join(parts)
+
+
+def write(kept: dict[str, object], text: str) -> None:
+    """Put the tables between their marks in the document, and the pictures beside it."""
+    plots.draw(kept, ROOT / "docs" / "images")
+    before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    DOCUMENT.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}", encoding="utf-8")
 
 
 def main() -> None:
     """Measure, print, write."""
     options = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended
-    rows = [row for row in ROWS if row.id in options.rows.split(",")]
-    servers = [
-        Server.named(name, port)
-        for name, port in SERVERS.items()
-        if name in options.servers.split(",") and _present(name)
-    ]
-    if shutil.which("sipp") is None:
-        rows = [row for row in rows if row.transport == "tls"]
-        print("no SIPp here (Debian: sip-tester): only the rows over TLS", file=sys.stderr)
-    if not rows or not servers:
-        sys.exit("nothing to measure")
-    text = table([(row, measure(row, servers, options)) for row in rows], options)
+    out = options.out or MEASURED
+    run_all(options, out)
+    kept = json.loads(out.read_text(encoding="utf-8"))
+    text = text_of(kept)
     print(text)
     if options.write:
-        write(text)
-
-
-def _present(server: str) -> bool:
-    if server == "ringfence" or shutil.which(server):
-        return True
-    print(f"no {server} here: Ringfence alone", file=sys.stderr)
-    return False
+        write(kept, text)
 
 
 if __name__ == "__main__":

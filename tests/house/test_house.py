@@ -22,6 +22,7 @@ ROWS = {
     "service": 6,
     "console": 7,
     "audit": 7,
+    "bench": 7,
     "cli": 8,
 }
 MAX_FILE_LINES = 400

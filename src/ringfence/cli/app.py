@@ -13,6 +13,7 @@ from ringfence.cli.admin import admin
 from ringfence.cli.answer import answer
 from ringfence.cli.audit import audit
 from ringfence.cli.ban import ban
+from ringfence.cli.bench import bench
 from ringfence.cli.call import call
 from ringfence.cli.caller import caller
 from ringfence.cli.cert import cert
@@ -39,6 +40,7 @@ COMMANDS: Sequence[Callable[..., None]] = (
     demo,
     check,
     audit,
+    bench,
     status,
     reload,
     stop,

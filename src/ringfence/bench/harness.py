@@ -1,9 +1,10 @@
-"""Start a server, load it, and tell what a call cost it: the part of ``run.py`` that deals with processes.
+"""Start a server, load it, and tell what a call cost it.
 
 The method is the same for every server: one directory of users, keys and logs; the server alone on one core, the
 load on another; a thousand users registered; then calls at a fixed rate, while the CPU time of the server's process
-tree is read from /proc before the first call and some seconds after the last, so that its timers count too. SIPp
-makes the load over UDP and TCP, ``load.py`` over TLS, which Debian's SIPp lacks.
+tree is read from /proc before the first call and some seconds after the last, so that its timers count too. SIPp, where
+it is installed, makes the load over UDP and TCP; ``load.py`` makes it over TLS, which Debian's SIPp lacks, and
+everywhere else.
 
 Everything is on 127.0.0.1 and bounded in calls and time; only processes that were started here are ended, by pid.
 """
@@ -14,6 +15,7 @@ import contextlib
 import csv
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -22,9 +24,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from world import DOMAIN, HOST, USERS, World, busy_seconds, cpu_seconds, is_free, tail_of
+from ringfence.bench.certificates import THEIR_DOMAIN
+from ringfence.bench.rows import Row
+from ringfence.bench.world import DOMAIN, HOST, USERS, World, busy_seconds, cpu_seconds, is_free, tail_of
 
 HERE = Path(__file__).parent
+NODE = (sys.executable, "-m", "ringfence.bench.node")
+LOAD = (sys.executable, "-m", "ringfence.bench.load")
 
 BUFFER = "2097152"
 """SIPp's socket buffers: its own 64 KiB drop bursts long before a core is busy."""
@@ -34,20 +40,6 @@ GRACE = 8.0
 
 START_SECONDS = 30.0
 """For a server to answer an OPTIONS."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One scenario: what is called, over what, and whether it is challenged."""
-
-    id: str
-    what: str
-    transport: str
-    digest: bool
-    kind: str = "call"
-    per_call: bool = False
-    top_rate: float = 1e6
-    """Calls a second above which the cheapest server has more than a core's work."""
 
 
 @dataclass(frozen=True)
@@ -70,21 +62,48 @@ class Server:
         tls = row.transport == "tls"
         plain, secure = f"{HOST}:{self.base}", f"{HOST}:{self.base + 1}"
         if self.name == "ringfence":
-            words = [sys.executable, str(HERE / "node.py"), "--mode", "auth" if row.digest else "noauth"]
-            words += ["--udp", plain, "--users", str(world.users), "--realm", DOMAIN]
-            words += ["--dir", str(world.fresh("ringfence"))]
-            identity = ["--tls", secure, "--cert", str(world.cert), "--key", str(world.key)]
-            return words + (identity if tls else [])
+            words = [
+                *NODE,
+                "--mode",
+                row.mode,
+                "--udp",
+                plain,
+                "--users",
+                str(world.users),
+                "--realm",
+                DOMAIN,
+            ]
+            words += ["--dir", str(world.fresh("ringfence")), *row.node]
+            if row.mode == "stateless":
+                words += ["--callee", f"callee={HOST}:{self.base + 10}"]
+            if tls:
+                words += ["--tls", secure, "--cert", str(world.cert), "--key", str(world.key)]
+            return words + identity_options(row, world)
         words = [
             "kamailio", "-DD", "-E", "-f", str(HERE / "kamailio.cfg"), "-Y", str(world.fresh("kamailio")),
             "-m", "1024", "-M", "16", "-b", BUFFER, "-l", f"udp:{plain}", "-l", f"tcp:{plain}",
         ]  # fmt: skip
+        if row.mode == "stateless":
+            words += ["-A", "STATELESS", "-A", f'CALLEE="sip:{HOST}:{self.base + 10}"']
         if row.digest:
             words += ["-A", "DIGEST", "-A", f'DB="sqlite://{world.database}"']
+        if row.mode == "authdb":
+            words += ["-A", "DIGEST_BY_QUERY"]
         if tls:
             words += ["-A", "TLS", "-A", f'CERT="{world.cert}"', "-A", f'KEY="{world.key}"']
             words += ["-l", f"tls:{secure}"]
         return words
+
+
+def identity_options(row: Row, world: World) -> list[str]:
+    """What the node needs to sign or to verify."""
+    if not row.identity:
+        return []
+    words = ["--identity", str(world.identities)]
+    return [
+        *words,
+        *(["--sign", f"https://{DOMAIN}/identity.pem"] if row.identity == "sign" else ["--verify"]),
+    ]
 
 
 @dataclass(frozen=True)
@@ -98,6 +117,11 @@ class Result:
     p99_ms: float
     others: float
     """Cores that other work on the machine took meanwhile: over 0.1 a figure is not to be trusted."""
+
+
+def by_sipp(row: Row) -> bool:
+    """Whether SIPp makes the load of a row."""
+    return row.transport != "tls" and shutil.which("sipp") is not None
 
 
 # -- a server under load -------------------------------------------------------------------------------
@@ -114,7 +138,9 @@ class Loaded:
         self._wait()
         if row.kind == "call":
             self.phone = self._start_phone()
-            outcome = self._load("register", USERS + 1, 400, world.users, contact=server.base + 10)
+        if row.kind == "call" and row.mode != "stateless":
+            users = 1 if row.price else USERS + 1  # the callee is the first
+            outcome = self._load("register", users, 800, world.users, "--contact", str(server.base + 10))
             if outcome["failed"]:
                 raise SystemExit(f"{server.name}: registration: {outcome}")
 
@@ -142,8 +168,8 @@ class Loaded:
 
     def _start_phone(self) -> subprocess.Popen[bytes]:
         world, port = self.world, self.server.base + 10
-        if self.row.transport == "tls":
-            words = [sys.executable, str(HERE / "load.py"), "answer", "--listen", f"{HOST}:{port}"]
+        if not by_sipp(self.row):
+            words = [*LOAD, "answer", "--listen", f"{HOST}:{port}", "--transport", self.row.transport]
             words += ["--cert", str(world.cert), "--key", str(world.key)]
         else:
             words = [
@@ -163,8 +189,8 @@ class Loaded:
         calls = int(rate * seconds)
         others, cpu, begin = busy_seconds(), cpu_seconds(self.process), time.monotonic()
         load_cpu = self._phone_cpu()
-        if self.row.transport == "tls":
-            outcome = self._load(self.row.kind, calls, rate, self.world.callers)
+        if not by_sipp(self.row):
+            outcome = self._load(self.row.kind, calls, rate, *self._callers())
         else:
             outcome = self._sipp(calls, rate)
         time.sleep(settle)
@@ -190,19 +216,33 @@ class Loaded:
     def _phone_cpu(self) -> float:
         return cpu_seconds(self.phone) if self.phone is not None else 0.0
 
+    def _callers(self) -> tuple[Path | str, ...]:
+        """Who calls, whom, and with what: options of ``load.py`` after the users."""
+        row, world = self.row, self.world
+        words: list[Path | str] = [world.one_caller if row.price else world.callers, *row.load]
+        if row.per_call and row.kind == "call":
+            words.append("--per-call")
+        if row.outside:
+            words += ["--target", f"sip:callee@{HOST}:{self.server.base + 10};transport={row.transport}"]
+        if row.id in ("p9", "p9v"):
+            words += ["--from-domain", THEIR_DOMAIN]
+        if row.identity == "verify":
+            words += ["--sign-key", str(world.identities / "theirs.key"), "--sign-url", world.certificate_url]
+        return tuple(words)
+
     def _load(
-        self, kind: str, calls: int, rate: float, users: Path, contact: int | None = None
+        self, kind: str, calls: int, rate: float, users: Path | str, *more: Path | str
     ) -> dict[str, float]:
         """Run ``load.py`` to its end."""
         row, log = self.row, self.world.fresh("load") / "out"
         port = self.server.base + (row.transport == "tls")
         words = [
-            sys.executable, str(HERE / "load.py"), kind, "--server", f"{HOST}:{port}",
+            *LOAD, kind, "--server", f"{HOST}:{port}",
             "--transport", row.transport, "--users", str(users), "--rate", str(rate), "--calls", str(calls),
-            "--domain", DOMAIN, "--contact", str(contact or self.server.base + 20), "--grace", str(GRACE),
+            "--domain", DOMAIN, "--grace", str(GRACE), *map(str, more),
         ]  # fmt: skip
-        if row.per_call and kind == "call":
-            words.append("--per-call")
+        if kind == "register" and "--contact" not in more:
+            words += ["--contact", str(self.server.base + 20)]
         self._finish(words, log, calls / rate)
         line = log.read_text(encoding="utf-8").strip().splitlines()[-1]
         figures = json.loads(line)

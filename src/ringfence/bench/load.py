@@ -4,7 +4,7 @@
     load.py call     --server 127.0.0.1:15061 --transport tls --users U --rate 800 --calls 8000 [--per-call]
     load.py register --server 127.0.0.1:15060 --transport udp --users U --rate 800 --calls 8000 --contact 15070
 
-A call is INVITE, 100, 180, 200, ACK, a pause, BYE, 200. A 407 or 401 is answered with digest credentials when it
+It runs as ``python -m ringfence.bench.load``. A call is INVITE, 100, 180, 200, ACK, a pause, BYE, 200. A 407 or 401 is answered with digest credentials when it
 comes, once. The users' file has a line ``user;password`` for each; calls take them in turn. ``--per-call`` opens a
 connection for each call and closes it after the call. Calls begin when they are due, whatever became of those
 before. Nothing is sent twice, so a lost datagram is a failed call.
@@ -17,18 +17,16 @@ import asyncio
 import gc
 import json
 import ssl
-import sys
 import time
 from collections import Counter, deque
 from pathlib import Path
 
 import uvloop
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from links import Link, connect
-from phone import Phone, identity_of
-from templates import EMPTY, FIELD, REQUEST, WITH_SDP, credentials, header
+from ringfence.bench.links import Link, connect
+from ringfence.bench.phone import Phone, identity_of
+from ringfence.bench.signer import Signer
+from ringfence.bench.templates import EMPTY, FIELD, REQUEST, WITH_SDP, credentials, header
 
 TICK = 0.001
 """Seconds between looks at which calls are due."""
@@ -78,7 +76,8 @@ class Call:
     def first(self, credentials: bytes = b"") -> None:
         """INVITE or REGISTER."""
         if self.method == b"INVITE":
-            self.request(b"INVITE", self.run.contact % self.user[0] + credentials, WITH_SDP)
+            extra = self.run.contact % self.user[0] + credentials + self.run.invite_fields
+            self.request(b"INVITE", extra + self.run.identity(self.user[0]), WITH_SDP)
         else:
             self.request(b"REGISTER", self.run.contact % self.user[0] + credentials, EMPTY)
 
@@ -144,6 +143,9 @@ class Run:
         host, _, port = options.server.rpartition(":")
         self.server = host, int(port)
         self.domain = options.domain.encode()
+        self.from_domain = (options.from_domain or options.domain).encode()
+        self.invite_fields = b"".join(b"%b\r\n" % each.encode() for each in options.header)
+        self._signer = Signer(options) if options.sign_key else None
         lines = Path(options.users).read_bytes().splitlines()
         self.users = [(user, password) for user, _, password in (line.partition(b";") for line in lines)]
         self.transport = options.transport.upper().encode()
@@ -167,14 +169,18 @@ class Run:
 
     def address_of(self, user: bytes) -> bytes:
         """The user's address-of-record."""
-        return b"sip:%b@%b" % (user, self.domain)
+        return b"sip:%b@%b" % (user, self.from_domain)
 
     def request_of(self, user: tuple[bytes, bytes]) -> tuple[bytes, bytes, bytes]:
         """Method, Request-URI and To of the first request of a user."""
         if self.options.what == "register":
             return b"REGISTER", b"sip:" + self.domain, b"<%b>" % self.address_of(user[0])
-        callee = self.address_of(self.options.callee.encode())
-        return b"INVITE", callee, b"<%b>" % callee
+        callee = b"sip:%b@%b" % (self.options.callee.encode(), self.domain)
+        return b"INVITE", self.options.target.encode() or callee, b"<%b>" % callee
+
+    def identity(self, user: bytes) -> bytes:
+        """The Identity of a caller: a new signature for each call, since one seen before is a replay."""
+        return b"" if self._signer is None else self._signer.field(user, int(time.time()))
 
     def received(self, message: bytes, link: Link) -> None:
         """A message from the server."""
@@ -287,6 +293,13 @@ def arguments() -> argparse.Namespace:
         kind.add_argument("--contact", type=int, help="the port in Contact")
         kind.add_argument("--callee", default="callee")
         kind.add_argument("--domain", default="bench.test")
+        kind.add_argument("--from-domain", help="of the callers, where it is another one")
+        kind.add_argument(
+            "--target", default="", help="the Request-URI, where it is not the callee's address"
+        )
+        kind.add_argument("--header", action="append", default=[], help="a header field for each INVITE")
+        kind.add_argument("--sign-key", type=Path, help="a key that callers are signed with (RFC 8224)")
+        kind.add_argument("--sign-url", default="", help="where its certificate is")
     phone = whats.add_parser("answer")
     phone.add_argument("--listen", required=True, metavar="HOST:PORT")
     phone.add_argument("--cert")

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ringfence.bench.certificates import CertificateServer, make_identities
+
 HOST = "127.0.0.1"
 DOMAIN = "bench.test"
 USERS = 1000
@@ -45,6 +47,8 @@ class World:
         self.sipp_callers.write_text("SEQUENTIAL\n" + "".join(rows[1:]), encoding="utf-8")
         self.database = self.directory / "kamailio.sqlite"
         self._make_database(passwords)
+        self.one_caller = self.directory / "caller.csv"
+        self.one_caller.write_text(lines[1], encoding="utf-8")
         self.cert, self.key = self.directory / "cert.pem", self.directory / "key.pem"
         words = [
             "openssl",
@@ -58,19 +62,34 @@ class World:
         ]
         words += ["-days", "2", "-subj", f"/CN={DOMAIN}", "-addext", f"subjectAltName=DNS:{DOMAIN}"]
         subprocess.run([*words, "-keyout", self.key, "-out", self.cert], check=True, capture_output=True)
+        self.identities = self.fresh("identities")
+        make_identities(self.identities, DOMAIN)
+        self._certificates: CertificateServer | None = None
+
+    @property
+    def certificate_url(self) -> str:
+        """Where the certificate of signed callers is fetched; from now on it is there."""
+        if self._certificates is None:
+            self._certificates = CertificateServer(HOST, self.identities / "theirs.pem", self.cert, self.key)
+        return f"https://{DOMAIN}:{self._certificates.port}/theirs.pem"
 
     def _make_database(self, passwords: dict[str, str]) -> None:
-        """The tables that Kamailio's htable reads at its start."""
+        """The tables that Kamailio's htable reads at its start, and its auth_db for each request."""
         connection = sqlite3.connect(self.database)
         connection.executescript(
             "create table version(id integer primary key, table_name text, table_version int);"
             "insert into version(table_name, table_version) values('htcred', 2);"
             "create table htcred(id integer primary key, key_name text, key_type int default 0,"
             " value_type int default 0, key_value text, expires int default 0);"
+            "create table subscriber(id integer primary key, username text, domain text, ha1 text,"
+            " unique(username, domain));"
         )
         for user, password in passwords.items():
             ha1 = hashlib.md5(f"{user}:{DOMAIN}:{password}".encode()).hexdigest()
             connection.execute("insert into htcred(key_name, key_value) values(?, ?)", (user, ha1))
+            connection.execute(
+                "insert into subscriber(username, domain, ha1) values(?, ?, ?)", (user, DOMAIN, ha1)
+            )
         connection.commit()
         connection.close()
 
@@ -115,6 +134,8 @@ class World:
         """End everything, remove everything."""
         for process in list(self.running):
             self.end(process)
+        if self._certificates is not None:
+            self._certificates.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
 

@@ -8,8 +8,8 @@ import ssl
 from argparse import Namespace
 from collections import Counter
 
-from links import Link, listen
-from templates import EMPTY, FIELD, WITH_SDP, header
+from ringfence.bench.links import Link, listen
+from ringfence.bench.templates import EMPTY, FIELD, WITH_SDP, header
 
 
 class Phone:

@@ -1,0 +1,110 @@
+"""What is measured: each row is a kind of call, the node that it goes through, and how it is loaded.
+
+Rows a to g stand beside Kamailio's. Rows p.. are prices: one thing turned on at a time, on a node that has nothing else
+but what the row before it in ``over`` has, with one caller on one TLS connection, as a phone has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FLOW = ("--challenge", "first")
+PLAIN = ("--no-guard", "--hide", "nobody")
+"""A node that only finds the callee and forwards."""
+GUARD = ("--guard-all",)
+LEDGER, HIDE, MEDIA = ("--ledger",), ("--hide", "everybody", "--hide-contact"), ("--media",)
+PRIVATE = ("--header", "Privacy: header;session;user")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One scenario. ``node`` and ``load`` are options of the programs of these names."""
+
+    id: str
+    what: str
+    transport: str
+    mode: str
+    kind: str = "call"
+    per_call: bool = False
+    top_rate: float = 1e6
+    """Calls a second above which the cheapest server has more than a core's work."""
+    node: tuple[str, ...] = ()
+    load: tuple[str, ...] = ()
+    over: str = ""
+    """The row that this one's price is told over; empty: it is compared with Kamailio's."""
+    outside: bool = False
+    """The callee is at another domain."""
+    identity: str = ""
+    """sign: the node signs the caller. verify: the caller comes signed from another domain."""
+
+    @property
+    def digest(self) -> bool:
+        """Whether each call is challenged."""
+        return self.mode.startswith("auth")
+
+    @property
+    def price(self) -> bool:
+        """Whether it is one of the price rows."""
+        return self.id.startswith("p")
+
+
+def _price(
+    number: str,
+    what: str,
+    node: tuple[str, ...],
+    load: tuple[str, ...] = (),
+    over: str = "p0",
+    **more: object,
+) -> Row:
+    return Row(f"p{number}", what, "tls", "noauth", node=node, load=load, over=over, **more)  # type: ignore[arg-type]
+
+
+ROWS = (
+    Row("a", "call through a proxy without state, UDP", "udp", "stateless"),
+    Row("b", "call, UDP", "udp", "noauth"),
+    Row("c", "call with digest, UDP", "udp", "auth"),
+    Row("c2", "call with digest, accounts in SQLite, UDP", "udp", "authdb"),
+    Row("d0", "call, one TCP connection", "tcp", "noauth"),
+    Row("d", "call with digest, one TCP connection", "tcp", "auth"),
+    Row("e0", "call, one TLS connection", "tls", "noauth"),
+    Row("e", "call with digest, one TLS connection", "tls", "auth"),
+    Row("f0", "call, a TLS connection each", "tls", "noauth", per_call=True, top_rate=120),
+    Row("f", "call with digest, a TLS connection each", "tls", "auth", per_call=True, top_rate=120),
+    Row("g0", "registration, UDP", "udp", "noauth", kind="register"),
+    Row("g", "registration with digest, UDP", "udp", "auth", kind="register"),
+)
+
+PRICES = (
+    _price("0", "a plain call over TLS", PLAIN),
+    _price("1", "the caller authenticated once for its connection", PLAIN + FLOW),
+    _price("2", "the caller authenticated at each call (digest)", (*PLAIN, "--challenge", "every-request")),
+    _price("3", "guard on", (*FLOW, *GUARD, "--hide", "nobody"), over="p1"),
+    _price("4", "topology hidden (Via, Record-Route, Contact)", (*FLOW, "--no-guard", *HIDE), over="p1"),
+    _price("5", "ledger on", PLAIN + FLOW + LEDGER, over="p1"),
+    _price("6", "media relayed: the signalling of it", PLAIN + FLOW + MEDIA, over="p1"),
+    _price("7", "private call (Privacy: header;session;user)", PLAIN + FLOW, PRIVATE, over="p1"),
+    _price("8", "to another domain", PLAIN + FLOW, outside=True),
+    _price("8s", "to another domain, signed (RFC 8224)", PLAIN + FLOW, over="p8", outside=True, identity="sign"),
+    _price("9", "from another domain", PLAIN),
+    _price("9v", "from another domain, verified (RFC 8224)", PLAIN, over="p9", identity="verify"),
+    _price("e", "everything on, between users of ours", FLOW + GUARD + HIDE + LEDGER + MEDIA),
+    _price("es", "everything on, to another domain, signed", FLOW + GUARD + HIDE + LEDGER + MEDIA, outside=True,
+           identity="sign"),
+)  # fmt: skip
+"""``over`` names what the price of a row alone is told over; the price over the plain call is told of each."""
+
+ALL = {row.id: row for row in ROWS + PRICES}
+
+
+def chosen(names: str) -> list[Row]:
+    """The rows of a comma-separated list of names; ``all``, ``rows`` and ``prices`` name many.
+
+    Raises ValueError for a name that there is not.
+    """
+    groups = {"all": ROWS + PRICES, "rows": ROWS, "prices": PRICES}
+    found: dict[str, Row] = {}
+    for name in names.split(","):
+        if name not in groups and name not in ALL:
+            raise ValueError(f"there is no row {name!r}; there are {', '.join(ALL)}, rows, prices and all")
+        found |= {row.id: row for row in groups.get(name) or (ALL[name],)}
+    return list(found.values())

@@ -1,0 +1,66 @@
+"""What ``ringfence bench`` measures, and what it makes of it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ringfence.bench import measure, report
+from ringfence.bench.harness import Result
+from ringfence.bench.rows import ALL, PRICES, chosen
+from ringfence.cli.app import build
+
+
+def runs(*microseconds: float) -> list[Result]:
+    return [Result(100, 0, each, 1.0, 2.0, 0.0) for each in microseconds]
+
+
+def test_every_price_is_told_over_a_row_that_there_is() -> None:
+    assert all(row.over in ALL for row in PRICES)
+    assert [row.id for row in measure.with_bases([ALL["p9v"]])] == ["p0", "p9", "p9v"]
+
+
+def test_rows_are_chosen_by_name_and_group() -> None:
+    assert [row.id for row in chosen("b,p0,b")] == ["b", "p0"]
+    assert chosen("prices") == list(PRICES)
+    with pytest.raises(ValueError, match="no row 'z'"):
+        chosen("z")
+
+
+def test_a_ratio_is_taken_within_a_turn() -> None:
+    row = measure.Measured(
+        "b", "call", 100, {"ringfence": runs(100, 300, 200), "kamailio": runs(100, 100, 100)}
+    )
+    assert "| 200 (100–300) | 100 (100–100) | 2.00 (1.00–3.00) |" in report.table([row])
+
+
+def test_a_price_is_told_over_the_plain_call_and_alone() -> None:
+    rows = [
+        measure.Measured("p0", "plain", 100, {"ringfence": runs(100)}),
+        measure.Measured("p1", "flow", 100, {"ringfence": runs(110)}),
+        measure.Measured("p5", "ledger", 100, {"ringfence": runs(150)}),
+    ]
+    assert "| 150 | 1.50 | +40 | p1 |" in report.price_table(rows)
+
+
+def test_what_was_measured_is_kept_row_by_row(tmp_path: Path) -> None:
+    path = tmp_path / "measured.json"
+    for row, figure in (("c", 3.0), ("b", 1.0), ("c", 2.0)):
+        measure.keep(path, rows=measure.as_json([measure.Measured(row, row, 1, {"ringfence": runs(figure)})]))
+    kept = [measure.Measured.of(each) for each in measure.load_kept(path)["rows"]]
+    assert [(each.row, each.median()) for each in kept] == [("b", 1.0), ("c", 2.0)]
+
+
+@pytest.mark.interop("openssl", "taskset")
+def test_the_command_measures_a_call_with_everything_on(tmp_path: Path) -> None:
+    assert shutil.which("openssl")
+    out = tmp_path / "measured.json"
+    words = ["bench", "--rows", "pe", "--runs", "1", "--seconds", "1", "--rate", "20", "--alone"]
+    done = CliRunner().invoke(build(), [*words, "--core", "0", "--load-core", "0", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    kept = [measure.Measured.of(each) for each in measure.load_kept(out)["rows"]]
+    assert [each.row for each in kept] == ["p0", "pe"]
+    assert all(run.failed == 0 and run.us_per_call > 0 for each in kept for run in each.runs["ringfence"])
