@@ -21,6 +21,7 @@ from ringfence.transport.dead import DeadFlow
 from ringfence.transport.flow import Endpoint, Flow, Upward
 from ringfence.transport.limits import Limits
 from ringfence.transport.mesh import key_of
+from ringfence.transport.pace import Pace
 from ringfence.transport.sockets import bound_socket, connected_socket, is_address
 from ringfence.transport.stream import STOPS, ByteStream, Streams
 from ringfence.transport.tcp import StreamFlow
@@ -81,7 +82,8 @@ class Pool:
         self._upward = upward
         self._contexts = contexts
         self._websocket = websocket or WebSocketPolicy()
-        self._streams = Streams(self.limits)
+        self._pace = Pace()
+        self._streams = Streams(self.limits, self._pace)
         self._udp: list[UdpListener] = []
         self._kept: dict[Endpoint, UdpListener] = {}
         self._reached: dict[Endpoint, UdpFlow] = {}
@@ -120,7 +122,8 @@ class Pool:
             raise LocalError(f"no such transport: {transport}")
         listener: Listener
         if transport == "UDP":
-            udp = open_udp(host, port, self._upward, reuse_port=reuse_port or self._worker is not None)
+            shared = reuse_port or self._worker is not None
+            udp = open_udp(host, port, self._upward, self._pace, reuse_port=shared)
             self._udp.append(udp)
             self._reached.clear()
             listener = udp

@@ -15,6 +15,7 @@ from typing import Any, Protocol, cast
 
 from ringfence.transport.flow import Endpoint, PeerCertificate
 from ringfence.transport.limits import Census, Limits
+from ringfence.transport.pace import Pace
 
 NEVER = float("inf")
 
@@ -38,8 +39,9 @@ class Above(Protocol):
 class Streams:
     """Every live stream of one loop: their number, their limits, and the sweep that holds the limits."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, pace: Pace) -> None:
         self.limits = limits
+        self.pace = pace
         self.census = Census(limits)
         self.refused = 0
         """Connections that were closed at the door since there were too many."""
@@ -188,6 +190,7 @@ class ByteStream(asyncio.Protocol):
         self._active = True
         if self._above is not None and self._reason is None:
             self._streams.pass_up(self._above, data)
+            self._streams.pace.took(1)
 
     def pause_writing(self) -> None:
         """The write buffer has passed its limit."""

@@ -94,6 +94,7 @@ class TlsStream(ByteStream):
         self._incoming.write(data)
         if self._asking is None and (self._established or self._handshake()):
             self._read()
+        self._streams.pace.took(1)
 
     def _handshake(self) -> bool:
         try:

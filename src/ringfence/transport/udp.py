@@ -22,6 +22,7 @@ from ringfence.message.framing import FIRST_OCTETS
 from ringfence.transport import stun
 from ringfence.transport.datagrams import Address, open_datagrams, packed, unpacked
 from ringfence.transport.flow import Endpoint, Flow, PeerCertificate, Upward
+from ringfence.transport.pace import Pace
 from ringfence.transport.pings import Pings
 from ringfence.transport.sockets import bound_socket
 
@@ -98,6 +99,7 @@ class UdpListener:
     __slots__ = (
         "_flows",
         "_loop",
+        "_pace",
         "_ready",
         "_received",
         "_socket",
@@ -113,8 +115,9 @@ class UdpListener:
 
     transport = "UDP"
 
-    def __init__(self, sock: socket.socket, upward: Upward) -> None:
+    def __init__(self, sock: socket.socket, upward: Upward, pace: Pace) -> None:
         self._socket = sock
+        self._pace = pace
         self._upward = upward
         self._received = upward.received
         self._taken = 0
@@ -154,6 +157,7 @@ class UdpListener:
                 self._take(data, self._flows.get(address) or self._met(address))
         finally:
             self.datagrams.release()
+        self._pace.took(len(found))
 
     def _take(self, data: bytes, flow: UdpFlow) -> None:
         """The busiest function of all: pass the datagram up."""
@@ -273,7 +277,7 @@ def _fatal(value: bytes) -> str | None:
     return f"the network reports: {os.strerror(errno)}"
 
 
-def open_udp(host: str, port: int, upward: Upward, *, reuse_port: bool = False) -> UdpListener:
+def open_udp(host: str, port: int, upward: Upward, pace: Pace, *, reuse_port: bool = False) -> UdpListener:
     """Bind a UDP socket and receive from it.
 
     Raises:
@@ -290,4 +294,4 @@ def open_udp(host: str, port: int, upward: Upward, *, reuse_port: bool = False) 
             sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
         else:
             sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
-    return UdpListener(sock, upward)
+    return UdpListener(sock, upward, pace)
