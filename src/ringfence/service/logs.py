@@ -17,6 +17,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
@@ -150,6 +151,11 @@ def configure(*, level: str = "info", console: bool = False, stream: TextIO | No
     root.handlers[:] = [_Forward()]
     # One level less of libraries: their "info" is our "debug", and their "debug" may hold statements and values.
     root.setLevel(max(threshold + 10, logging.INFO))
+
+
+def log_file(path: Path | None) -> TextIO | None:
+    """The file to log to, a line at a time; None for standard error. Raises OSError."""
+    return None if path is None else path.open("a", encoding="utf-8", buffering=1)
 
 
 def processors(*, console: bool, color: bool = False) -> list[Processor]:

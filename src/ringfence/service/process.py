@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from importlib.metadata import version
-from typing import Any, TextIO
+from typing import Any
 
 import structlog
 import uvloop
@@ -35,14 +35,15 @@ from ringfence.service.health import health_app
 from ringfence.service.identity import identify
 from ringfence.service.ipsec import FirstHops
 from ringfence.service.ledger import open_ledger
-from ringfence.service.logs import configure
+from ringfence.service.logs import configure, log_file
+from ringfence.service.notify import Notifier
 from ringfence.service.peers import make_peers
 from ringfence.service.privacy import is_private
 from ringfence.service.problems import ConfigError
 from ringfence.service.publish import publisher
 from ringfence.service.readings import read_parts
 from ringfence.service.secrets import read_secret
-from ringfence.service.supervisor import prepare, supervise, worker_of_environment
+from ringfence.service.supervisor import STOP_SECONDS, prepare, supervise, worker_of_environment
 from ringfence.service.trace import Trace
 from ringfence.service.web import WebServer
 from ringfence.service.webhooks import make_webhooks
@@ -299,8 +300,8 @@ async def serving(config: Config) -> AsyncIterator[Node]:
 
 async def _serve(config: Config) -> None:
     async with serving(config) as node:
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, _reload_by_signal, node)
+        loop, manager = asyncio.get_running_loop(), Notifier()
+        loop.add_signal_handler(signal.SIGHUP, _reload_by_signal, node, manager)
         transactions = node.parts.driver.transactions
         collector = Collector(lambda: len(transactions))
         collector.start()
@@ -310,16 +311,22 @@ async def _serve(config: Config) -> None:
             domain=config.domain.name,
             ports=[f"{each.transport} {each.port}" for each in config.listeners],
         )
+        manager.ready()
+        if manager.pause:
+            node.repeat(manager.pause, manager.alive)
         await node.stopping.wait()
         log.info("stopping")
+        manager.stopping(config.limits.drain_seconds + STOP_SECONDS)
         await node.drain()
 
 
-def _reload_by_signal(node: Node) -> None:
+def _reload_by_signal(node: Node, manager: Notifier) -> None:
+    manager.reloading()
     try:
         node.reload()
     except LocalError as error:
         log.error("certificates not read", reason=str(error))
+    manager.ready()
 
 
 async def _open_control(node: Node, stack: contextlib.AsyncExitStack) -> None:
@@ -366,12 +373,6 @@ async def _check_database(node: Node) -> str | None:
     return None
 
 
-def _log_file(config: Config) -> TextIO | None:
-    if config.log.file is None:
-        return None
-    return config.log.file.open("a", encoding="utf-8", buffering=1)
-
-
 def serve(config: Config) -> int:
     """Run a node in the foreground until it is told to stop; gives the exit code.
 
@@ -385,7 +386,7 @@ def serve(config: Config) -> int:
     if worker is not None and worker < config.node.workers:
         config = config.as_worker(worker)
     console = config.log.format == "console" or (config.log.format == "auto" and sys.stderr.isatty())
-    configure(level=config.log.level, console=console, stream=_log_file(config))
+    configure(level=config.log.level, console=console, stream=log_file(config.log.file))
     if config.worker is None and config.node.workers > 1:
         prepare(config)
         return asyncio.run(supervise(config))

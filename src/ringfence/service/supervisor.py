@@ -22,6 +22,7 @@ import structlog
 
 from ringfence.service.config import Config
 from ringfence.service.control import Arguments, CommandError, ControlServer, Json
+from ringfence.service.notify import SOCKET_VARIABLE, Notifier
 from ringfence.store.migrate import upgrade
 from ringfence.transport.mesh import forget_sockets
 
@@ -87,6 +88,7 @@ class Worker:
     async def _once(self) -> int:
         self.starts += 1
         environment = {**os.environ, WORKER_VARIABLE: str(self.number)}
+        environment.pop(SOCKET_VARIABLE, None)  # the service manager hears of us, not of each worker
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "ringfence", "serve", "--config", str(self.config.file), env=environment
         )
@@ -244,12 +246,14 @@ async def supervise(config: Config) -> int:
         loop.add_signal_handler(number, stopping.set)
     loop.add_signal_handler(signal.SIGHUP, _signal, workers, signal.SIGHUP)
     running = [asyncio.create_task(worker.run(stopping)) for worker in workers]
-    telling = asyncio.create_task(_tell_ready(config, workers))
+    manager = Notifier()
+    telling = asyncio.create_task(_tell(manager, config, workers))
     try:
         ended = asyncio.create_task(stopping.wait())
         done, _ = await asyncio.wait({ended, *running}, return_when=asyncio.FIRST_COMPLETED)
         stopping.set()
         log.info("stopping")
+        manager.stopping(config.limits.drain_seconds + STOP_SECONDS)
         codes = [task.result() for task in done if task is not ended]
         await _stop(workers, running)
     finally:
@@ -258,10 +262,15 @@ async def supervise(config: Config) -> int:
     return max((int(code) for code in codes), default=0)
 
 
-async def _tell_ready(config: Config, workers: list[Worker]) -> None:
+async def _tell(manager: Notifier, config: Config, workers: list[Worker]) -> None:
+    """Say that all serve, and from then on that we live."""
     for worker in workers:
         await worker.ready.wait()
     log.info("serving with workers", domain=config.domain.name, workers=len(workers))
+    manager.ready()
+    while manager.pause:
+        await manager.alive()
+        await asyncio.sleep(manager.pause)
 
 
 def _signal(workers: list[Worker], number: int) -> None:
