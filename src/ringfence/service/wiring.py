@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -43,7 +44,7 @@ from ringfence.roles.steps.locate import locate_user
 from ringfence.roles.steps.network import to_core, to_destination, to_next
 from ringfence.security.agreement import Name, digest_mechanism, ipsec_mechanism, make_list, tls_mechanism
 from ringfence.security.digest import Algorithm, UriCheck
-from ringfence.security.nonces import NcWindow, Nonces
+from ringfence.security.nonces import MIN_KEY, NcWindow, Nonces
 from ringfence.security.pem import read_chain, read_crl
 from ringfence.service.aaa import make_remote
 from ringfence.service.addresses import parse_address
@@ -123,7 +124,7 @@ def wire(
         policy=policy,
         accounts=store.accounts if remote is None else remote.accounts,
         bindings=store.bindings if config.worker is None else FreshBindings(store.bindings, store.refresh),
-        nonces=Nonces(nonce_key(config, secret), lifetime=config.security.nonce_lifetime_seconds),
+        nonces=Nonces(nonce_key(secret), lifetime=config.security.nonce_lifetime_seconds),
         nonce_counts=NcWindow(),
         gruu_key=derive(secret, "gruu"),
         driver=driver,
@@ -175,9 +176,14 @@ def bind(parts: Parts) -> None:
     )
 
 
-def nonce_key(config: Config, secret: bytes) -> bytes:
-    """Each worker has its own: a replay at another one, which has not seen the nonce count, finds a stale nonce."""
-    return derive(secret, "nonces" if config.worker is None else f"nonces {config.worker}")
+def nonce_key(secret: bytes) -> bytes:
+    """Each process has its own, and a new one at each start: only who remembers the counts of a nonce takes it.
+
+    So a replay at another worker, at another node with the same secret, or after a restart finds a nonce that is not
+    ours, and counts need not be shared (RFC 7616 section 3.4, nc).
+    """
+    return derive(secret + os.urandom(MIN_KEY), "nonces")
+
 
 
 def derive(secret: bytes, purpose: str) -> bytes:
