@@ -11,9 +11,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -69,14 +71,28 @@ def run_all(options: argparse.Namespace, out: Path) -> None:
     facts = measure.conditions(measure.Options(options.rate, *common))
     for row in rows:
         if not row.price:
-            found = measure.measure(row, measure.Options(options.rate, *common), say)
-            measure.keep(out, conditions=facts, rows=measure.as_json([found]))
+            with going_on():
+                found = measure.measure(row, measure.Options(options.rate, *common), say)
+                measure.keep(out, conditions=facts, rows=measure.as_json([found]))
     if prices := [row for row in rows if row.price]:
-        found_prices = measure.measure_all(prices, measure.Options(options.price_rate, *common), say)
-        measure.keep(out, conditions=facts, rows=measure.as_json(found_prices))
+        with going_on():
+            found_prices = measure.measure_all(prices, measure.Options(options.price_rate, *common), say)
+            measure.keep(out, conditions=facts, rows=measure.as_json(found_prices))
     if not options.no_memory:
-        scale = 50 if options.quick else 1
-        measure.keep(out, memory=[each.as_json() for each in memory.measure(say, scale)])
+        with going_on():
+            scale = 50 if options.quick else 1
+            measure.keep(out, memory=[each.as_json() for each in memory.measure(say, scale)])
+
+
+@contextlib.contextmanager
+def going_on() -> Iterator[None]:
+    """What can't be measured is told, and does not keep the rest from it; a signal ends all."""
+    try:
+        yield
+    except SystemExit as error:
+        if not isinstance(error.code, str):
+            raise
+        say(f"NOT MEASURED: {error.code}")
 
 
 def say(line: str) -> None:

@@ -4,7 +4,7 @@
     load.py call     --server 127.0.0.1:15061 --transport tls --users U --rate 800 --calls 8000 [--per-call]
     load.py register --server 127.0.0.1:15060 --transport udp --users U --rate 800 --calls 8000 --contact 15070
 
-It runs as ``python -m ringfence.bench.load``. A call is INVITE, 100, 180, 200, ACK, a pause, BYE, 200. A 407 or 401 is answered with digest credentials when it
+A call is INVITE, 100, 180, 200, ACK, a pause, BYE, 200. A 407 or 401 is answered with digest credentials when it
 comes, once. The users' file has a line ``user;password`` for each; calls take them in turn. ``--per-call`` opens a
 connection for each call and closes it after the call. Calls begin when they are due, whatever became of those
 before. Nothing is sent twice, so a lost datagram is a failed call.

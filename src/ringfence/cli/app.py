@@ -27,6 +27,7 @@ from ringfence.cli.message import message
 from ringfence.cli.node import reload, status, stop
 from ringfence.cli.output import keep_output_whole
 from ringfence.cli.parse import parse
+from ringfence.cli.plan import plan
 from ringfence.cli.register import register
 from ringfence.cli.serve import serve
 from ringfence.cli.trace import trace
@@ -41,6 +42,7 @@ COMMANDS: Sequence[Callable[..., None]] = (
     check,
     audit,
     bench,
+    plan,
     status,
     reload,
     stop,
