@@ -30,6 +30,10 @@ DOCUMENT = ROOT / "docs" / "performance.md"
 MEASURED = ROOT / "src" / "ringfence" / "bench" / "measured.json"
 """What was measured, kept so that pictures and plans can be made anew without measuring. The package has it, too."""
 
+PICTURES = """\
+![Bars: CPU of a call, Ringfence beside Kamailio](images/bench-rows.svg)
+
+![Bars: CPU of a call with one protection after another turned on](images/bench-prices.svg)"""
 MARKS = "<!-- made by make bench -->", "<!-- end -->"
 
 
@@ -115,7 +119,7 @@ def write(kept: dict[str, object], text: str) -> None:
     plots.draw(kept, ROOT / "docs" / "images")
     before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(MARKS[0])
     _, _, after = rest.partition(MARKS[1])
-    DOCUMENT.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}", encoding="utf-8")
+    DOCUMENT.write_text(f"{before}{MARKS[0]}\n{text}\n\n{PICTURES}\n{MARKS[1]}{after}", encoding="utf-8")
 
 
 def main() -> None:

@@ -129,7 +129,7 @@ def plan(demand: Demand, costs: Costs) -> Plan:
         demand.calls_per_second * 86_400 * EVENTS * EVENT_BYTES / 1e9 if "ledger" in demand.parts else 0.0,
         at_once,
         (
-            f"a call costs {costs.call(demand.parts):.0f} us of CPU, a registration {costs.registration:.0f}, as measured",
+            f"a call costs {costs.call(demand.parts):.0f} us, a registration {costs.registration:.0f}, as measured",
             f"a core is at most {FULL:.0%} busy; nodes have {demand.cores} cores; one node more for one that is lost",
             f"each phone holds one TLS connection and registers every {REGISTER_SECONDS:.0f} s",
             "cores of the machine that was measured; the relay's own CPU is in docs/media.md",
