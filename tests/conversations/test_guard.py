@@ -7,7 +7,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 import pytest
 
 from ringfence.guard.bans import BanPolicy, Bans
-from ringfence.guard.gate import Guard, GuardPolicy
+from ringfence.guard.gate import Guard
+from ringfence.guard.policy import GuardPolicy
 from ringfence.guard.rates import Rate
 from ringfence.guard.scores import Offence
 from ringfence.roles.policy import ChallengeMode

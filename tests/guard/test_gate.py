@@ -8,7 +8,8 @@ from ipaddress import ip_network
 import pytest
 
 from ringfence.guard.bans import BanPolicy, Bans
-from ringfence.guard.gate import MAX_DEBT, Guard, GuardPolicy
+from ringfence.guard.gate import MAX_DEBT, Guard
+from ringfence.guard.policy import GuardPolicy
 from ringfence.guard.rates import Rate
 from ringfence.guard.scores import Offence
 from ringfence.guard.sources import MAX_KEPT, MAX_TRIED, PROOF_SECONDS, Sources

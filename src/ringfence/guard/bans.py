@@ -10,9 +10,9 @@ Times are seconds since the epoch, since a ban outlives the process.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from ringfence.message import LocalError
 from ringfence.store.records import Ban
@@ -75,9 +75,11 @@ class Bans:
         ban = self._by_source.get(source_of(host))
         if ban is not None and ban.holds(now):
             return None if self._networks_allow(host) else ban
-        for network, wider in self._networks:
-            if wider.holds(now) and _within(host, network):
-                return None if self._networks_allow(host) else wider
+        if self._networks:
+            address = _parsed(host)
+            for network, wider in self._networks:
+                if wider.holds(now) and address in network:
+                    return None if self._networks_allow(host) else wider
         return None
 
     def next_for(self, host: str, reason: str, now: float) -> Ban | None:
@@ -93,7 +95,7 @@ class Bans:
         return Ban(network_of(host), reason, now, now + seconds, GUARD, times)
 
     def _networks_allow(self, host: str) -> bool:
-        return any(_within(host, network) for network in self._allowed)
+        return within_any(host, self._allowed)
 
 
 def is_one_source(network: Network) -> bool:
@@ -126,13 +128,16 @@ def parse_network(text: str) -> str:
     return str(network.network_address) if network.prefixlen == 32 and network.version == 4 else str(network)
 
 
-def _within(host: str, network: Network) -> bool:
+def _parsed(host: str) -> IPv4Address | IPv6Address:
     address = ip_address(host.partition("%")[0])
     if address.version == 6 and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return address in network
+        return address.ipv4_mapped
+    return address
 
 
-def within_any(host: str, networks: Iterable[Network]) -> bool:
-    """Whether an address is in one of the networks."""
-    return any(_within(host, network) for network in networks)
+def within_any(host: str, networks: Collection[Network]) -> bool:
+    """Whether an address is in one of the networks. It is asked of each new source, so it is read once."""
+    if not networks:
+        return False
+    address = _parsed(host)
+    return any(address in network for network in networks)

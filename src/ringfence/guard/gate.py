@@ -17,15 +17,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
 import structlog
 
 from ringfence.guard.bans import Bans, within_any
+from ringfence.guard.policy import GuardPolicy
 from ringfence.guard.rates import Limiter, Rate
-from ringfence.guard.scanners import SCANNERS, make_matcher
+from ringfence.guard.scanners import make_matcher
 from ringfence.guard.scores import BAN_AT, Offence, Score
 from ringfence.guard.sources import ALWAYS, MAX_TRIED, NEVER, Source, Sources, exempt, whole_sources
 from ringfence.store.records import Ban
@@ -61,44 +61,6 @@ EXEMPT: Final = exempt("")
 _ALL: Final = "all"
 
 
-@dataclass(frozen=True, slots=True)
-class GuardPolicy:
-    """The rates are messages a second, of one source unless it says otherwise."""
-
-    datagrams: Rate = Rate(1_000.0, 10_000.0)  # noqa: RUF009  (immutable)
-    """Of a source that has shown nothing: enough for whoever tests us, a fourteenth of what a core
-    can answer."""
-
-    connections: Rate = Rate(2_000.0, 20_000.0)  # noqa: RUF009  (immutable)
-    """Of all connections of an address on which nobody has authenticated."""
-
-    proven: Rate = Rate(2_000.0, 20_000.0)  # noqa: RUF009  (immutable)
-    """Of a source that has shown to be there; what is authenticated is given back besides."""
-
-    strangers: Rate = Rate(3_000.0, 3_000.0)  # noqa: RUF009  (immutable)
-    """Of all datagram sources together that have shown nothing: forged addresses are free, so each having a small
-    allowance would be no limit."""
-
-    spared: Rate = Rate(5_000.0, 50_000.0)  # noqa: RUF009  (immutable)
-    """Of a source that is spared: a load test of 800 calls a second, and still a third of what a core can answer."""
-
-    account: Rate = Rate(100.0, 1_000.0)  # noqa: RUF009  (immutable)
-    """Requests of one account, outside of calls that are set up."""
-
-    destination: Rate = Rate(50.0, 500.0)  # noqa: RUF009  (immutable)
-    """Requests of strangers to one of our addresses."""
-
-    prefixes: tuple[tuple[str, Rate], ...] = ()
-    """Calls to what begins with these, of one account: numbers that cost."""
-
-    scanners: tuple[str, ...] = SCANNERS
-    tarpit: float = 0.0
-    """Seconds that a banned connection is held instead of closed."""
-
-    banning: bool = True
-    """False: nobody is banned by the guard itself."""
-
-
 class Guard:
     """One for a worker."""
 
@@ -114,14 +76,16 @@ class Guard:
         self.bans = bans
         self.counts: Counter[str] = Counter()
         self.dropped = 0
-        """Datagrams that were over a rate: a plain number, since a flood is dropped by adding to it."""
+        """Datagrams over the rate of their source: a plain number, since a flood is dropped by adding to it."""
+        self.strangers_dropped = 0
+        """Datagrams that were over the rate of all strangers."""
         self.share = 1.0
         """What part of the strangers' rate is given out: less when the node is overloaded."""
         self._exempted = whole_sources(exempted)
         self._spared = whole_sources(spared)
         self._on_ban = on_ban
         self._offset = 0.0  # wall - now
-        self._datagrams = Sources(policy.datagrams, policy.proven, self._judge)
+        self.datagrams = Sources(policy.datagrams, policy.proven, self._judge)
         self._connected = Sources(policy.connections, policy.proven, self._judge)
         self._flows: dict[str, Source] = {}
         self._strangers = Limiter[str](policy.strangers, 2)
@@ -139,7 +103,7 @@ class Guard:
         if flow.reliable:
             source = self._flows.get(flow.key) or self._connected.find(flow.remote.host, now)
         else:
-            source = self._datagrams.find(flow.remote.host, now)
+            source = self.datagrams.find(flow.remote.host, now)
         if source.proven_until <= now:
             return self._stranger(source, flow, data, now)
         full_at = source.full_at
@@ -159,12 +123,18 @@ class Guard:
             self._table(flow).lapse(source, now)
         if source.full_at - now > source.slack:
             return self._too_much(source, flow, now)
+        pooled = not flow.reliable and not source.spared
+        if pooled and self._strangers.wait(_ALL, now):
+            self.strangers_dropped += (
+                1  # before anything is looked for in it: this is what most of a flood comes to
+            )
+            return False
         if self._scanner(data):
             self.counts["dropped scanner"] += 1
             self.offend(flow, Offence.SCANNER, now, proven=flow.reliable)
             return False
-        if not flow.reliable and not source.spared and not self._strangers_may(now):
-            self.counts["dropped strangers"] += 1
+        if pooled and not self._strangers_may(now):
+            self.strangers_dropped += 1
             return False
         source.full_at = max(source.full_at, now) + source.interval
         return True
@@ -227,7 +197,7 @@ class Guard:
         if source.slack == ALWAYS:
             return
         if not flow.reliable:
-            self._datagrams.prove(source, now)
+            self.datagrams.prove(source, now)
         elif flow.user is not None and flow.key not in self._flows:
             self._connected.prove(source, now)
             self._forgive(source, account, now)
@@ -250,9 +220,9 @@ class Guard:
 
     def answered(self, host: str, now: float) -> None:
         """A datagram source has answered a request of ours, whose branch only it was told."""
-        source = self._datagrams.find(host, now)
+        source = self.datagrams.find(host, now)
         if source.slack not in (ALWAYS, NEVER):
-            self._datagrams.prove(source, now)
+            self.datagrams.prove(source, now)
             source.give_back(REFUND_ANSWER, now)
 
     def challenged(self, flow: Flow, user: str, now: float) -> None:
@@ -318,7 +288,7 @@ class Guard:
         log.warning(
             "banned", network=ban.network, reason=reason, seconds=ban.until - ban.since, times=ban.times
         )
-        for table in (self._datagrams, self._connected):
+        for table in (self.datagrams, self._connected):
             table.find(host, now).shut()
         if self._on_ban is not None:
             self._on_ban(ban)
@@ -362,7 +332,7 @@ class Guard:
 
     def bans_changed(self, now: float) -> None:
         """Bans were given or taken back elsewhere, or have ended."""
-        self._datagrams.judge_anew(now)
+        self.datagrams.judge_anew(now)
         self._connected.judge_anew(now)
 
     def closed(self, flow: Flow) -> None:
@@ -372,13 +342,14 @@ class Guard:
     def sizes(self) -> dict[str, int]:
         """How much is remembered, for metrics."""
         return {
-            "datagram sources": len(self._datagrams),
+            "datagram sources": len(self.datagrams),
             "connected sources": len(self._connected),
             "flows": len(self._flows),
             "accounts": len(self._accounts),
             "destinations": len(self._destinations),
             "bans": len(self.bans),
             "datagrams dropped": self.dropped,
+            "strangers dropped": self.strangers_dropped,
         }
 
     def _judge(self, source: Source, now: float) -> Source:
@@ -392,9 +363,9 @@ class Guard:
         return source
 
     def _table(self, flow: Flow) -> Sources:
-        return self._connected if flow.reliable else self._datagrams
+        return self._connected if flow.reliable else self.datagrams
 
     def _of(self, flow: Flow, now: float) -> Source:
         if flow.reliable:
             return self._flows.get(flow.key) or self._connected.find(flow.remote.host, now)
-        return self._datagrams.find(flow.remote.host, now)
+        return self.datagrams.find(flow.remote.host, now)

@@ -36,6 +36,9 @@ Network = IPv4Network | IPv6Network
 MAX_TRIED = 64
 """Users without a success that are counted for one source. More would be a scan in any case."""
 
+MAX_DROPPED = 1_000
+"""Messages over its rate, without one that was wanted, after which a proven source is no better than another."""
+
 NEVER: Final = float("-inf")
 ALWAYS: Final = float("inf")
 
@@ -173,6 +176,14 @@ class Sources:
         # An IPv6 site has an entry for each of its addresses beside its own; all of them can be forgotten.
         self._young[key] = self._young[host] = source
         return source
+
+    def known(self, now: float) -> list[str]:
+        """An address of each source that is proven and does not flood."""
+        return [
+            each.address
+            for each in self._kept.values()
+            if each.proven_until > now and each.dropped < MAX_DROPPED
+        ]
 
     def prove(self, source: Source, now: float) -> None:
         """The source has answered something that only it was told."""

@@ -11,20 +11,24 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from ringfence.guard.bans import REMEMBERED_SECONDS, BanPolicy, Bans, parse_network
-from ringfence.guard.gate import Guard, GuardPolicy
+from ringfence.guard.gate import Guard
 from ringfence.guard.neighbours import Neighbours
 from ringfence.guard.overload import TICK_SECONDS, Load, Overload
+from ringfence.guard.policy import GuardPolicy
 from ringfence.guard.rates import Rate
 from ringfence.guard.scores import Offence
 from ringfence.message import LocalError
 from ringfence.roles.malware import Malware
 from ringfence.service.control import Arguments, CommandError, Json
 from ringfence.service.nftables import Offload
+from ringfence.service.sieve import Sieve
 from ringfence.store.errors import StoreError
 from ringfence.store.records import Ban
 from ringfence.transport.clamd import Clamd
 from ringfence.transport.driver import MAX_WAITING, Admit
 from ringfence.transport.flow import Flow
+from ringfence.transport.pool import Pool
+from ringfence.transport.udp import UdpListener
 
 if TYPE_CHECKING:
     from ringfence.service.config import Config
@@ -58,6 +62,7 @@ class Protection:
         self._next_end = 0.0
         self._writes: set[asyncio.Task[None]] = set()
         self._measuring: asyncio.Task[None] | None = None
+        self.sieve: Sieve | None = None
         self.clamd = make_clamd(config)
         self.offload = make_offload(config)
         self.bans = Bans(
@@ -69,6 +74,7 @@ class Protection:
         if self.guard is not None:
             self.guard.tick(parts.driver.time(), time.time())
             services.guard = self.guard
+            self.sieve = make_sieve(config, self.guard, parts.pool)
         parts.driver.on_malformed = self._malformed if self.guard is not None else None
         parts.pool.ask(self._welcome)
         services.overload = self.overload
@@ -164,6 +170,8 @@ class Protection:
             self.overload.measure(load, now, time.time())
             if self.guard is not None:
                 self.guard.share = self.overload.share
+            if self.sieve is not None:
+                self.sieve.look(now - before, now)
             if was == 1.0 and self.overload.share < 1.0:
                 log.warning(
                     "overloaded", lag=round(load.lag, 3), queue=round(load.queue, 3), full=round(full, 3)
@@ -281,6 +289,18 @@ def make_guard(config: Config, bans: Bans, banned: Callable[[Ban], None]) -> Gua
 
 def _rate(per_second: float, seconds: float = BURST_SECONDS) -> Rate:
     return Rate(per_second, max(1.0, per_second * seconds))
+
+
+def make_sieve(config: Config, guard: Guard, pool: Pool) -> Sieve | None:
+    """What sorts out datagrams in the kernel; None where the owner does not want it."""
+    if not config.guard.sieve:
+        return None
+    networks = [*config.guard.allow, *(network for peer in config.peer for network in peer.addresses)]
+
+    def sockets() -> list[UdpListener]:
+        return [each for each in pool.listeners if isinstance(each, UdpListener) and not each.closed]
+
+    return Sieve(guard, sockets, tuple(map(ip_network, networks)))
 
 
 def make_clamd(config: Config) -> Clamd | None:

@@ -24,6 +24,7 @@ from ringfence.transport.datagrams import Address, open_datagrams, packed, unpac
 from ringfence.transport.flow import Endpoint, Flow, PeerCertificate, Upward
 from ringfence.transport.pace import Pace
 from ringfence.transport.pings import Pings
+from ringfence.transport.sieve import Instruction, attach
 from ringfence.transport.sockets import bound_socket
 
 SOCKET_BUFFER = 4_194_304
@@ -242,6 +243,16 @@ class UdpListener:
 
     def _tell(self, flow: UdpFlow, reason: str) -> None:
         self._loop.call_soon(self._upward.closed, flow, reason)
+
+    @property
+    def ipv6(self) -> bool:
+        """Whether it is for IPv6; else for IPv4."""
+        return self._socket.family == socket.AF_INET6
+
+    def sieve(self, code: list[Instruction] | None) -> None:
+        """Have the kernel let in what this program passes; None: everything. Raises OSError."""
+        if not self.closed:
+            attach(self._socket, code)
 
     def lateness(self, seconds: float) -> float:
         """How many seconds a datagram that comes now will wait in the kernel's queue, by what was read lately.
