@@ -36,7 +36,7 @@ fuzz: $(STAMP)  ## a bounded run of the fuzzers
 	$(BIN)/python fuzz/run.py
 
 bench:  ## the figures of docs/performance.md, of the package as pip installs it: compiled
-	@scripts/bootstrap .venv-bench --force-reinstall .
+	@RINGFENCE_COMPILED=1 scripts/bootstrap .venv-bench --force-reinstall .
 	.venv-bench/bin/python bench/run.py --write
 
 faults: $(STAMP)  ## break things while calls go on, and write what was lost into docs/reliability.md

@@ -8,7 +8,8 @@ Two steps, both leave the outcome of every message as it is, and both are passed
 - The Python modules of ``COMPILED``, by mypyc, from their own type annotations. Only in wheels (``pip install .``),
   since a compiled module hides later edits of its source.
 
-``RINGFENCE_PURE=1`` leaves out both.
+``RINGFENCE_PURE=1`` leaves out both; ``RINGFENCE_COMPILED=1`` has the build fail where one of them fails.
+``ringfence --version`` tells what became of it.
 """
 
 from __future__ import annotations
@@ -112,6 +113,8 @@ class CompileHook(BuildHookInterface):  # type: ignore[type-arg]
         except (
             BaseException
         ) as error:  # distutils ends with SystemExit; whatever it is, pure Python works too
+            if os.environ.get("RINGFENCE_COMPILED"):
+                raise
             self.app.display_warning(f"{what} was not compiled ({error}); going on without it")
             return False
         return True

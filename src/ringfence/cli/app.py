@@ -110,7 +110,12 @@ def _global_options(
 
 def _show_version(wanted: bool) -> None:
     from importlib.metadata import version
+    from platform import python_version
+
+    from ringfence.message import parser
 
     if wanted:
-        typer.echo(f"ringfence {version('ringfence')}")
+        compiled = not (parser.__file__ or "").endswith(".py")
+        made = "compiled" if compiled else "not compiled"
+        typer.echo(f"ringfence {version('ringfence')} ({made}, Python {python_version()})")
         raise typer.Exit
