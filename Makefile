@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: audit-reports help run test test-wheel check format fuzz bench faults docs clean
+.PHONY: audit-reports help run test test-wheel check format fuzz bench faults docs site clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -50,6 +50,10 @@ docs: $(STAMP)  ## write anew the pages that are made from the source
 	$(BIN)/python scripts/configuration.py
 	$(BIN)/python scripts/rfc_status.py
 	$(BIN)/python scripts/privacy_table.py
+
+site: $(STAMP)  ## the documentation as a site, in build/site
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:  ## remove what was made
 	rm -rf $(VENV) .venv-bench .venv-wheel build dist .mypy_cache .ruff_cache .pytest_cache

@@ -55,7 +55,15 @@ def test_files_that_are_named_exist(page: Path) -> None:
         each for each in quoted(page) if re.fullmatch(r"[\w.*-]+(/[\w.*-]+)*(/|\.(py|pyx|md|toml))", each)
     ]
     paths += [each for each in quoted(page) if re.fullmatch(r"(\w+/)*test_\w+", each)]
-    made = ("ringfence.toml", "linphonerc", "run/", "kamailio.cfg", "tls.cfg")  # what commands or others make
+    made = (
+        "ringfence.toml",
+        "linphonerc",
+        "run/",
+        "kamailio.cfg",
+        "tls.cfg",
+        "data/",
+        "tls/",
+    )  # what commands or others make
     assert [path for path in paths if not path.endswith(made) and not is_there(path)] == []
 
 
@@ -169,3 +177,11 @@ def test_the_program_in_the_readme_is_the_example_that_is_run() -> None:
     block = re.search(r"```python\n(.*?)```", readme, flags=re.DOTALL)
     assert block is not None
     assert block[1] == (ROOT / "examples" / "direct_call.py").read_text(encoding="utf-8")
+
+
+def test_the_site_has_every_page_once() -> None:
+    """In mkdocs.yml: what is not in the menu is not found."""
+    listed = re.findall(
+        r"^ +- .+: ([\w-]+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert sorted(listed) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
