@@ -69,8 +69,8 @@ class Guard(Section):
     """How long a connection of somebody who is banned is kept waiting, instead of being closed. It costs us a
     connection, too."""
     sieve: bool = True
-    """Whether, while datagrams come in floods, the kernel lets in those who are known and a sample of all others, before
-    its queue is full and honest ones are lost with the rest. Linux; it needs no privilege."""
+    """Whether, while datagrams come in floods, the kernel lets in those who are known and a sample of all others,
+    before its queue is full and honest ones are lost with the rest. Linux; it needs no privilege."""
     nftables: bool = False
     """Whether the kernel drops what comes from banned addresses to our ports. It needs the program nft and the right to
     change tables (CAP_NET_ADMIN)."""
