@@ -25,6 +25,9 @@ PREFERRED = ("UDP", "TCP", "TLS", "WSS", "WS")
 OTHER_SOURCE = "127.0.0.9"
 """Another address of this machine: who answers it and not us has banned us."""
 
+STRANGE_SOURCE = "127.0.0.8"
+"""Another one yet, for what may get its sender banned."""
+
 BANNED = "it refuses this address, and answers another (a ban)"
 
 EXPIRES = "300"
@@ -194,17 +197,19 @@ class Site:
             return f"{answer.octets} octets came that are no SIP response to an OPTIONS"
         return ended or f"no answer in {self.wait:g} s"
 
-    async def diagnose(self) -> str:
-        """Why it does not answer; empty when it does after all."""
+    @property
+    def stranger(self) -> str | None:
+        """Another address of this machine, where the server is on it: its own one may be spared what strangers meet."""
+        near = self.target.loopback and ":" not in self.main.endpoint.host
+        return STRANGE_SOURCE if near else None
+
+    async def diagnose(self, local: str | None = None) -> str:
+        """Why it does not answer (this address of ours); empty when it does after all."""
         for _ in range(2):
-            if await self.alive():
+            if await self.alive(local=local):
                 return ""
             await asyncio.sleep(self.wait)
-        if (
-            self.target.loopback
-            and ":" not in self.main.endpoint.host
-            and await self.alive(local=OTHER_SOURCE)
-        ):
+        if self.stranger is not None and await self.alive(local=OTHER_SOURCE):
             return f"{BANNED}: let it pass for the time of the audit"
         return "it answers no more"
 

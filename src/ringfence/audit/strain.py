@@ -223,7 +223,8 @@ async def guesses(site: Site) -> Verdict:
     if not site.burst:
         raise Unobservable("it was left out: --no-burst")
     login = Login(site.nobody, token())
-    async with site.open() as line:
+    source = site.stranger
+    async with site.open(local=source) as line:
         request, answer = await digests.challenge(site, line, login)
         for number in range(1, GUESSES + 1):
             fields = site.credentials(login, answer, request, count=number)
@@ -233,7 +234,7 @@ async def guesses(site: Site) -> Verdict:
             if not got.challenged:
                 return passed(f"after {number} wrong passwords the answer is {got}")
             answer = got
-    why = await site.diagnose()
+    why = await site.diagnose(source)
     if why:
         return passed(f"after {GUESSES} wrong passwords {why}")
     return weak(f"{GUESSES} wrong passwords in a row are each answered {answer}, at once")
