@@ -25,7 +25,7 @@ IDLE = 40
 BURST = 120
 """Requests at once, more than any phone sends in a minute and less than a server feels."""
 
-GUESSES = 12
+GUESSES = 25
 """Wrong passwords in a row."""
 
 SLOW = "slow"

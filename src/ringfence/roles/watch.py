@@ -64,7 +64,12 @@ def may_try(call: Call, guesses: Guesses, given: Sequence[Credentials]) -> bool:
     if guard is not None and guard.spares(call.flow, now):
         return True
     source = source_of(call.flow.remote.host)
-    return all(guesses.may_try(name_of(each.username), source, now) for each in given)
+    if all(guesses.may_try(name_of(each.username), source, now) for each in given):
+        return True
+    if guard is not None:  # or one who guesses alone would never be banned; who waits as he is told is not
+        proven = call.flow.reliable or _has_our_nonce(call)
+        guard.offend(call.flow, Offence.WRONG_PASSWORD, now, proven=proven)
+    return False
 
 
 def _user(call: Call) -> str:
