@@ -185,7 +185,6 @@ def nonce_key(secret: bytes) -> bytes:
     return derive(secret + os.urandom(MIN_KEY), "nonces")
 
 
-
 def derive(secret: bytes, purpose: str) -> bytes:
     """A key of its own for each purpose, from the one secret that the node keeps."""
     return hashlib.blake2b(secret, digest_size=32, person=purpose.encode()[:16]).digest()
