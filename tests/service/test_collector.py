@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ringfence.service.collector import AT_LEAST_EVERY, EVERY, QUIET, Collector
+from ringfence.service.collector import AT_LEAST_EVERY, EVERY, MAX_PAUSE, QUIET, Collector
+from ringfence.service.metrics import Metrics
 
 
 class Knot:
@@ -31,6 +32,7 @@ def _python_collects_again() -> Iterator[None]:
         (1.0, 0, False),
         (EVERY + 1, QUIET - 1, True),
         (EVERY + 1, QUIET, False),
+        (AT_LEAST_EVERY - 1, QUIET, False),
         (AT_LEAST_EVERY + 1, QUIET, True),
     ],
 )
@@ -38,6 +40,7 @@ async def test_collects_when_quiet_or_long_overdue(elapsed: float, busy: int, *,
     now = [0.0]
     collector = Collector(lambda: busy, lambda: now[0])
     collector.start()
+    collector._each = 0.0  # the test's own process may have very many objects
     assert not gc.isenabled()
     knot = Knot()
     alive = weakref.ref(knot)
@@ -45,3 +48,28 @@ async def test_collects_when_quiet_or_long_overdue(elapsed: float, busy: int, *,
     now[0] = elapsed
     await collector.tick()
     assert (alive() is None) is freed
+
+
+async def test_what_would_take_too_long_waits_for_its_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    collector = Collector(lambda: 0, lambda: now[0])
+    collector.start()
+    monkeypatch.setattr(collector, "_each", 2 * MAX_PAUSE / gc.get_freeze_count())
+    knot = Knot()
+    alive = weakref.ref(knot)
+    del knot
+    now[0] = EVERY + 1
+    await collector.tick()
+    assert alive() is not None
+    now[0] = AT_LEAST_EVERY + 1
+    await collector.tick()
+    assert alive() is None
+
+
+def test_pauses_are_told() -> None:
+    metrics, collector = Metrics(), Collector(lambda: 0)
+    collector.start()
+    collector.show(metrics)
+    assert collector.last_pause > 0
+    assert b'ringfence_collection_seconds{which="longest"} 0.0' in metrics.render()
+    assert f'{{which="last"}} {collector.last_pause}'.encode() in metrics.render()

@@ -305,6 +305,7 @@ async def _serve(config: Config) -> None:
         transactions = node.parts.driver.transactions
         collector = Collector(lambda: len(transactions))
         collector.start()
+        collector.show(node.metrics)
         node.repeat(1.0, collector.tick)
         log.info(
             "serving",
