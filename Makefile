@@ -50,6 +50,7 @@ docs: $(STAMP)  ## write anew the pages that are made from the source
 	$(BIN)/python scripts/configuration.py
 	$(BIN)/python scripts/rfc_status.py
 	$(BIN)/python scripts/privacy_table.py
+	$(BIN)/python scripts/python_api.py
 
 site: $(STAMP)  ## the documentation as a site, in build/site
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'

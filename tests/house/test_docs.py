@@ -27,7 +27,12 @@ pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relativ
 
 @pytest.mark.parametrize(
     ("script", "page"),
-    [("rfc_status", "rfc-status"), ("configuration", "configuration"), ("privacy_table", "privacy")],
+    [
+        ("rfc_status", "rfc-status"),
+        ("configuration", "configuration"),
+        ("privacy_table", "privacy"),
+        ("python_api", "python-api"),
+    ],
 )
 def test_a_generated_page_is_current(script: str, page: str) -> None:
     made = runpy.run_path(str(ROOT / "scripts" / f"{script}.py"))["page"]()

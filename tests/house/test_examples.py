@@ -58,6 +58,37 @@ def test_a_node_and_a_call_through_it(passwords: list[str]) -> None:
     assert "audio encrypted: True" in out
 
 
+def test_what_can_be_done_in_a_call() -> None:
+    out = run("in_a_call.py").splitlines()
+    assert {"bob saw held", "bob saw resumed", "bob saw key 4", "bob saw key 2", "bob saw key #"} <= set(out)
+    assert "bob saw text One moment, I connect you. text/plain" in out
+    assert out[-2:] == ["carol's phone rings: <sip:bob@127.0.0.1> (claimed)", "alice is out: we hung up"]
+
+
+def test_an_anonymous_call_and_a_protected_one(passwords: list[str], shell: Shell) -> None:
+    for name in ("alice", "bob"):
+        issued = shell.type("cert", "issue", "--user", f"{name}@example.org", "--config", "example")
+        assert issued.code == 0
+    out = run("private_and_protected.py", "example", *passwords)
+    assert "alice is registered and the node serves example.org" in out
+    assert "anonymous: True Anonymous <sip:anonymous@anonymous.invalid>" in out
+    assert "caller: <sips:alice@example.org> (signed)" in out
+    assert "protected: signed and intact, header fields too; encrypted by aes-256-gcm" in out
+    assert "'Subject': 'The merger'" in out
+    assert "verdict: read by the two ends alone" in out
+    assert "text: It is on. signed" in out
+
+
+def test_each_failure_is_of_its_own_kind() -> None:
+    out = run("failures.py")
+    assert "OPTIONS sip:bob@example.org from sip:alice@example.org" in out
+    assert "PeerError: 400 CSeq" in out
+    assert "bob reads: Are you there? from <sip:alice@127.0.0.1> (claimed)" in out
+    assert "CallError: 486 Busy Here" in out
+    assert "MessageError: 503" in out
+    assert "LocalError: tel:+358 9 1234 is no address" in out
+
+
 async def test_a_rule_of_ones_own_refuses_premium_numbers(
     passwords: list[str], shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
