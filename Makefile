@@ -54,7 +54,7 @@ docs: $(STAMP)  ## write anew the pages that are made from the source
 
 site: $(STAMP)  ## the documentation as a site, in build/site
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:  ## remove what was made
 	rm -rf $(VENV) .venv-bench .venv-wheel build dist .mypy_cache .ruff_cache .pytest_cache

@@ -79,3 +79,16 @@ async def test_without_tcp_it_goes_by_udp_after_all(phones: Phones, stranger: St
 async def test_a_text_that_is_too_long(phones: Phones, stranger: Stranger) -> None:
     with pytest.raises(LocalError, match="sips"):
         await (await phones("alice")).send_text(stranger.address, "x" * 1300)
+
+
+@pytest.mark.rfc("3261", "19.1.6")
+async def test_what_is_typed_as_an_address(phones: Phones) -> None:
+    alice = await phones("alice")
+    target = alice.desk.target
+    domain = alice.desk.account.domain
+    number = target("tel:+1-201-555-0123")
+    assert (number.user, number.host, number.params.get("user")) == ("+1-201-555-0123", domain, "phone")
+    assert target("bob").host == domain
+    for wrong in ("mailto:bob@example.org", "https://example.org/"):
+        with pytest.raises(LocalError, match="no address to call"):
+            target(wrong)

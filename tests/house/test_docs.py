@@ -184,6 +184,15 @@ def test_the_program_in_the_readme_is_the_example_that_is_run() -> None:
     assert block[1] == (ROOT / "examples" / "direct_call.py").read_text(encoding="utf-8")
 
 
+def test_no_page_links_to_what_the_site_has_not() -> None:
+    leaving = [
+        f"{page.name}: {link}"
+        for page in (ROOT / "docs").glob("*.md")
+        for link in re.findall(r"\]\((\.\./[^)]*)\)", page.read_text(encoding="utf-8"))
+    ]
+    assert leaving == []
+
+
 def test_the_site_has_every_page_once() -> None:
     """In mkdocs.yml: what is not in the menu is not found."""
     listed = re.findall(

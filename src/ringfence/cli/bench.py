@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from ringfence.cli.options import JsonOption
 
 Rows = Annotated[
     str, typer.Option(help="Which, separated by commas: names, or rows, prices, all. See --list.")
@@ -29,7 +31,7 @@ def bench(
     out: Annotated[
         Path | None, typer.Option(help="Keep the runs as JSON, for ringfence plan --costs.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the runs as JSON.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Measure what a call costs here: CPU time and set-up times, and what each protection adds.
 
@@ -54,7 +56,7 @@ def bench(
     facts = measure.conditions(options)
     if out is not None:
         measure.keep(out, conditions=facts, rows=measure.as_json(measured))
-    if as_json:
-        typer.echo(json.dumps({"conditions": facts, "rows": measure.as_json(measured)}, indent=1))
+    if json:
+        typer.echo(dumps({"conditions": facts, "rows": measure.as_json(measured)}, indent=1))
     else:
         typer.echo(report.everything(facts, measured))

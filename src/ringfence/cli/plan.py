@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from ringfence.cli.options import JsonOption
 
 ON = "--{0}/--no-{0}"
 
@@ -23,7 +25,7 @@ def plan(
     costs: Annotated[
         Path | None, typer.Option(help="A file of ringfence bench --out; else the figures we measured.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Plan cores, nodes, memory and bandwidth from measured costs, and try the plan by losing a node.
 
@@ -42,8 +44,8 @@ def plan(
     demand = planning.Demand(users, calls_per_second, hold, tuple(parts), cores)
     made = planning.plan(demand, found)
     busiest = max(planning.simulate(demand, found))
-    if as_json:
-        typer.echo(json.dumps({**asdict(made), "busiest_when_a_node_is_lost": busiest}, indent=1))
+    if json:
+        typer.echo(dumps({**asdict(made), "busiest_when_a_node_is_lost": busiest}, indent=1))
         return
     for name, value in (
         ("cores", f"{made.cores:,}"), ("nodes", f"{made.nodes:,}"), ("memory", f"{made.memory_gb:,.1f} GB"),

@@ -64,6 +64,12 @@ class Place(Protocol):
     ) -> OutgoingCall: ...
 
 
+OTHER_SCHEMES = frozenset(
+    {"mailto", "http", "https", "im", "pres", "xmpp", "urn", "ws", "wss", "data", "file"}
+)
+"""What is pasted by mistake. Anything else before a colon may be a user with a password (RFC 3261 section 19.1.1)."""
+
+
 class Desk:
     """One for each agent."""
 
@@ -95,11 +101,17 @@ class Desk:
     def target(self, text: str) -> SipUri:
         """What a user typed as an address; without a scheme it is called as securely as we are.
 
+        A ``tel:`` number is one of our own domain (RFC 3261 section 19.1.6).
+
         Raises:
             LocalError: when it is no SIP address.
         """
-        whole = text
-        if text.partition(":")[0].lower() not in {"sip", "sips"}:
+        whole, scheme = text, text.partition(":")[0].lower()
+        if scheme in OTHER_SCHEMES:
+            raise LocalError(f"{text} is no address to call: its scheme is {scheme}, not sip, sips or tel")
+        if scheme == "tel":
+            whole = f"{self.account.aor.scheme}:{text[4:]}@{self.account.domain};user=phone"
+        elif scheme not in {"sip", "sips"}:
             if "@" not in text and ":" not in text and not is_address(text):
                 whole = f"{text}@{self.account.domain}"  # "bob": somebody of our own domain
             whole = f"{self.account.aor.scheme}:{whole}"

@@ -126,11 +126,12 @@ class Config(Section):
     _worker: int | None = PrivateAttr(default=None)
 
     @classmethod
-    def load(cls, path: Path, *, staged: bool = False) -> Self:
+    def load(cls, path: Path | str, *, staged: bool = False) -> Self:
         """Read and check a file. Raises `ConfigError` with every problem found.
 
         ``staged``: its directory will be moved to its place, so how long the paths are says nothing yet.
         """
+        path = Path(path)
         text = _read(path)
         try:
             values = tomllib.loads(text)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined
 
+from ringfence.message import RingfenceError
 from ringfence.service.lines import KeyPath, line_of
 
 MAX_SHOWN_VALUE = 60
@@ -36,7 +37,7 @@ class Problem(NamedTuple):
         return f"{subject}: {self.reason}" + (f"; {self.fix}" if self.fix else "")
 
 
-class ConfigError(Exception):
+class ConfigError(RingfenceError):
     """The configuration can't be used. `problems` has everything that is wrong, not only the first."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
