@@ -43,17 +43,16 @@ from ringfence.store.writer import Writer
 
 log = structlog.get_logger("ringfence.ledger")
 
-START_SECONDS = 0.04
+START_SECONDS = 0.02
 """How long after a transaction with the start of a call the next one begins at the earliest: on a quiet node a start
 is written at once. Nobody who waits for a phone to ring notices, and a busy node makes 25 transactions a second where
 it had to make hundreds."""
 
-BUSY_SECONDS = 0.08
+BUSY_SECONDS = 0.04
 """The same after a transaction with ``BUSY_STARTS`` or more. A transaction costs as much CPU time as the events of some
-twenty calls; from a hundred calls a second on half as many of them are half of what the ledger costs. A call that is
-set up in 80 ms more is still set up at once: its phone takes longer to begin to ring."""
+twenty calls; from a hundred calls a second on half as many of them are half of what the ledger costs."""
 
-BUSY_STARTS = 4
+BUSY_STARTS = 2
 
 GATHER_SECONDS = 0.25
 """How long an event that nobody waits for may wait for company. A crash within it costs the end of a call, which
