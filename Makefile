@@ -48,6 +48,7 @@ audit-reports: $(STAMP)  ## the reports in docs/audit, of this node and of Kamai
 docs: $(STAMP)  ## write anew the pages that are made from the source
 	$(BIN)/python scripts/draw_machines.py
 	$(BIN)/python scripts/configuration.py
+	$(BIN)/python scripts/command_line.py
 	$(BIN)/python scripts/rfc_status.py
 	$(BIN)/python scripts/privacy_table.py
 	$(BIN)/python scripts/python_api.py

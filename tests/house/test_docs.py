@@ -29,6 +29,7 @@ pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relativ
     ("script", "page"),
     [
         ("rfc_status", "rfc-status"),
+        ("command_line", "command-line"),
         ("configuration", "configuration"),
         ("privacy_table", "privacy"),
         ("python_api", "python-api"),
