@@ -11,6 +11,7 @@ import pytest
 import structlog
 
 from ringfence.service.logs import MAX_LINES_PER_SECOND, MAX_VALUE, REDACTED, FloodLimit, configure, redact
+from ringfence.transport.quiet import quiet_unless_configured
 
 AUTHORIZATION = (
     'Authorization: Digest username="alice", realm="example.org", nonce="n0nce", uri="sip:example.org", '
@@ -211,3 +212,11 @@ def test_a_flood_of_one_event_is_cut_off_and_told() -> None:
 def test_the_word_that_is_looked_for_first_misses_no_secret(text: str) -> None:
     assert "secret" not in redact(text)
     assert REDACTED in redact(text)
+
+
+def test_logs_that_were_turned_round_do_not_go_in_circles(stream: io.StringIO) -> None:
+    """A program that has its own ideas of structlog, after ours was set up."""
+    structlog.reset_defaults()
+    quiet_unless_configured()
+    structlog.get_logger("ringfence.test").warning("once")
+    assert stream.getvalue() == ""

@@ -254,5 +254,7 @@ class _Forward(logging.Handler):
     """What libraries log by `logging` goes the same way."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        if isinstance(structlog.get_config()["logger_factory"], structlog.stdlib.LoggerFactory):
+            return  # somebody has turned it round since: it came from there, and would come back for ever
         log = structlog.get_logger()
         log.log(record.levelno, record.name, text=record.getMessage(), exc_info=record.exc_info)
