@@ -219,8 +219,8 @@ def table(capacity_: float, results: Sequence[Result]) -> str:
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|", *map(row, results), ""]
     lines.append(
         f"With the guard off the node answers {capacity_:,.0f} unauthenticated requests a second on one core of this "
-        f"machine; the floods of datagrams are ten times that. Each lasts {SECONDS:g} s, with {CALLS:g} calls a second "
-        "of each user."
+        f"machine; the floods of datagrams are ten times that, or as much as the other core can send. Each lasts "
+        f"{SECONDS:g} s, with {CALLS:g} calls a second of each user."
     )
     return "\n".join(lines)
 
