@@ -6,6 +6,7 @@ one after the other; ``lose`` decides which get lost. The proxies forward and de
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ class Network:
         return min((due for due in known if due is not None), default=None)
 
 
-class Node:
+class Node(ABC):
     """One element with its transactions."""
 
     def __init__(self, network: Network, name: str) -> None:
@@ -123,8 +124,9 @@ class Node:
         )
         return request
 
+    @abstractmethod
     def requested(self, request: Request, transaction: ServerTransaction | None) -> None:
-        raise NotImplementedError
+        """A request has come."""
 
 
 def next_node(request: Request) -> str:

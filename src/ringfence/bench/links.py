@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 Receive = Callable[[bytes, "Link"], None]
@@ -19,7 +20,7 @@ CHUNK = 262_144
 """Bytes that are taken out of OpenSSL at a time."""
 
 
-class Link:
+class Link(ABC):
     """Where messages go. ``opened`` and ``closed`` are futures."""
 
     def __init__(self, receive: Receive) -> None:
@@ -28,10 +29,11 @@ class Link:
         self.opened: asyncio.Future[None] = loop.create_future()
         self.closed: asyncio.Future[None] = loop.create_future()
 
+    @abstractmethod
     def send(self, message: bytes) -> None:
         """Send one message."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """Close it."""
 
