@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from ringfence.service.addresses import Address, parse_address
-from ringfence.service.config import MAX_CONFIG_BYTES, Config, ConfigError
+from ringfence.service.config import Config, ConfigError
+from ringfence.service.config_file import MAX_CONFIG_BYTES
 from ringfence.service.template import reference, render
 from ringfence.transport.limits import Limits
 

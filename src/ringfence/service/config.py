@@ -7,7 +7,6 @@ starts.
 
 from __future__ import annotations
 
-import re
 import shlex
 import tomllib
 from collections import Counter
@@ -18,11 +17,11 @@ from typing import Annotated, Any, Self
 from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
-from ringfence.security.pem import key_file_flaw
 from ringfence.service.aaa_sections import AccountsSection, Diameter, DiameterServer, Profile, Radius
 from ringfence.service.caller_sections import Callers, Identity
 from ringfence.service.certificate_sections import Certificates
 from ringfence.service.charging_sections import ChargingSection, Fraud, RateSection
+from ringfence.service.config_file import exposure, read_text, syntax_problem
 from ringfence.service.export_sections import Hep, Otel
 from ringfence.service.guard_sections import Guard, Malware, Overload, Prefix
 from ringfence.service.hiding_sections import HidingSection
@@ -59,9 +58,6 @@ from ringfence.service.webhook_sections import Webhook
 from ringfence.transport.mesh import mark
 
 CONFIG_NAME = "ringfence.toml"
-MAX_CONFIG_BYTES = 1_000_000
-"""A configuration is some kilobytes; a larger file is another file."""
-
 MAX_SOCKET_PATH = 104
 """Bytes of the path of a Unix socket: 107 on Linux, 103 and a zero on BSD."""
 
@@ -132,11 +128,11 @@ class Config(Section):
         ``staged``: its directory will be moved to its place, so how long the paths are says nothing yet.
         """
         path = Path(path)
-        text = _read(path)
+        text = read_text(path)
         try:
             values = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            raise ConfigError([_syntax(path, str(error), text)]) from None
+            raise ConfigError([syntax_problem(path, str(error), text)]) from None
         return cls.from_values(values, path, locate(text), staged=staged)
 
     @classmethod
@@ -362,37 +358,3 @@ class Config(Section):
         for path, secret in self._secrets():
             if flaw := exposure(secret):
                 yield self.problem(path, f"{secret}: {flaw}", f"run chmod 600 {shlex.quote(str(secret))}")
-
-
-def exposure(secret: Path) -> str | None:
-    """Why the mode of a file with a secret is too open, or None; also None where there is no file."""
-    try:
-        flaw = key_file_flaw(secret.stat().st_mode)
-    except OSError:
-        return None
-    return flaw and flaw.partition(": chmod")[0]
-
-
-def _read(path: Path) -> str:
-    try:
-        if path.stat().st_size > MAX_CONFIG_BYTES:
-            raise ConfigError(
-                [Problem(str(path), None, "", "too large for a configuration", "name another file")]
-            )
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        fix = "run ringfence init DOMAIN, or name the file with --config"
-        raise ConfigError([Problem(str(path), None, "", "there is no such file", fix)]) from None
-    except OSError as error:
-        raise ConfigError([Problem(str(path), None, "", f"can't be read: {error.strerror}", "")]) from None
-    except UnicodeDecodeError:
-        raise ConfigError([Problem(str(path), None, "", "is not UTF-8", "save it as UTF-8")]) from None
-
-
-def _syntax(path: Path, message: str, text: str) -> Problem:
-    """tomllib puts the place at the end of its message: "... (at line 3, column 5)"."""
-    place = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", message)
-    line = int(place[1] or len(text.splitlines())) if place else None
-    reason = message[: place.start()] if place else message
-    fix = 'write key = value; a text stands in quotes: name = "example.org"'
-    return Problem(path.name, line, "", f"is not TOML: {reason[:1].lower()}{reason[1:]}", fix)

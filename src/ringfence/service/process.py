@@ -25,13 +25,13 @@ from ringfence.roles.bridge.ending import end_all, sweep
 from ringfence.roles.media import Figures
 from ringfence.roles.peers import PeerRole
 from ringfence.roles.spending import Spending
-from ringfence.service.charging import settle_what_a_crash_left, unblock_command
+from ringfence.service.charging import settle_what_a_crash_left
 from ringfence.service.collector import Collector
 from ringfence.service.config import Config
-from ringfence.service.control import Arguments, CommandError, ControlServer, Json
+from ringfence.service.control import Arguments, CommandError, Json
+from ringfence.service.doors import open_control, open_http, open_publisher
 from ringfence.service.drain import Ending, answer_all, drain
 from ringfence.service.exports import Exports
-from ringfence.service.health import health_app
 from ringfence.service.identity import identify
 from ringfence.service.ipsec import FirstHops
 from ringfence.service.ledger import open_ledger
@@ -40,7 +40,6 @@ from ringfence.service.notify import Notifier
 from ringfence.service.peers import make_peers
 from ringfence.service.privacy import is_private
 from ringfence.service.problems import ConfigError
-from ringfence.service.publish import publisher
 from ringfence.service.readings import read_parts
 from ringfence.service.secrets import read_secret
 from ringfence.service.supervisor import STOP_SECONDS, prepare, supervise, worker_of_environment
@@ -289,9 +288,9 @@ async def running(config: Config, store: Store | None = None) -> AsyncIterator[N
 async def serving(config: Config) -> AsyncIterator[Node]:
     """``running`` with the control socket and the HTTP port; SIGTERM and SIGINT set ``stopping``."""
     async with running(config) as node, contextlib.AsyncExitStack() as stack:
-        await _open_control(node, stack)
-        await _open_http(node, stack)
-        await _open_publisher(node, stack)
+        await open_control(node, stack)
+        await open_http(node, stack)
+        await open_publisher(node, stack)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, node.ending.ask)
@@ -328,50 +327,6 @@ def _reload_by_signal(node: Node, manager: Notifier) -> None:
     except LocalError as error:
         log.error("certificates not read", reason=str(error))
     manager.ready()
-
-
-async def _open_control(node: Node, stack: contextlib.AsyncExitStack) -> None:
-    control = ControlServer(
-        node.parts.config.control_socket,
-        {
-            "status": node.status,
-            "reload": node.reload_command,
-            "stop": node.stop_command,
-            "trace": node.trace.command,
-            **node.parts.protection.commands(),
-            "unblock": unblock_command(node.parts.services.charging),
-        },
-    )
-    await control.start()
-    stack.push_async_callback(control.stop)
-
-
-async def _open_http(node: Node, stack: contextlib.AsyncExitStack) -> None:
-    address = node.parts.config.metrics.address
-    if address is None:
-        return
-    app = health_app(node.metrics, {"database": lambda: _check_database(node)}, node.facts)
-    await _open_web(node, stack, WebServer(app, address))
-
-
-async def _open_publisher(node: Node, stack: contextlib.AsyncExitStack) -> None:
-    config = node.parts.config
-    address = config.identity.publish_address
-    if address is None:
-        return
-    app = publisher((url, path) for url, path, _ in config.identity.signers)
-    await _open_web(node, stack, WebServer(app, address, (config.tls.certificate, config.tls.key)))
-
-
-async def _open_web(node: Node, stack: contextlib.AsyncExitStack, web: WebServer) -> None:
-    await web.start()
-    node.web.append(web)
-    stack.push_async_callback(web.stop)
-
-
-async def _check_database(node: Node) -> str | None:
-    await node.parts.store.refresh()
-    return None
 
 
 def serve(config: Config) -> int:
