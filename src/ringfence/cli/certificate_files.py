@@ -16,7 +16,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ringfence.cli.failure import Exit, Failure
-from ringfence.cli.files import write_private
 from ringfence.message import LocalError
 from ringfence.roles.directory import file_name
 from ringfence.security.authority import SERIAL_OCTETS, Authority, serial_number
@@ -32,6 +31,7 @@ from ringfence.security.pem import (
     read_key,
 )
 from ringfence.service.config import Config
+from ringfence.service.files import write_private
 
 REVOKED_NAME = "revoked.pem"
 

@@ -21,7 +21,6 @@ from ringfence.cli.demo_scenes import proved, secure_call
 from ringfence.cli.demo_stage import HOST, Domain, Recording, free_ports
 from ringfence.cli.demo_verdict import Promise, message_facts, verdict
 from ringfence.cli.failure import Exit, Failure
-from ringfence.cli.files import write_private
 from ringfence.cli.init import make_domain
 from ringfence.cli.ladder import draw
 from ringfence.cli.output import console, print_facts, print_json, remark
@@ -30,6 +29,7 @@ from ringfence.client.line import local_host
 from ringfence.message import LocalError
 from ringfence.service.config import CONFIG_NAME, Config
 from ringfence.service.control_client import NodeUnavailable, ask
+from ringfence.service.files import write_private
 from ringfence.service.process import serving
 from ringfence.service.sections import Listen
 from ringfence.service.template import render

@@ -23,7 +23,6 @@ import typer
 from ringfence.cli.accounts import generate_password, open_database
 from ringfence.cli.certificate_files import new_serial, prove, record, save_pair
 from ringfence.cli.failure import Exit, Failure
-from ringfence.cli.files import make_private_directory, write_private
 from ringfence.cli.join import check_node, core_of, make_known, make_node
 from ringfence.cli.options import JsonOption
 from ringfence.cli.output import console, print_facts, print_json
@@ -31,6 +30,7 @@ from ringfence.security.authority import Authority, new_key
 from ringfence.security.certificates import dns_name, is_dns_name
 from ringfence.service.addresses import parse_address
 from ringfence.service.config import CONFIG_NAME, Config
+from ringfence.service.files import make_private_directory, write_private
 from ringfence.service.network_template import render_node
 from ringfence.service.template import render
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from ringfence.cli.certificate_files import load_authority, new_serial, prove, record, save_pair
 from ringfence.cli.failure import Exit, Failure
-from ringfence.cli.files import make_private_directory, write_private
 from ringfence.security.authority import new_key
 from ringfence.security.certificates import is_dns_name
 from ringfence.security.pem import chain_pem
 from ringfence.service.config import CONFIG_NAME, Config
+from ringfence.service.files import make_private_directory, write_private
 from ringfence.service.ledger import make_key
 from ringfence.service.network_template import Joined, peer, uri_of, way_out
 from ringfence.service.problems import ConfigError

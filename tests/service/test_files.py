@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ringfence.cli.files import make_private_directory, write_private
+from ringfence.service.files import make_private_directory, write_private
 
 
 def test_a_file_is_private_even_where_the_umask_is_open(tmp_path: Path) -> None:
