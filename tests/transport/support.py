@@ -106,12 +106,12 @@ class Authority:
             .not_valid_after(now + datetime.timedelta(days=end))
         )
 
-    def issue(self, *names: str, expired: bool = False) -> tuple[Path, Path]:
+    def issue(self, *names: str, expired: bool = False, for_clients: bool = True) -> tuple[Path, Path]:
         """A certificate and its key; names are ``sip:domain``, an address, or a DNS name."""
         self._count += 1
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "leaf")])
-        usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        usages = [ExtendedKeyUsageOID.SERVER_AUTH, *([ExtendedKeyUsageOID.CLIENT_AUTH] * for_clients)]
         certificate = (
             self._builder(subject, key, -9, -1 if expired else 9)
             .add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)

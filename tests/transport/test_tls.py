@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from ringfence.message import LocalError
+from ringfence.security.certificates import domain_identities
 from ringfence.transport.contexts import Contexts, TlsSettings
 from ringfence.transport.flow import Endpoint, Flow, PeerCertificate
 from ringfence.transport.pool import Pool
@@ -242,6 +244,32 @@ async def test_client_certificates(make: MakeSide, authority: Authority, tmp_pat
     flow, _ = await attempt(make, unasked, forged)
     assert flow is not None
     assert flow.peer is None
+
+
+@pytest.mark.rfc("5280", "4.2.1.12")
+async def test_a_certificate_for_servers_alone_is_shown_by_no_client(
+    make: MakeSide, authority: Authority
+) -> None:
+    there, remote = await listening(make, authority.contexts("example.org"))
+    pair = authority.issue("example.net", for_clients=False)
+    here, _ = make(Contexts(TlsSettings((pair,), (authority.root,))))
+    here.flow_to("TLS", remote, "example.org").send(options())
+    assert (await there.message())[1].peer is None
+
+
+async def test_a_node_of_our_own_network_is_shown_its_own_certificate(
+    make: MakeSide, authority: Authority
+) -> None:
+    there, remote = await listening(make, authority.contexts("core.example.org", "example.net"))
+    public, ours = authority.issue("example.org"), authority.issue("edge.example.org")
+    names = frozenset({"core.example.org"})
+    settings = TlsSettings((public, ours), (authority.root,), inside=ours, inside_names=names)
+    here, _ = make(Contexts(settings))
+    for number, name in enumerate(("core.example.org", "example.net"), 1):
+        here.flow_to("TLS", remote, name).send(options(number))
+        await there.message(number)
+    shown = [x509.load_der_x509_certificate(flow.peer.der) for _, flow in there.messages if flow.peer]
+    assert [domain_identities(each).domains for each in shown] == [("edge.example.org",), ("example.org",)]
 
 
 async def test_a_revoked_certificate_is_refused(make: MakeSide, authority: Authority) -> None:

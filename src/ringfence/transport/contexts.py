@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ringfence.message import LocalError
 from ringfence.security.certificates import domain_identities
@@ -51,6 +52,10 @@ class TlsSettings:
     minimum_version: Literal["1.2", "1.3"] = "1.2"
     revoked: tuple[Path, ...] = ()
     """Certificate revocation lists."""
+    inside: tuple[Path, Path] | None = None
+    """The pair that is shown to the servers of ``inside_names`` instead of the first."""
+    inside_names: frozenset[str] = frozenset()
+    """Nodes of our own network, lower case: they know us by a certificate of our own CA and by no other."""
 
 
 class Contexts:
@@ -60,11 +65,23 @@ class Contexts:
     as soon as it is asked for one.
     """
 
-    __slots__ = ("client", "crls", "inquire", "roots", "server", "verify_servers", "websocket")
+    __slots__ = (
+        "client",
+        "crls",
+        "inquire",
+        "inside",
+        "inside_names",
+        "roots",
+        "server",
+        "verify_servers",
+        "websocket",
+    )
 
     server: ssl.SSLContext | None
     websocket: ssl.SSLContext | None
     client: ssl.SSLContext
+    inside: ssl.SSLContext | None
+    inside_names: frozenset[str]
     crls: tuple[x509.CertificateRevocationList, ...]
     verify_servers: bool
 
@@ -80,6 +97,10 @@ class Contexts:
         roots = self.roots.get(name) if name is not None and self.roots else None
         return roots is None or peer.chain[-1] in roots
 
+    def client_for(self, name: str | None) -> ssl.SSLContext:
+        """The context to connect to a server with, by the name that it has to prove."""
+        return self.inside if self.inside is not None and name in self.inside_names else self.client
+
     def load(self, settings: TlsSettings) -> None:
         """Read all files again and use them for connections from now on.
 
@@ -90,10 +111,11 @@ class Contexts:
         websocket = server
         if settings.client_certificates == "optional":
             websocket = _server_of(replace(settings, client_certificates="none"))
-        client = _client_context(settings)
+        client = _client_context(settings, settings.certificates[0] if settings.certificates else None)
+        inside = _client_context(settings, settings.inside) if settings.inside is not None else None
         crls = tuple(_read_crl(path) for path in settings.revoked)
         self.server, self.websocket = server, websocket
-        self.client = client
+        self.client, self.inside, self.inside_names = client, inside, settings.inside_names
         self.crls = crls
         self.verify_servers = settings.verify_servers
 
@@ -119,12 +141,12 @@ def _server_context(settings: TlsSettings, certificate: Path, key: Path) -> ssl.
     return _common(context, settings)
 
 
-def _client_context(settings: TlsSettings) -> ssl.SSLContext:
+def _client_context(settings: TlsSettings, pair: tuple[Path, Path] | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False  # OpenSSL knows no SIP identities: ``tls`` compares by RFC 5922
     context.verify_mode = ssl.CERT_REQUIRED if settings.verify_servers else ssl.CERT_NONE
-    if settings.certificates:
-        _load_pair(context, *settings.certificates[0])
+    if pair is not None and _is_for_clients(pair[0]):
+        _load_pair(context, *pair)
     return _common(context, settings)
 
 
@@ -169,6 +191,22 @@ def _choose_by_name(servers: list[ssl.SSLContext], names: list[frozenset[str]]) 
             connection.context = found
 
     servers[0].sni_callback = choose
+
+
+def _is_for_clients(path: Path) -> bool:
+    """Whether a certificate may be shown by a client (RFC 5280 section 4.2.1.12).
+
+    Public authorities issue for servers only. Whoever checks the use ends the handshake at such a certificate, but most
+    go on without any.
+    """
+    try:
+        certificate = x509.load_pem_x509_certificates(path.read_bytes())[0]
+        usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    except (OSError, ValueError):
+        return True  # what is wrong with the file, loading it says
+    return ExtendedKeyUsageOID.CLIENT_AUTH in usages or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in usages
 
 
 def _names(path: Path) -> frozenset[str]:

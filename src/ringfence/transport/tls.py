@@ -83,7 +83,8 @@ class TlsStream(ByteStream):
             return
         name = self.server_name
         indicated = None if name is None or _address(name) else name.removesuffix(".")
-        self._tls = self._contexts.client.wrap_bio(self._incoming, self._outgoing, server_hostname=indicated)
+        context = self._contexts.client_for(name)
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=indicated)
         self._handshake()
 
     def data_received(self, data: bytes) -> None:
