@@ -15,7 +15,7 @@ from ringfence.client.certificates import Certificates, Smime
 from ringfence.client.secure import Secure
 from ringfence.message import PeerError, Request, parse
 from ringfence.security.aib import find_aibs, judge_request
-from ringfence.security.cms_signed import SignatureFlaw
+from ringfence.security.cms_fit import SignatureFlaw
 from ringfence.security.smime import Kind, body_of, open_body
 from ringfence.security.tunnel import Compared
 

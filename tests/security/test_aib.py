@@ -19,7 +19,8 @@ from ringfence.security.aib import (
 )
 from ringfence.security.chains import ChainFlaw
 from ringfence.security.cms_enveloped import Keyring
-from ringfence.security.cms_signed import Signatory, SignatureFlaw
+from ringfence.security.cms_fit import SignatureFlaw
+from ringfence.security.cms_signed import Signatory
 from ringfence.security.replay import ReplayWindow
 from ringfence.security.smime import body_of, encrypted_body, put_body, signed_body
 from ringfence.security.smime_signer import SignerFlaw, Speaks

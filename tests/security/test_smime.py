@@ -17,7 +17,8 @@ from ringfence.message.multipart import Entity, make_entity, split_entity
 from ringfence.security import cms
 from ringfence.security.chains import ChainFlaw
 from ringfence.security.cms_enveloped import Keyring
-from ringfence.security.cms_signed import Signatory, SignatureFlaw
+from ringfence.security.cms_fit import SignatureFlaw
+from ringfence.security.cms_signed import Signatory
 from ringfence.security.smime import (
     CAPABILITIES,
     MAX_LAYERS,

@@ -1,8 +1,8 @@
 """``ringfence verify``: what the signatures in a file prove, without a network and at any moment that is asked for.
 
 A file is a SIP message (its Identity header fields, and its body by S/MIME), a PASSporT by itself, or S/MIME by itself:
-a MIME entity, or a CMS object in DER or PEM. Nothing is fetched: certificates are files. Each object is one finding;
-a finding has every reason why it proves nothing, as the node and the user agent would have them.
+a mail or another MIME entity, or a CMS object in DER, PEM or base64. Nothing is fetched: certificates are files. Each
+object is one finding; a finding has every reason why it proves nothing, as the node and the user agent would have them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from ringfence.cli.output import print_facts, print_json
 from ringfence.cli.parse import STDIN, with_crlf
 from ringfence.cli.protection import facts_of
 from ringfence.message import LocalError, PeerError, Request, parse
-from ringfence.message.multipart import Entity, make_entity, split_entity
 
 if TYPE_CHECKING:
     from ringfence.client import Protection
@@ -39,7 +38,6 @@ MAX_FILE = 1_048_576
 
 _TOKEN = re.compile(rb"\s*[\w-]*\.[\w-]*\.[\w-]+\s*")
 _START_LINE = re.compile(rb"(?:\r?\n)*(?:SIP/|[^\s:]+[ \t]\S+[ \t]SIP/)", re.IGNORECASE)
-_PEM = re.compile(rb"-----BEGIN (?:PKCS7|CMS)-----(.*?)-----END", re.DOTALL)
 
 
 class Known(NamedTuple):
@@ -50,6 +48,8 @@ class Known(NamedTuple):
     """Of those who sign calls, by the URL that leads to them; "" for any."""
     now: float
     freshness: float
+    content: bytes | None = None
+    """What a detached signature is over."""
 
     def credential(self, url: str) -> Credential | None:
         return self.credentials.get(url) or self.credentials.get("")
@@ -94,6 +94,10 @@ AtOption: TypeAlias = Annotated[
 FreshnessOption: TypeAlias = Annotated[
     float, typer.Option("--freshness", min=1, metavar="SECONDS", help="How old a signed call may be.")
 ]
+ContentOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--content", metavar="FILE", help="What a detached signature (.p7s) is over."),
+]
 LfOption: TypeAlias = Annotated[
     bool, typer.Option("--lf", help="Take LF for CRLF, as in a message that was saved as text.")
 ]
@@ -108,6 +112,7 @@ def verify(
     revoked: RevokedOption = None,
     at: AtOption = None,
     freshness: FreshnessOption = 60.0,
+    content: ContentOption = None,
     lf: LfOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -117,6 +122,7 @@ def verify(
     """
     data = _octets(file)
     given = _known(trust or [], signer or [], own, known, revoked or [], at, freshness)
+    given = given._replace(content=None if content is None else _octets(content))
     found = list(findings(with_crlf(data) if lf else data, given))
     if json:
         print_json(found)
@@ -147,7 +153,9 @@ def findings(data: bytes, known: Known) -> Iterator[dict[str, Any]]:
         else:
             yield from _protection(message, known)
     else:
-        yield from _entity(_mime(data), known)
+        from ringfence.cli.verify_smime import smime_findings
+
+        yield from smime_findings(data, known.certificates, known.now, known.content)
 
 
 # -- who calls -----------------------------------------------------------------------------------------
@@ -262,44 +270,6 @@ def _believed(protection: Protection) -> bool:
     from ringfence.security.smime_signer import Pinned
 
     return protection.vouched or protection.pinned in {Pinned.SAME, Pinned.RENEWED}
-
-
-def _mime(data: bytes) -> Entity:
-    if (pem := _PEM.search(data)) is not None:
-        return make_entity("application/pkcs7-mime", pem[1].strip(), ("Content-Transfer-Encoding", "base64"))
-    if data[:1] == b"\x30":  # the SEQUENCE that each CMS object begins with
-        return make_entity("application/pkcs7-mime", data)
-    return split_entity(data)
-
-
-def _entity(entity: Entity, known: Known) -> Iterator[dict[str, Any]]:
-    """S/MIME without the message that it belongs to: whose certificate it is, and not whether that is the sender's."""
-    from ringfence.security.chains import judge_chain
-    from ringfence.security.smime import open_body
-    from ringfence.security.smime_signer import USAGES, Signer, Speaks, addresses_of
-
-    certificates = known.certificates
-    secured = open_body(entity, certificates.keyrings, certificates.every())
-    for layer in secured.layers:
-        facts: dict[str, Any] = {"object": f"S/MIME {layer.kind}"}
-        if not layer.signatures:
-            sealed = None if layer.cipher is None else layer.cipher.name
-            yield facts | {"proven": layer.intact, "cipher": sealed, "certificates": len(layer.certificates)}
-        for signature in layer.signatures:
-            reasons, text = signature.reasons, None
-            if (leaf := signature.certificate) is not None:
-                chain = [leaf, *(one for one in layer.certificates if one != leaf)]
-                anchors, revocation = certificates.anchors, certificates.revocation
-                reasons += judge_chain(chain, anchors, known.now, revocation, usages=USAGES).reasons
-                text = Signer(leaf, Speaks.NOBODY, (), ()).text
-            yield facts | {
-                "proven": not reasons,
-                "signer": text,
-                "addresses": [] if leaf is None else list(addresses_of(leaf)),
-                "signature": _word(signature.reasons),
-                "digest": signature.digest,
-                "reasons": _texts(reasons),
-            }
 
 
 # -- what it is verified with --------------------------------------------------------------------------

@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from ringfence.message import LocalError, SipUri, Uri
 from ringfence.security.certificates import user_identities
@@ -44,7 +45,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9.@+_-]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Smime:
-    """What an agent signs, encrypts and verifies with. All are files of PEM."""
+    """What an agent signs, encrypts and verifies with. All are files of PEM; certificates and lists may be DER."""
 
     certificate: Path | None = None
     """Our certificate, with those between it and its root behind it."""
@@ -84,7 +85,9 @@ class Certificates:
         self.own: Signatory | None = None
         self.keyrings: tuple[Keyring, ...] = ()
         self.anchors = tuple(each for path in settings.trust for each in _chain(path))
-        self.revocation = tuple(read_crl(_read(path)) for path in settings.revoked)
+        self.revocation = tuple(
+            read_crl(_pem(_read(path), x509.load_der_x509_crl)) for path in settings.revoked
+        )
         self._directory = settings.directory if keep else None
         self._known: dict[str, list[x509.Certificate]] = {}
         if settings.certificate is not None:
@@ -172,9 +175,19 @@ def _key(address: Uri) -> str:
 
 def _chain(path: Path) -> list[x509.Certificate]:
     try:
-        return read_chain(_read(path))
+        return read_chain(_pem(_read(path), x509.load_der_x509_certificate))
     except LocalError as error:
         raise LocalError(f"{path}: {error}") from None
+
+
+def _pem(data: bytes, load: Callable[[bytes], x509.Certificate | x509.CertificateRevocationList]) -> bytes:
+    """Binary files, often named .cer or .crl, as PEM."""
+    if data[:1] != b"\x30":
+        return data
+    try:
+        return load(data).public_bytes(Encoding.PEM)
+    except ValueError:
+        return data
 
 
 def _read(path: Path) -> bytes:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from asn1crypto import cms, core  # type: ignore[import-untyped]
+from asn1crypto import cms, core, parser  # type: ignore[import-untyped]
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -63,6 +63,19 @@ _SHA1 = Digest("sha-1", "1.3.14.3.2.26", hashes.SHA1(), weak=True)  # noqa: S303
 _MD5 = Digest("md5", "1.2.840.113549.2.5", hashes.MD5(), weak=True)  # noqa: S303
 
 DIGESTS = {digest.oid: digest for digest in (SHA256, SHA384, SHA512, _SHA1, _MD5)}
+
+OTHER_DIGESTS = {
+    "1.2.840.113549.2.2": "md2",
+    "1.2.840.113549.2.4": "md4",
+    "1.3.36.3.2.1": "ripemd-160",
+    "2.16.840.1.101.3.4.2.4": "sha-224",
+    "2.16.840.1.101.3.4.2.8": "sha3-256",
+    "2.16.840.1.101.3.4.2.9": "sha3-384",
+    "2.16.840.1.101.3.4.2.10": "sha3-512",
+    "2.16.840.1.101.3.4.2.12": "shake256",
+    "2.16.840.1.101.3.4.2.18": "shake256",
+}
+"""Those that are not computed, to be told by their names."""
 
 RSA = "1.2.840.113549.1.1.1"
 RSA_PSS = "1.2.840.113549.1.1.10"
@@ -143,12 +156,17 @@ def malformed(status: int = 400) -> Iterator[None]:
 def read(data: bytes) -> tuple[str, Any]:
     """The content type (an OID) and the content of a ContentInfo, DER or BER.
 
+    A line end behind it is passed over: files and bodies that were text once have one. Anything else is refused.
+
     Raises:
         PeerError: 400 when it is malformed, 413 when it is too large.
     """
     if len(data) > MAX_CMS:
         raise PeerError(413, f"the CMS object is larger than {MAX_CMS} octets")
     with malformed():
+        if data.endswith(b"\n"):
+            used = parser.peek(data)
+            data = data if data[used:].strip(b"\r\n") else data[:used]
         info = cms.ContentInfo.load(data, strict=True)
         return info["content_type"].dotted, info["content"]
 
@@ -172,8 +190,12 @@ def wrap(content_type: str, content: Any) -> bytes:
 def identifies(choice: Any, certificate: x509.Certificate) -> bool:
     """Whether a SignerIdentifier or RecipientIdentifier names this certificate (RFC 5652 section 5.3)."""
     if choice.name == "issuer_and_serial_number":
+        if not _same_name(choice.chosen["issuer"], certificate):
+            return False
         serial: int = choice.chosen["serial_number"].native
-        return serial == certificate.serial_number and _same_name(choice.chosen["issuer"], certificate)
+        with warnings.catch_warnings():  # one of our own files may have the serial number 0, as old roots do
+            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+            return serial == certificate.serial_number
     if choice.name not in ("subject_key_identifier", "r_key_id"):
         return False
     chosen = choice.chosen

@@ -8,16 +8,13 @@ of the content: so a changed content (``DIGEST``) is told from a changed or fore
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from hmac import compare_digest
 from typing import Any, NamedTuple
 
 from asn1crypto import algos, cms, core  # type: ignore[import-untyped]
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -25,28 +22,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ringfence.message.errors import LocalError, PeerError
 from ringfence.security import cms as syntax
 from ringfence.security.chains import fully_read
-from ringfence.security.cms import DIGESTS, ECDSA_WITH, RSA_WITH, SHA256, SHA512, Digest
+from ringfence.security.cms import DIGESTS, ECDSA_WITH, SHA256, SHA512, Digest
+from ringfence.security.cms_fit import MIN_RSA_BITS, SignatureFlaw, fit_flaws
 from ringfence.security.reasons import Reason, Reasons
-
-MIN_RSA_BITS = 2048
-"""Shortest RSA key that is believed (RFC 8551 section 4.3: shorter ones only for old mail)."""
 
 PREFER_SIGNED_DATA = "1.2.840.113549.1.9.15.1"
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
-
-
-class SignatureFlaw(StrEnum):
-    """What can be wrong with a signature."""
-
-    NO_CERTIFICATE = "no certificate"
-    DIGEST = "content changed"
-    SIGNATURE = "signature"
-    WEAK_DIGEST = "weak digest"
-    WEAK_KEY = "weak key"
-    ALGORITHM = "algorithm"
-    ATTRIBUTES = "attributes"
-    MALFORMED = "malformed"
 
 
 class Signatory(NamedTuple):
@@ -244,11 +226,11 @@ def verify(
         infos = list(value["signer_infos"])
         if len(infos) > syntax.MAX_SIGNERS:
             raise PeerError(413, f"more than {syntax.MAX_SIGNERS} signatures")
-        carried = _certificates(value)
+        carried, unread = _certificates(value)
         signed = attached if attached is not None else content
         kind = inner["content_type"].dotted
         known = (*carried, *certificates)
-        judged = tuple(_judge(info, kind, signed, known) for info in infos)
+        judged = tuple(_judge(info, kind, signed, known, unread) for info in infos)
     return Signed(attached, judged, carried)
 
 
@@ -262,34 +244,46 @@ def _content(inner: Any) -> bytes | None:
     return bytes(content)
 
 
-def _certificates(value: Any) -> tuple[x509.Certificate, ...]:
+def _certificates(value: Any) -> tuple[tuple[x509.Certificate, ...], str]:
+    """Those that can be read, and why the first of the others can't: one that is bad does not spoil the rest."""
     choices = value["certificates"] if syntax.present(value["certificates"]) else []
     found = [choice.chosen for choice in choices if choice.name == "certificate"]
     if len(found) > syntax.MAX_CERTIFICATES:
         raise PeerError(413, f"more than {syntax.MAX_CERTIFICATES} certificates")
-    return tuple(fully_read(x509.load_der_x509_certificate(one.dump())) for one in found)
+    read, unread = [], ""
+    for one in found:
+        try:
+            with syntax.malformed():
+                read.append(fully_read(x509.load_der_x509_certificate(one.dump())))
+        except PeerError as error:
+            unread = unread or error.reason.removeprefix("malformed CMS object: ")
+    return tuple(read), unread
 
 
-def _judge(info: Any, kind: str, content: bytes | None, known: Sequence[x509.Certificate]) -> Signature:
+def _judge(
+    info: Any, kind: str, content: bytes | None, known: Sequence[x509.Certificate], unread: str
+) -> Signature:
     reasons: list[Reason] = []
     oid = info["digest_algorithm"]["algorithm"].dotted
     digest = DIGESTS.get(oid)
     certificate = next((one for one in known if syntax.identifies(info["sid"], one)), None)
     if digest is None:
-        reasons.append(Reason(SignatureFlaw.ALGORITHM, f"the digest {oid} is not supported"))
+        name = syntax.OTHER_DIGESTS.get(oid, oid)
+        reasons.append(Reason(SignatureFlaw.ALGORITHM, f"the digest {name} is not supported"))
     elif digest.weak:
         reasons.append(Reason(SignatureFlaw.WEAK_DIGEST, f"{digest.name} can be forged"))
     if certificate is None:
-        reasons.append(Reason(SignatureFlaw.NO_CERTIFICATE, "the signer's certificate is not at hand"))
+        why = f", or can't be read: {unread[:80]}" if unread else ""
+        reasons.append(Reason(SignatureFlaw.NO_CERTIFICATE, f"the signer's certificate is not at hand{why}"))
     attributes = info["signed_attrs"] if syntax.present(info["signed_attrs"]) else None
     if digest is not None and content is not None:
         reasons += _content_flaws(attributes, kind, digest, content)
         if certificate is not None:
             covered = [content] if attributes is None else _encodings(attributes)
-            reasons += _signature_flaws(info, certificate, digest, covered)
+            reasons += fit_flaws(info, certificate, digest, covered)
     elif content is None:
-        reasons.append(Reason(SignatureFlaw.DIGEST, "the content that was signed is not there"))
-    name = digest.name if digest else oid
+        reasons.append(Reason(SignatureFlaw.NO_CONTENT, "the content that was signed is not there"))
+    name = digest.name if digest else syntax.OTHER_DIGESTS.get(oid, oid)
     when, able = (None, ()) if attributes is None else (_signed_at(attributes), _able(attributes))
     return Signature(certificate, tuple(reasons), name, when, able)
 
@@ -326,6 +320,9 @@ def _content_flaws(attributes: Any, kind: str, digest: Digest, content: bytes) -
         return [Reason(SignatureFlaw.ATTRIBUTES, "the content-type attribute is not that of the content")]
     if len(digests) != 1:
         return [Reason(SignatureFlaw.ATTRIBUTES, "there is not one message-digest attribute")]
+    timed = any(attribute["type"].native == "signing_time" for attribute in attributes)
+    if timed and len(_values(attributes, "signing_time")) != 1:
+        return [Reason(SignatureFlaw.ATTRIBUTES, "there is not one signing-time attribute")]
     if not compare_digest(digests[0].native, _hash(digest, content)):
         return [Reason(SignatureFlaw.DIGEST, "the content is not what was signed")]
     return []
@@ -339,53 +336,3 @@ def _signed_at(attributes: Any) -> float | None:
 def _able(attributes: Any) -> tuple[str, ...]:
     lists = _values(attributes, "smime_capabilities")
     return tuple(item["capability_id"].dotted for item in lists[0]) if len(lists) == 1 else ()
-
-
-def _signature_flaws(
-    info: Any, certificate: x509.Certificate, digest: Digest, covered: Sequence[bytes]
-) -> list[Reason]:
-    algorithm, signature = info["signature_algorithm"], info["signature"].native
-    try:
-        fits = _fits(certificate.public_key(), algorithm, signature, covered, digest)
-    except InvalidSignature:
-        return [Reason(SignatureFlaw.SIGNATURE, "the signature does not match")]
-    except (UnsupportedAlgorithm, ValueError) as error:
-        return [Reason(SignatureFlaw.ALGORITHM, f"the signature can't be checked: {str(error)[:60]}")]
-    if not fits:
-        oid = algorithm["algorithm"].dotted
-        if oid in syntax.OLD_SIGNATURES:
-            return [Reason(SignatureFlaw.ALGORITHM, f"{syntax.OLD_SIGNATURES[oid]} is no longer believed")]
-        return [Reason(SignatureFlaw.ALGORITHM, f"the algorithm {oid} does not fit the key or the digest")]
-    key = certificate.public_key()
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_RSA_BITS:
-        return [Reason(SignatureFlaw.WEAK_KEY, f"an RSA key of {key.key_size} bits is too short")]
-    return []
-
-
-def _fits(key: object, algorithm: Any, signature: bytes, covered: Sequence[bytes], digest: Digest) -> bool:
-    for data in covered[:-1]:
-        with suppress(InvalidSignature):
-            return _check(key, algorithm, signature, data, digest)
-    return _check(key, algorithm, signature, covered[-1], digest)
-
-
-def _check(key: object, algorithm: Any, signature: bytes, data: bytes, digest: Digest) -> bool:
-    """Check the signature; False when algorithm, key and digest do not belong together."""
-    oid = algorithm["algorithm"].dotted
-    if isinstance(key, rsa.RSAPublicKey) and (oid == syntax.RSA or RSA_WITH.get(oid) is digest):
-        key.verify(signature, data, padding.PKCS1v15(), digest.algorithm)
-    elif isinstance(key, rsa.RSAPublicKey) and oid == syntax.RSA_PSS:
-        parameters = algorithm["parameters"]
-        mask = DIGESTS.get(parameters["mask_gen_algorithm"]["parameters"]["algorithm"].dotted)
-        if parameters["hash_algorithm"]["algorithm"].dotted != digest.oid or mask is None:
-            return False
-        # The mask needs no resistance against collisions: SHA-1, its default (RFC 4055 section 2.2), is good there.
-        pss = padding.PSS(padding.MGF1(mask.algorithm), parameters["salt_length"].native)
-        key.verify(signature, data, pss, digest.algorithm)
-    elif isinstance(key, ec.EllipticCurvePublicKey) and ECDSA_WITH.get(oid) is digest:
-        key.verify(signature, data, ec.ECDSA(digest.algorithm))
-    elif isinstance(key, ed25519.Ed25519PublicKey) and oid == syntax.ED25519 and digest is SHA512:
-        key.verify(signature, data)
-    else:
-        return False
-    return True

@@ -25,11 +25,11 @@ from ringfence.security import cms
 from ringfence.security.cms import AES256_GCM, CIPHERS, ContentCipher
 from ringfence.security.cms_compressed import unpack
 from ringfence.security.cms_enveloped import Keyring, decrypt, encrypt
+from ringfence.security.cms_fit import SignatureFlaw
 from ringfence.security.cms_signed import (
     PREFER_SIGNED_DATA,
     Signatory,
     Signature,
-    SignatureFlaw,
     Signed,
     certs_only,
     sign,
@@ -120,11 +120,16 @@ def is_secured(entity: Entity) -> bool:
 
 
 def open_body(
-    entity: Entity, keyrings: Sequence[Keyring] = (), known: Sequence[x509.Certificate] = ()
+    entity: Entity,
+    keyrings: Sequence[Keyring] = (),
+    known: Sequence[x509.Certificate] = (),
+    *,
+    bare: bool = False,
 ) -> Secured:
     """Open every layer around a body; a body without any comes back as it is.
 
-    ``keyrings`` are our keys; ``known`` certificates help with signatures that carry none.
+    ``keyrings`` are our keys; ``known`` certificates help with signatures that carry none. ``bare``: what is inside
+    may be any octets, as in objects that are no S/MIME; in a message it has to be a MIME entity (RFC 8551 section 3.1).
 
     Raises:
         PeerError: 493 when it is encrypted to others, 400 when it is malformed or nested too deep, 413 over a
@@ -135,13 +140,13 @@ def open_body(
     while inner is not None and is_secured(inner):
         if len(layers) == MAX_LAYERS:
             raise PeerError(400, f"S/MIME layers nest deeper than {MAX_LAYERS}", header="Content-Type")
-        inner, layer = _peel(inner, keyrings, known)
+        inner, layer = _peel(inner, keyrings, known, bare)
         layers.append(layer)
     return Secured(inner, tuple(layers))
 
 
 def _peel(
-    entity: Entity, keyrings: Sequence[Keyring], known: Sequence[x509.Certificate]
+    entity: Entity, keyrings: Sequence[Keyring], known: Sequence[x509.Certificate], bare: bool
 ) -> tuple[Entity | None, Layer]:
     if entity.media_type.type == "multipart":
         return _peel_signed(entity, known)
@@ -151,15 +156,25 @@ def _peel(
     if content_type == cms.SIGNED_DATA:
         signed = verify(data, None, known)
         if signed.content is None:
-            return None, Layer(Kind.CERTIFICATES, signed.signatures, signed.certificates)
+            kind = Kind.SIGNED if signed.signatures else Kind.CERTIFICATES
+            return None, Layer(kind, signed.signatures, signed.certificates)
         layer = Layer(Kind.OPAQUE, signed.signatures, signed.certificates)
-        return split_entity(signed.content, entity.depth + 1), layer
+        return _inside(signed.content, entity.depth + 1, bare), layer
     if content_type == cms.COMPRESSED_DATA:
-        return split_entity(unpack(data), entity.depth + 1), Layer(Kind.COMPRESSED)
+        return _inside(unpack(data), entity.depth + 1, bare), Layer(Kind.COMPRESSED)
     opened = decrypt(data, keyrings)
     kind = Kind.SEALED if opened.cipher.authenticated else Kind.ENCRYPTED
     layer = Layer(kind, cipher=opened.cipher, recipient=opened.recipient)
-    return split_entity(opened.content, entity.depth + 1), layer
+    return _inside(opened.content, entity.depth + 1, bare), layer
+
+
+def _inside(content: bytes, depth: int, bare: bool) -> Entity:
+    try:
+        return split_entity(content, depth)
+    except PeerError:
+        if not bare:
+            raise
+        return make_entity("application/octet-stream", content)
 
 
 def _peel_signed(entity: Entity, known: Sequence[x509.Certificate]) -> tuple[Entity, Layer]:
@@ -173,25 +188,36 @@ def _peel_signed(entity: Entity, known: Sequence[x509.Certificate]) -> tuple[Ent
     if parts[1].media_type.essence not in _SIGNATURE:
         raise PeerError(400, "the second part is no PKCS #7 signature", header="Content-Type")
     try:
-        signature = parts[1].content()
-        signed = verify(signature, parts[0].raw, known)
+        layer = detached(parts[1].content(), parts[0].raw, known)
     except PeerError as error:
         if error.status != 400:
             raise
         # What was signed can be read by anybody: that its signature can't is for people to know.
         why = unreadable(f"the signature can't be read: {error.reason}")
         return parts[0], Layer(Kind.SIGNED, (why,))
+    return parts[0], layer
+
+
+def detached(signature: bytes, content: bytes, known: Sequence[x509.Certificate] = ()) -> Layer:
+    """The layer that a detached signature is, over this content.
+
+    Raises:
+        PeerError: 400 when it is no signature, or is malformed; 413 over a limit.
+    """
+    signed = verify(signature, content, known)
     if _content_changed(signed):
         # A signer whose text had bare line feeds signed their CRLF form (RFC 8551 section 3.1.1), and a
         # sender that converted them after signing is the usual cause of a broken signature.
-        canonical = parts[0].raw.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-        if canonical != parts[0].raw:
+        canonical = content.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+        if canonical != content:
             signed = verify(signature, canonical, known)
-    return parts[0], Layer(Kind.SIGNED, signed.signatures, signed.certificates)
+    return Layer(Kind.SIGNED, signed.signatures, signed.certificates)
 
 
 def _content_changed(signed: Signed) -> bool:
-    return any(reason.code is SignatureFlaw.DIGEST for one in signed.signatures for reason in one.reasons)
+    # Without signed attributes there is no digest by which to tell.
+    changed = (SignatureFlaw.DIGEST, SignatureFlaw.SIGNATURE)
+    return any(reason.code in changed for one in signed.signatures for reason in one.reasons)
 
 
 # ---- making ----
