@@ -9,6 +9,7 @@ import pytest
 from ringfence.ledger.events import Event, Kind
 from ringfence.ledger.memory import MemoryLedger
 from ringfence.ledger.records import CallRecord, records_of
+from ringfence.ledger.together import Together
 from ringfence.message import Request
 from ringfence.roles.charging import Charging, Limits
 from ringfence.store.errors import StoreError
@@ -231,6 +232,23 @@ def test_an_account_has_only_so_many_calls(network: Network, alice: Phone, bob: 
     bob >> bob.answer(200)
     alice << 200
     talks(alice, bob)
+
+
+def test_a_call_too_many_that_began_at_another_node_in_the_same_moment_is_ended(
+    network: Network, alice: Phone, bob: Phone, book: MemoryLedger
+) -> None:
+    """The other node had let its call begin before it heard of ours, and that one is the older."""
+    network.account("alice", rights=Rights(max_calls=1))
+    assert network.services.charging is not None
+    together = Together("here", lambda _told: None)
+    network.services.charging.join(together)
+    talks(alice, bob)
+    now = network.services.clock()
+    together.heard("elsewhere", ["call", "elder", "sip:alice@example.org", now - 60.0], now)
+    ended_by_us(network, alice, bob)
+    assert record(book).reason == "the account has too many calls"
+    network.services.charging.sweep(network.services)
+    network_is_quiet(alice, bob)
 
 
 def test_a_node_has_only_so_many_calls(

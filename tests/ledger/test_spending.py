@@ -207,7 +207,7 @@ def test_many_destinations_are_told_and_refused(network: Network, alice: Phone, 
     (told,) = [event for event in book.events if event.kind is Kind.ALERT]
     assert told.facts["action"] == "refuse"
     assert purse.spending.watch is not None
-    assert purse.spending.watch.release(ALICE)
+    assert purse.spending.watch.release(ALICE, 0.0)
     alice >> alice.invite("sip:+15550009@gw.example.net") << 407 >> alice.ack() >> alice.authorized() << 100
 
 
@@ -242,7 +242,7 @@ def test_an_hour_later_all_is_forgotten() -> None:
     assert watch.spends(ALICE, 4600.0, going_on=2) is None
     assert watch.called(ALICE, "tel:+2", 4603.0) is None
     watch.tidy(10_000.0)
-    assert not watch.release(ALICE)
+    assert not watch.release(ALICE, 10_000.0)
 
 
 # -- after the node was started anew -----------------------------------------------------------------------

@@ -178,3 +178,58 @@ def test_what_makes_no_sense_changes_nothing() -> None:
     ):
         assert workers.all[0].heard(1, told, NOW) is None
     assert workers.calls() == [0, 0]
+
+
+def test_calls_that_were_let_begin_before_they_were_heard_of_are_looked_at_again() -> None:
+    """Between machines a call may be answered before the others hear of it."""
+    workers = Workers(2)
+    one, other = workers.all
+    one.began("older", ALICE, NOW, limit=1)
+    other.began("younger", ALICE, NOW + 0.001, limit=1)
+    assert one.tick(NOW) == other.tick(NOW) == set()
+    workers.arrive()
+    assert one.tick(NOW + 1) == other.tick(NOW + 1) == {ALICE}
+    assert not one.is_beyond("older", ALICE, 1)
+    assert other.is_beyond("younger", ALICE, 1)
+    assert other.tick(NOW + 2) == set(), "once for each news"
+    other.look_again(ALICE)
+    assert other.tick(NOW + 3) == {ALICE}
+
+
+def test_a_node_that_stops_takes_its_calls_along() -> None:
+    workers = Workers(2)
+    workers.all[0].began("key", ALICE, NOW)
+    workers.all[0].running({ALICE: 70})
+    workers.arrive()
+    workers.all[0].leave()
+    workers.arrive()
+    assert (workers.all[1].of_account(ALICE), workers.all[1].running_elsewhere(ALICE)) == (0, 0)
+
+
+def test_whom_one_lets_go_all_let_go_and_older_news_does_not_bring_it_back() -> None:
+    workers = Workers(2)
+    one, other = workers.all
+    watches = workers.watches
+    for place in range(4):
+        call(workers, 0, f"tel:+{place}")
+    workers.arrive()
+    assert all(watch.blocked(ALICE, NOW) for watch in watches)
+    one.tick(NOW + SNAPSHOT_SECONDS)
+    held, workers.way = workers.way, deque()
+    one.released(ALICE, NOW + 30)
+    watches[0].release(ALICE, NOW + 30)
+    workers.arrive(NOW + 30)
+    workers.way = held  # the snapshot of before comes late
+    workers.arrive(NOW + 31)
+    assert not any(watch.blocked(ALICE, NOW + 31) for watch in watches)
+    assert other.of_account(ALICE) == 0
+
+
+def test_a_worker_that_is_started_anew_learns_who_is_blocked() -> None:
+    workers = Workers(2)
+    for place in range(4):
+        call(workers, 0, f"tel:+{place}")
+    workers.way.clear()
+    workers.all[0].tick(NOW + SNAPSHOT_SECONDS)
+    workers.arrive()
+    assert workers.watches[1].blocked(ALICE, NOW + SNAPSHOT_SECONDS)

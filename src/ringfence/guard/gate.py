@@ -324,6 +324,11 @@ class Guard:
                 return prefix
         return ""
 
+    def limiters(self) -> dict[str, Limiter[str]]:
+        """What nodes that serve the same accounts count together."""
+        prefixes = {f"prefix {prefix}": limiter for prefix, limiter in self._prefixes}
+        return {"account": self._accounts, "destination": self._destinations, **prefixes}
+
     # -- time ------------------------------------------------------------------------------------------
 
     def tick(self, now: float, wall: float) -> None:

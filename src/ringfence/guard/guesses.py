@@ -48,6 +48,10 @@ class Guesses:
         self._slowed: dict[str, float] = {}
         self._known: dict[str, tuple[str, ...]] = {}
 
+    def limiters(self) -> dict[str, Limiter[str]]:
+        """What nodes that serve the same accounts count together."""
+        return {"guess": self._wrong, "try": self._tries}
+
     @property
     def any_slowed(self) -> bool:
         """Whether any name is slow; while none is, nothing else needs to be asked."""

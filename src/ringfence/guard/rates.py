@@ -18,6 +18,10 @@ MAX_KEYS = 65_536
 """Buckets of one limiter: some 8 MB of the longest addresses. Whoever has more keys than that has a fresh bucket
 for each in any case."""
 
+MAX_OWED = 30.0
+"""Seconds that a bucket may have to wait since others have taken from theirs: thirty nodes that each give out all that
+comes back in the second before they hear of each other."""
+
 
 class Rate(NamedTuple):
     """``per_second`` in the long run, ``burst`` at once."""
@@ -39,7 +43,7 @@ class Rate(NamedTuple):
 class Limiter(Generic[K]):
     """A bucket for each key."""
 
-    __slots__ = ("_half", "_interval", "_old", "_slack", "_young")
+    __slots__ = ("_half", "_interval", "_old", "_slack", "_young", "taken")
 
     def __init__(self, rate: Rate, keys: int = MAX_KEYS) -> None:
         self._interval = rate.interval
@@ -47,6 +51,13 @@ class Limiter(Generic[K]):
         self._half = max(1, keys // 2)
         self._young: dict[K, float] = {}
         self._old: dict[K, float] = {}
+        self.taken: dict[K, int] | None = None
+        """What was taken from each bucket since somebody has looked; None: nobody looks (see ``sharing``)."""
+
+    @property
+    def per_second(self) -> float:
+        """How many come back a second."""
+        return 1.0 / self._interval
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
@@ -59,7 +70,20 @@ class Limiter(Generic[K]):
         if full_at - now > self._slack:
             return False
         self._young[key] = (full_at if full_at > now else now) + self._interval
+        if self.taken is not None:
+            self.taken[key] = self.taken.get(key, 0) + 1
         return True
+
+    def spend(self, key: K, number: int, now: float) -> None:
+        """So many were taken elsewhere, at several places within one second perhaps: so the bucket may owe some.
+
+        It owes a burst and `MAX_OWED` seconds at most.
+        """
+        full_at = self._young.get(key)
+        if full_at is None:
+            full_at = self._look(key)
+        full_at = max(full_at, now) + number * self._interval
+        self._young[key] = min(full_at, now + 2.0 * self._slack + MAX_OWED)
 
     def wait(self, key: K, now: float) -> float:
         """Seconds until the bucket gives one again; 0 when it does now."""

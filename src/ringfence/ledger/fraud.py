@@ -66,14 +66,16 @@ class FraudWatch:
     def __init__(self, rules: FraudRules) -> None:
         self.rules = rules
         self._hours: dict[str, _Hour] = {}
+        self._released: dict[str, float] = {}
 
     def blocked(self, account: str, now: float) -> bool:
         """Whether the calls of an account are refused since an alert."""
         hour = self._hours.get(account)
         return hour is not None and hour.blocked_until > now
 
-    def release(self, account: str) -> bool:
+    def release(self, account: str, now: float) -> bool:
         """Let an account call again, and count it anew. Gives whether it was blocked."""
+        self._released[account] = now
         hour = self._hours.pop(account, None)
         return hour is not None and hour.blocked_until > 0
 
@@ -106,18 +108,30 @@ class FraudWatch:
             hour.total += cost
 
     def was_told(self, account: str, rule: str, now: float) -> None:
-        """Another worker has told of an alert, which holds here too."""
+        """Another worker has told of an alert, which holds here too: unless the account was let go since."""
+        if now <= self._released.get(account, 0.0):
+            return
         hour = self._hour(account, now)
         hour.alerted[rule] = now
         if self.rules.action is not Action.ALERT:
             hour.blocked_until = now + self.rules.block_seconds
 
+    def alerts(self) -> list[tuple[str, str, float]]:
+        """Accounts, the rules that they have broken, and when."""
+        return [
+            (account, rule, when)
+            for account, hour in self._hours.items()
+            for rule, when in hour.alerted.items()
+        ]
+
     def tidy(self, now: float) -> None:
         """Forget accounts that have done nothing for an hour."""
+        lasts = max(HOUR, self.rules.block_seconds)
+        self._released = {each: when for each, when in self._released.items() if when > now - lasts}
         for account in tuple(self._hours):
             hour = self._hour(account, now)
             newest = max((*hour.called.values(), *hour.alerted.values()), default=0.0)
-            if not hour.spent and newest <= now - max(HOUR, self.rules.block_seconds):
+            if not hour.spent and newest <= now - lasts:
                 del self._hours[account]
 
     def _hour(self, account: str, now: float) -> _Hour:

@@ -181,7 +181,7 @@ class Charging:
     def _add(self, live: LiveCall) -> None:
         self.calls.add(live)
         if self.together is not None and live.account:
-            self.together.began(live.key, live.account, live.started)
+            self.together.began(live.key, live.account, live.started, live.max_calls)
 
     def _remove(self, live: LiveCall) -> None:
         self.calls.remove(live)
@@ -333,7 +333,8 @@ class Charging:
         """End what has lasted too long. To be called every second."""
         now = services.clock()
         if self.together is not None:
-            self.together.tick(now)
+            for account in self.together.tick(now):
+                self._thin_out(services, self.together, account, now)
         for live in self.calls.expired(now):
             if not live.answered:
                 self.stop(live, now, "it was never answered", 0)
@@ -347,6 +348,15 @@ class Charging:
         if len(self.calls) and now - self._alive >= ALIVE_SECONDS:
             self._alive = now
             self.ledger.note(Event(Kind.NOTE, now, "", {"text": "the node lives", "calls": len(self.calls)}))
+
+    def _thin_out(self, services: Services, together: Together, account: str, now: float) -> None:
+        """Calls that began at two nodes before either had heard of the other's: the younger ones end."""
+        for live in self.calls:
+            if live.account == account and together.is_beyond(live.key, account, live.max_calls):
+                if live.answered:
+                    self._hang_up(services, live, now, "the account has too many calls")
+                else:
+                    together.look_again(account)
 
     def _ends(self, services: Services, live: LiveCall, now: float) -> str:
         """Why a call has to end now; empty: it need not."""

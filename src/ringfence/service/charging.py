@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -98,11 +99,13 @@ def unblock_command(charging: Charging | None) -> Command:
     """``ringfence user unblock``."""
 
     async def unblock(arguments: Arguments) -> Json:
-        account = str(arguments.get("account", ""))
+        account, now = str(arguments.get("account", "")), time.time()
         watch = charging.spending.watch if charging is not None and charging.spending is not None else None
-        if watch is None:
+        if charging is None or watch is None:
             raise CommandError("the node blocks nobody", "limits are set in [fraud]")
-        return {"account": account, "was blocked": watch.release(account)}
+        if charging.together is not None:
+            charging.together.released(account, now)
+        return {"account": account, "was blocked": watch.release(account, now)}
 
     return unblock
 

@@ -53,6 +53,7 @@ from ringfence.service.sections import (
     Tls,
     Websocket,
 )
+from ringfence.service.shared_sections import Shared
 from ringfence.service.values import Many
 from ringfence.service.webhook_sections import Webhook
 from ringfence.transport.mesh import mark
@@ -86,6 +87,7 @@ class Config(Section):
     websocket: Websocket = Websocket()
     database: Database = Database()
     registrations: Registrations = Registrations()
+    shared: Shared = Shared()
     ipsec: Ipsec = Ipsec()
     certificates: Certificates = Certificates()
     ledger: Ledger = Ledger()

@@ -62,6 +62,9 @@ class Protection:
         self._next_end = 0.0
         self._writes: set[asyncio.Task[None]] = set()
         self._measuring: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self.on_change: Callable[[], None] | None = None
+        """To be called when this process has changed a ban."""
         self.sieve: Sieve | None = None
         self.clamd = make_clamd(config)
         self.offload = make_offload(config)
@@ -131,6 +134,16 @@ class Protection:
             await self._store.put(ban)
         except StoreError as error:
             log.error("a ban is not kept over a restart", network=ban.network, reason=str(error))
+        self._changed()
+
+    def _changed(self) -> None:
+        if self.on_change is not None:
+            self.on_change()
+
+    def look_soon(self) -> None:
+        """Bans have changed: do not wait for the next second."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.get_running_loop().create_task(self.look())
 
     def _take_bans(self) -> bool:
         now = time.time()
@@ -197,6 +210,8 @@ class Protection:
             self._measuring.cancel()
             await asyncio.gather(self._measuring, return_exceptions=True)
         await asyncio.gather(*self._writes, return_exceptions=True)
+        if self._looking is not None:
+            await asyncio.gather(self._looking, return_exceptions=True)
         if self.offload is not None:
             await self.offload.remove()
 
@@ -215,6 +230,7 @@ class Protection:
         """``ringfence ban add``."""
         ban = new_ban(arguments, time.time())
         await self._store.put(ban)
+        self._changed()
         await self.look()
         for flow in self._parts.pool.connections():
             if self.bans.find(flow.remote.host, time.time()) is not None:
@@ -226,6 +242,7 @@ class Protection:
         network = _network(arguments)
         if not await self._store.remove(network):
             raise CommandError(f"{network} is not banned", "see ringfence ban list")
+        self._changed()
         await self.look()
         return {"network": network, "removed": True}
 

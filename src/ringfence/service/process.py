@@ -110,6 +110,8 @@ class Node:
             self._background.append(asyncio.create_task(self.parts.radius.run()))
         self._background += [asyncio.create_task(each.run()) for each in make_webhooks(config)]
         await self._open_spending()
+        if self.parts.shared is not None:
+            self.parts.shared.open(self.repeat)
         self._exports.open(self.repeat)
 
     def repeat(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
@@ -187,6 +189,8 @@ class Node:
         await self.parts.pool.close()
         if self.parts.mesh is not None:
             self.parts.mesh.close()
+        if self.parts.shared is not None:
+            await self.parts.shared.close()
         await self._first_hops.close()
         if self.parts.services.media is not None:
             self.parts.services.media.close()
@@ -220,6 +224,7 @@ class Node:
             "bans": len(parts.protection.bans),
             "share": parts.services.overload.share if parts.services.overload is not None else 1.0,
             "counts": dict(parts.driver.counts),
+            **({"shared": parts.shared.exchange.up} if parts.shared is not None else {}),
         }
 
     async def reload_command(self, _arguments: Arguments) -> Json:

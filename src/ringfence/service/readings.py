@@ -44,6 +44,8 @@ def read_parts(metrics: Metrics, parts: Parts) -> None:
     counter("ringfence_flows_refused", "Connections over a limit", (), lambda: {(): pool.refused})
     gauge("ringfence_flows", "Connections now", ("transport",), lambda: _flows(parts))
     _read_protection(metrics, parts)
+    if parts.shared is not None:
+        parts.shared.show(metrics)
     gauge("ringfence_accounts", "Accounts", (), lambda: _known(store.accounts.count()))
     if parts.services.media is not None:
         read_media(metrics, parts.services.media)

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import os
+import secrets
 import signal
 import sys
 import time
@@ -30,6 +31,11 @@ log = structlog.get_logger("ringfence.workers")
 
 WORKER_VARIABLE = "RINGFENCE_WORKER"
 """The number of a worker, in its environment."""
+
+RUN_VARIABLE = "RINGFENCE_RUN"
+"""What the workers of a node have in common, and those of another node don't."""
+
+_RUN = secrets.token_hex(8)
 
 READY_SECONDS = 60.0
 """For a worker to open its ports: it reads the accounts and bindings first."""
@@ -87,7 +93,7 @@ class Worker:
 
     async def _once(self) -> int:
         self.starts += 1
-        environment = {**os.environ, WORKER_VARIABLE: str(self.number)}
+        environment = {**os.environ, WORKER_VARIABLE: str(self.number), RUN_VARIABLE: _RUN}
         environment.pop(SOCKET_VARIABLE, None)  # the service manager hears of us, not of each worker
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "ringfence", "serve", "--config", str(self.config.file), env=environment

@@ -61,6 +61,7 @@ from ringfence.service.neighbours import FreshBindings, hand_over, make_mesh, wo
 from ringfence.service.peers import make_peers
 from ringfence.service.privacy import make_bridges
 from ringfence.service.problems import ConfigError
+from ringfence.service.shared import SharedState, make_shared
 from ringfence.transport.contexts import Contexts, TlsSettings
 from ringfence.transport.driver import Driver
 from ringfence.transport.fetch import Fetcher
@@ -96,6 +97,7 @@ class Parts:
     radius: RadiusAccounting | None
     mesh: Mesh | None = None
     diameter: DiameterClient | None = None
+    shared: SharedState | None = None
     protection: Protection = field(init=False)
 
     def __post_init__(self) -> None:
@@ -119,12 +121,13 @@ def wire(
     pool = make_pool(config, driver)
     policy = make_policy(config, secret)
     diameter = make_client(config)
-    remote = make_remote(config, store.accounts, diameter)
+    nonces = Nonces(nonce_key(secret), lifetime=config.security.nonce_lifetime_seconds)
+    remote = make_remote(config, store.accounts, diameter, nonces)
     services = Services(
         policy=policy,
         accounts=store.accounts if remote is None else remote.accounts,
         bindings=store.bindings if config.worker is None else FreshBindings(store.bindings, store.refresh),
-        nonces=Nonces(nonce_key(secret), lifetime=config.security.nonce_lifetime_seconds),
+        nonces=nonces,
         nonce_counts=NcWindow(),
         gruu_key=derive(secret, "gruu"),
         driver=driver,
@@ -152,6 +155,7 @@ def wire(
     parts = Parts(config, driver, pool, resolver, store, services, server, metrics, fetcher, ledger, radius)
     parts.diameter = diameter
     parts.mesh = make_mesh(config, parts)
+    parts.shared = make_shared(config, parts)
     bind(parts)
     return parts
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, func, select
 
 from ringfence.store.connect import LOCK_SECONDS, engine_for
+from ringfence.store.errors import StoreError
 from ringfence.store.migrate import require_head
 from ringfence.store.opinions import Key
 from ringfence.store.ports import Bindings, Elsewhere, Store
@@ -121,9 +122,7 @@ class Database:
         try:
             await writer.run(require_head, read_only=True)
             if redis:
-                from ringfence.store.redis import RedisBindings  # an extra that few need
-
-                elsewhere = await RedisBindings.open(redis, cluster=cluster)
+                elsewhere = await _in_redis(redis, cluster)
             database = cls(writer, elsewhere)
             await database.refresh()
         except BaseException:
@@ -213,6 +212,16 @@ class Database:
         self.opinions.keep_only(names.opinions)
         self.bans.keep_only(names.bans)
         self._removed_elsewhere = False
+
+
+async def _in_redis(url: str, cluster: bool) -> Elsewhere:
+    try:
+        from ringfence.store.redis import RedisBindings  # an extra that few need
+    except ModuleNotFoundError as error:
+        raise StoreError(
+            "registrations in Redis need a package; run: pip install 'ringfence[redis]'"
+        ) from error
+    return await RedisBindings.open(url, cluster=cluster)
 
 
 def _read_names(connection: Connection) -> _Names:
