@@ -4,8 +4,8 @@ A worker (one process of one node) tells the others at once when a call of an ac
 and what it has cost (``tell``), and now and then everything, so that what was lost on the way is made good. So each has
 all counts, and none is asked. Two workers may let a call of one account begin in the same moment; when both starts are
 durable, the one that is one too many goes: the older call stays, on which all agree. What is told goes from worker to
-worker of a node (`transport.mesh`), and from node to node (`store.exchange`), where it takes longer: both calls may have
-gone on by then. So accounts of which a worker hears that they have too many are looked at again (``tick``).
+worker of a node (`transport.mesh`), and from node to node (`store.exchange`), where it takes longer: both calls may
+have gone on by then. So accounts of which a worker hears that they have too many are looked at again (``tick``).
 
 Pure: ``now`` is an argument, in seconds since the epoch. What is told is JSON: a list with a word and its values.
 """
