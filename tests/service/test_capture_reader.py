@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 import struct
 from ipaddress import IPv4Address, IPv6Address
@@ -11,10 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence.message import LocalError
+from ringfence.message import LocalError, parse
+from ringfence.service import capture_file
 from ringfence.service.capture import beginning, packet
-from ringfence.service.capture_file import frames, is_capture
-from ringfence.service.capture_reader import MAX_PARTIAL, MAX_STREAMS, Heard, messages
+from ringfence.service.capture_file import frames, is_capture, opened
+from ringfence.service.capture_packets import MAX_PARTIAL
+from ringfence.service.capture_reader import Heard, messages
+from ringfence.service.capture_streams import MAX_STREAMS
 from tests.service.test_capture import CASES, MESSAGE
 
 HERE, THERE = IPv4Address("192.0.2.1"), IPv4Address("192.0.2.2")
@@ -85,6 +89,19 @@ ETHERNET = bytes(12) + b"\x08\x00"
         (113, bytes(14) + b"\x08\x00"),
         (276, b"\x08\x00" + bytes(18)),
         (228, b""),
+        (1, bytes(12) + b"\x88\x64\x11\x00\x00\x07\xff\xff\x00\x21"),  # PPPoE
+        (1, bytes(12) + b"\x88\x47\x00\x01\x00\x40\x00\x02\x01\x40"),  # MPLS, two labels
+        (1, bytes(12) + b"\x01\x00\xaa\xaa\x03\x00\x00\x00\x08\x00"),  # LLC and SNAP
+        (113, bytes(14) + b"\x81\x00\x00\x05\x08\x00"),
+        (276, b"\x81\x00" + bytes(18) + b"\x00\x05\x08\x00"),
+        (9, b"\xff\x03\x00\x21"),
+        (9, b"\x21"),
+        (50, b"\xff\x03\x00\x21"),
+        (51, b"\x11\x00\x00\x07\xff\xff\x00\x21"),
+        (104, b"\x0f\x00\x08\x00"),
+        (239, b"\x02\x00\x00\x01\x06\x00\x0a\x00ab\x00\x00\x00\x20\x09\x00"),
+        (105, b"\x88\x01" + bytes(24) + b"\xaa\xaa\x03\x00\x00\x00\x08\x00"),
+        (127, b"\x00\x00\x08\x00" + bytes(4) + b"\x08\x02" + bytes(22) + b"\xaa\xaa\x03\x00\x00\x00\x08\x00"),
     ],
 )
 def test_links(link: int, head: bytes) -> None:
@@ -104,6 +121,43 @@ def test_sip_by_its_port_or_its_looks() -> None:
         MESSAGE,
     ]
     assert texts(pcap(ip4(udp(b"\r\n\r\n")), ip4(udp(b"\0\0\0\0")))) == []  # keepalives
+    stun = b"\0\1\0\0\x21\x12\xa4\x42" + bytes(12)
+    assert texts(pcap(ip4(udp(stun)), ip4(udp(b"\x16\xfe\xfd" + bytes(30))))) == []  # and a DTLS record
+
+
+def test_a_short_snapshot_length_is_told_and_is_no_fault_of_the_message() -> None:
+    packet = ip4(udp(MESSAGE))
+    (found,) = messages(pcap(packet[:-9]))
+    assert found.missing == 9
+    assert found.data + packet[-9:] == MESSAGE
+    assert parse(found.whole_lines()).headers.names == parse(MESSAGE).headers.names[:-1]
+    (found,) = messages(pcap(ip6(udp(MESSAGE))[:150]))
+    assert found.missing == len(packet) + 20 - 150
+    (found,) = messages(pcap(packet))
+    assert (found.missing, found.whole_lines()) == (0, MESSAGE)
+
+
+def test_a_compressed_file() -> None:
+    data = pcap(ip4(udp(MESSAGE)))
+    assert opened(gzip.compress(data)) == data
+    assert opened(data) == data
+    assert opened(b"\x1f\x8bnothing") == b"\x1f\x8bnothing"
+    assert texts(opened(gzip.compress(data + data[24:])[:-12])) == [MESSAGE]
+
+
+def test_a_compressed_file_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture_file, "MAX_OPENED", 1_000_000)
+    with pytest.raises(LocalError, match="unpack it first"):
+        opened(gzip.compress(bytes(1_000_001)))
+
+
+def test_the_packet_block_of_old_pcapng_files() -> None:
+    packet = ip4(udp(MESSAGE))
+    body = struct.pack("<HHIIII", 0, 5, 0, 250_000, len(packet), len(packet)) + packet
+    body += bytes(-len(body) % 4)
+    size = struct.pack("<I", 12 + len(body))
+    raw = struct.pack("<IIHHII", 1, 20, 101, 0, 0, 20)  # an interface of raw IP
+    assert texts(beginning("")[:36] + raw + struct.pack("<I", 2) + size + body + size) == [MESSAGE]
 
 
 def test_fragments_of_both_versions_in_any_order() -> None:
@@ -145,7 +199,7 @@ def test_a_stream_that_was_begun_before_or_has_a_hole_goes_on_with_the_next_mess
         tcp(22 + len(MESSAGE), b"junk\x00\xff" * 9),
     ]
     packets.append(tcp(9_000_000, SECOND))
-    assert texts(pcap(*(ip6(each, protocol=6) for each in packets))) == [MESSAGE]
+    assert texts(pcap(*(ip6(each, protocol=6) for each in packets))) == [MESSAGE, SECOND]
     lost = [tcp(22, MESSAGE), *(tcp(100_000 + each * 1_000, b"x" * 1_000) for each in range(1_100))]
     lost.append(tcp(9_000_000, SECOND))
     assert texts(pcap(*(ip6(each, protocol=6) for each in lost))) == [MESSAGE, SECOND]
@@ -158,7 +212,7 @@ def test_many_streams_are_bounded() -> None:
 
 def test_a_file_that_breaks_off_ends_there_and_nonsense_is_refused() -> None:
     data = pcap(ip4(udp(MESSAGE)), ip4(udp(SECOND)))
-    assert texts(data[:-100])[0] == MESSAGE
+    assert texts(data[:-100]) == [MESSAGE]
     for nonsense in (b"", b"INVITE sip:bob@example.org SIP/2.0\r\n", b"\n\r\r\n" * 4):
         assert not is_capture(nonsense)
         with pytest.raises(LocalError, match="not a capture"):

@@ -24,7 +24,7 @@ from ringfence.message.framing import Framer, FramingError, Mark
 from ringfence.message.grammar import split_list
 from ringfence.message.multipart import Entity
 from ringfence.message.validate import validate
-from ringfence.service.capture_file import is_capture
+from ringfence.service.capture_file import is_capture, opened
 from ringfence.service.capture_reader import messages
 
 STDIN = Path("-")
@@ -58,8 +58,10 @@ def parse(
     paths = files or [STDIN]
     good = True
     for path in paths:
-        data = with_crlf(_octets(path)) if lf else _octets(path)
+        data = _octets(path)
         captured = is_capture(data)
+        if lf and not captured:
+            data = with_crlf(data)
         for shown in _captured(data) if captured else _stream(data) if stream else [describe(data)]:
             good = good and "error" not in shown
             named = {"file": str(path), **shown} if len(paths) > 1 else shown
@@ -69,10 +71,8 @@ def parse(
 
 
 def _octets(path: Path) -> bytes:
-    if path == STDIN:
-        return sys.stdin.buffer.read()
     try:
-        return path.read_bytes()
+        return opened(sys.stdin.buffer.read() if path == STDIN else path.read_bytes())
     except OSError as error:
         raise typer.BadParameter(f"{path}: {error.strerror}") from None
 
@@ -98,7 +98,11 @@ def _captured(data: bytes) -> Iterator[dict[str, Any]]:
             "source": heard.source,
             "target": heard.target,
         }
-        yield {"packet": passed, **describe(heard.data)}
+        if not heard.missing:
+            yield {"packet": passed, **describe(heard.data)}
+            continue
+        shown = describe(heard.whole_lines()) | _faults([PeerError(400, heard.cut())])
+        yield {"packet": passed | {"missing": heard.missing}, **shown}
 
 
 def _stream(data: bytes) -> Iterator[dict[str, Any]]:

@@ -20,6 +20,7 @@ from ringfence.cli.output import console, print_json, remark
 from ringfence.cli.plain import clean
 from ringfence.message import PeerError, parse
 from ringfence.service.capture import beginning, packet
+from ringfence.service.capture_file import opened
 from ringfence.service.capture_reader import Heard, messages
 from ringfence.service.control import CommandError
 from ringfence.service.control_client import stream
@@ -134,7 +135,7 @@ def _private_file(path: Path) -> BinaryIO:
 
 def _draw_capture(path: Path, wanted: Filter, *, text: bool, count: int | None, json: bool) -> None:
     try:
-        data = path.read_bytes()
+        data = opened(path.read_bytes())
     except OSError as error:
         raise Failure(Exit.UNAVAILABLE, f"{path}: {error.strerror}") from None
     screen = console()
@@ -168,7 +169,7 @@ def captured_event(heard: Heard, *, text: bool) -> dict[str, Any]:
         "remote": f"{heard.source} {heard.target}",
     }
     try:
-        event |= facts_of(parse(heard.data))
+        event |= facts_of(parse(heard.whole_lines()))
     except PeerError as error:
         if error.message is not None:
             event |= facts_of(error.message)
@@ -176,8 +177,12 @@ def captured_event(heard: Heard, *, text: bool) -> dict[str, Any]:
             start = heard.data.lstrip(b"\r\n").partition(b"\r\n")[0][:60].decode("utf-8", "replace")
             event |= dict.fromkeys(("method", "cseq", "call_id", "from", "to"), "") | {"status": None}
             event["start"] = clean(start)
-        event["fault"] = error.reason
-        event["start"] += f" [malformed: {clean(error.reason)}]"
+        if not heard.missing:
+            event["fault"] = error.reason
+            event["start"] += f" [malformed: {clean(error.reason)}]"
+    if heard.missing:
+        event["fault"] = heard.cut()
+        event["start"] += f" [cut: {heard.missing} octets]"
     if text:
         event["text"] = redact(heard.data.decode("utf-8", "replace").replace("\r\n", "\n"))
     return event

@@ -8,10 +8,15 @@ draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng.
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from ringfence.message import LocalError
+from ringfence.service.capture_links import unwrapped
+
+MAX_OPENED = 1 << 29
+"""Octets that a compressed capture may have in it: what fits in memory, whoever sent it."""
 
 MAX_FRAME = 262_144
 """Octets of one frame, the largest snapshot length that tcpdump has."""
@@ -22,16 +27,11 @@ _PCAP: Final = {  # the magic number as it stands in the file: byte order, and p
     b"\x4d\x3c\xb2\xa1": ("<", 1_000_000_000),
     b"\xa1\xb2\x3c\x4d": (">", 1_000_000_000),
 }
+_GZIP: Final = b"\x1f\x8b"
 _SECTION: Final = b"\x0a\x0d\x0d\x0a"
 _ORDERS: Final = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
-_INTERFACE, _SIMPLE_PACKET, _PACKET = 1, 3, 6
+_INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _PACKET = 1, 2, 3, 6
 _RESOLUTION = 9
-
-_IP_TYPES: Final = frozenset({0x0800, 0x86DD})
-_VLAN_TYPES: Final = frozenset({0x8100, 0x88A8, 0x9100})
-_RAW: Final = frozenset({12, 14, 101, 228, 229})
-_LOOPBACK: Final = frozenset({0, 108})
-_ETHERNET, _COOKED, _COOKED_2 = 1, 113, 276
 
 
 class Frame(NamedTuple):
@@ -45,6 +45,24 @@ class _Interface(NamedTuple):
     link: int
     parts: float
     """Of a second, in which times are counted."""
+
+
+def opened(data: bytes) -> bytes:
+    """A file as it is, or what is in it when it is gzip's, as captures often are stored.
+
+    Raises:
+        LocalError: more than ``MAX_OPENED`` octets are in it.
+    """
+    if not data.startswith(_GZIP):
+        return data
+    reader = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        content = reader.decompress(data, MAX_OPENED)
+    except zlib.error:
+        return data
+    if reader.unconsumed_tail:
+        raise LocalError(f"more than {MAX_OPENED} octets are in the compressed file: unpack it first")
+    return content
 
 
 def is_capture(data: bytes) -> bool:
@@ -76,6 +94,8 @@ def _pcap(data: bytes) -> Iterator[Frame]:
         seconds, part, length = struct.unpack_from(f"{order}III", data, at)
         _bounded(length)
         at += 16
+        if at + length > len(data):
+            return
         yield from _ip(interface, seconds + part / parts, data[at : at + length])
         at += length
 
@@ -96,8 +116,10 @@ def _pcapng(data: bytes) -> Iterator[Frame]:
             return
         if kind == _INTERFACE and len(body) >= 8:
             interfaces.append(_Interface(struct.unpack_from(f"{order}H", body)[0], _parts(order, body[8:])))
-        elif kind == _PACKET and len(body) >= 20:
+        elif kind in (_PACKET, _OLD_PACKET) and len(body) >= 20:
             number, high, low, size = struct.unpack_from(f"{order}IIII", body)
+            if kind == _OLD_PACKET:  # it has a count of drops beside the number of its interface
+                number = struct.unpack_from(f"{order}H", body)[0]
             if number < len(interfaces):
                 _bounded(size)
                 interface = interfaces[number]
@@ -125,22 +147,6 @@ def _parts(order: str, options: bytes) -> float:
 
 
 def _ip(interface: _Interface, time: float, frame: bytes) -> Iterator[Frame]:
-    packet = _unwrapped(interface.link, frame)
+    packet = unwrapped(interface.link, frame)
     if packet and packet[0] >> 4 in (4, 6):
         yield Frame(time, packet)
-
-
-def _unwrapped(link: int, frame: bytes) -> bytes:
-    """What is behind the link layer's header; nothing of a link that we do not know."""
-    if link in _RAW:
-        return frame
-    if link == _ETHERNET:
-        at = 12
-        while int.from_bytes(frame[at : at + 2]) in _VLAN_TYPES:
-            at += 4
-        return frame[at + 2 :] if int.from_bytes(frame[at : at + 2]) in _IP_TYPES else b""
-    if link == _COOKED:
-        return frame[16:] if int.from_bytes(frame[14:16]) in _IP_TYPES else b""
-    if link == _COOKED_2:
-        return frame[20:] if int.from_bytes(frame[:2]) in _IP_TYPES else b""
-    return frame[4:] if link in _LOOPBACK else b""
