@@ -101,6 +101,8 @@ def test_the_parts_are_read() -> None:
         "tel:+abc",
         "tel:12;=x",
         "tel:12;a;a",
+        "tel:12;x=a@b",
+        "tel:12;isub=",
         "urn:a b",
         "urn:a%4",
         "http://h/é",
@@ -209,6 +211,9 @@ def test_telephone_numbers() -> None:
     assert isinstance(local, TelUri)
     assert not local.is_global
     assert str(parse_uri("tel:911")) == "tel:911"
+    subaddress = parse_uri("tel:+1;isub=/:@&=+$,?a%20b;x=1")  # 1*uric, unlike any other parameter
+    assert isinstance(subaddress, TelUri)
+    assert subaddress.params.get("isub") == "/:@&=+$,?a%20b"
 
 
 @given(st.text(max_size=60), st.sampled_from(["", "sip:", "sips:a@", "tel:", "urn:"]))

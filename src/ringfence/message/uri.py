@@ -58,6 +58,11 @@ _VISUAL: Final = str.maketrans("", "", "-.()")
 _TEL_PARAM: Final = re.compile(
     rf"([A-Za-z0-9\-]++)(?:=((?:[{grammar.UNRESERVED}\[\]/:&+$]++|{grammar.ESCAPED})++))?+"
 ).fullmatch
+# isdn-subaddress = ";isub=" 1*uric: every reserved character too (RFC 3966 section 3). A ";" ends it here, as it does
+# for every reader.
+_ISDN_SUBADDRESS: Final = re.compile(
+    rf"(isub)=((?:[{grammar.UNRESERVED}\[\]/:&+$?@=,]++|{grammar.ESCAPED})++)", re.IGNORECASE
+).fullmatch
 _NOT_IN_USER: Final = re.compile(rf"[^{grammar.UNRESERVED}&=+$,;?/]")
 _RESERVED_ESCAPE: Final = re.compile(
     r"%(?:2[46BCFbcf]|3[ABDFabdf]|40|25|0[0-9A-Fa-f]|1[0-9A-Fa-f]|7[Ff]|2[0235]|[89A-Fa-f][0-9A-Fa-f])"
@@ -288,7 +293,7 @@ def _tel_uri(text: str) -> TelUri:
         raise PeerError(400, f"malformed tel URI: {text[:80]!r}")
     items: list[tuple[str, str | None]] = []
     for piece in match[2].split(";", MAX_PARAMS + 1)[1:]:
-        found = _TEL_PARAM(piece)
+        found = _TEL_PARAM(piece) or _ISDN_SUBADDRESS(piece)
         if found is None:
             raise PeerError(400, f"malformed tel URI parameter: {piece[:80]!r}")
         items.append((found[1], found[2]))

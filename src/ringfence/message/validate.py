@@ -25,9 +25,10 @@ from ringfence.message.message import Message, Request, Response
 from ringfence.message.uri import SipUri
 
 # Fields without a comma list that may stand again all the same: one for each realm (RFC 3261 section 20.7) or for
-# each signer (RFC 8224 section 4.1). Those that we do not read are nobody's to restrict.
+# each signer (RFC 8224 section 4.1). In-Reply-To is a list that reads its own lines. Those fields that we do not
+# read are nobody's to restrict.
 _MAY_REPEAT = frozenset(
-    {"Authorization", "Proxy-Authorization", "WWW-Authenticate", "Proxy-Authenticate", "Identity"}
+    {"Authorization", "Proxy-Authorization", "WWW-Authenticate", "Proxy-Authenticate", "Identity", "In-Reply-To"}
     | {name for name, field in REGISTRY.items() if field.parse is parse_text}
 ) - {"Organization", "Server", "Subject", "User-Agent"}
 

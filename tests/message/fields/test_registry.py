@@ -103,7 +103,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         ["", "a b", ";info=<https://h>", '"abc', "a;info=<x>;info=<y>", "a;;"],
     ),
     "Identity-Info": LINK,
-    "In-Reply-To": (["a@b", "7"], ["", "a b", "a@b@c"]),
+    "In-Reply-To": (["a@b", "7", '{0"x}@[h], a<b , c"'], ["", "a b", "a@b@c", "a,,b", "a" + ",a" * 512]),
     "Info-Package": VALUED,
     "Join": DIALOG,
     "MIME-Version": (["1.0"], ["1", "", "1.0.0", "a.b"]),

@@ -20,5 +20,16 @@ def parse_call_id(text: str) -> str:
     return text
 
 
+def parse_call_ids(text: str) -> tuple[str, ...]:
+    """Read the callids of one line. A word may have a quote or "<" in it, so every comma separates.
+
+    Raises:
+        PeerError: 400 when one is malformed, or there are more than ``MAX_VALUES``.
+    """
+    if text.count(",") >= grammar.MAX_VALUES:
+        raise PeerError(400, f"more than {grammar.MAX_VALUES} values")
+    return tuple(parse_call_id(part.strip(" \t")) for part in text.split(","))
+
+
 CALL_ID: Final = field("Call-ID", parse_call_id, compact="i")
-IN_REPLY_TO: Final = field("In-Reply-To", parse_call_id, many=True)
+IN_REPLY_TO: Final = field("In-Reply-To", parse_call_ids)
