@@ -309,3 +309,41 @@ def test_errors_come_first(domain: Domain) -> None:
 
 def test_every_rule_says_what_it_is_for() -> None:
     assert all(rule.__doc__ for rule in RULES)
+
+
+RADIUS = """
+[[radius]]
+authentication = "127.0.0.1:1812"
+secret = "radius.secret"
+digest = "%s"
+[accounts]
+source = "%s"
+nonces = "server"
+"""
+
+
+@pytest.mark.parametrize(
+    ("digest", "source", "found"),
+    [
+        ("rfc5090", "radius", []),
+        ("sterman", "radius", ["radius.digest: the draft before RFC 5090 has no nonces of the server"]),
+        ("rfc5090", "database", ["accounts.nonces: only RADIUS servers are asked for nonces"]),
+    ],
+)
+def test_nonces_of_servers(domain: Domain, digest: str, source: str, found: list[str]) -> None:
+    domain.write("radius.secret", b"0123456789abcdef")
+    findings = domain.findings(RADIUS % (digest, source))
+    errors = [each for each in findings if each.startswith("error")]
+    assert len(errors) == len(found), errors
+    assert all(text in error for text, error in zip(found, errors, strict=True)), errors
+
+
+def test_an_agreement_on_digest_needs_passwords_that_are_known_here(domain: Domain) -> None:
+    domain.write("radius.secret", b"0123456789abcdef")
+    agreement = '[security]\nagreement = "offer"\nmechanisms = ["digest"]\n'
+    (error,) = [
+        each
+        for each in domain.findings(RADIUS % ("rfc5090", "radius") + agreement)
+        if each.startswith("error")
+    ]
+    assert "an agreement on digest needs passwords that are known here" in error

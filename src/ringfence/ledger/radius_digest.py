@@ -1,7 +1,7 @@
 """Digest authentication by RADIUS servers (RFC 5090): is this response right, and what may the user do?
 
-We make the nonces, as a RADIUS client "recognizes" them (section 2.1.2); servers that want to make them themselves
-answer with an Access-Challenge, which is no Accept. Against BlastRADIUS (CVE-2024-3596) each Access-Request begins
+We make the nonces, as a RADIUS client "recognizes" them (section 2.1.2); or the servers do, and are asked for each
+(section 2.1.5, `radius_nonces`). Against BlastRADIUS (CVE-2024-3596) each Access-Request begins
 with a Message-Authenticator, and an answer without one, or with a Proxy-State that we did not send, is none at all.
 
 Servers are asked one after the other. One that has not answered is left alone for a while; while all are, one request
@@ -12,7 +12,6 @@ times ``timeout`` for each server.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,8 +23,18 @@ from pyrad.dictionary import Dictionary  # type: ignore[import-untyped]
 from pyrad.packet import AccessAccept, AccessChallenge, AccessReject  # type: ignore[import-untyped]
 
 from ringfence.ledger.radius import MAX_TEXT, RadiusServer
-from ringfence.security.digest import Outcome
-from ringfence.store.authority import Authority, Grant, Judgement, NoJudgement, Question
+from ringfence.ledger.radius_nonces import Ticket, demand_of, escaped, nextnonce_of, wanted_attributes
+from ringfence.security.digest import AUTH_INT, Outcome
+from ringfence.store.authority import (
+    Authority,
+    Demand,
+    Grant,
+    Judgement,
+    NoJudgement,
+    NonceMaker,
+    Question,
+    Wanted,
+)
 
 log = structlog.get_logger("ringfence.radius")
 
@@ -35,13 +44,12 @@ PENDING = 200
 DEAD_SECONDS = 20.0
 """How long a server that has not answered is asked last."""
 
-_ESCAPED = re.compile(r'["\\]')
-
 
 class _Server:
-    """One server, its socket and whether it has answered lately."""
+    """One server, its socket and whether it has answered lately. ``place``: its place among the servers."""
 
-    def __init__(self, server: RadiusServer, dictionary: Dictionary) -> None:
+    def __init__(self, place: int, server: RadiusServer, dictionary: Dictionary) -> None:
+        self.place = place
         self.name = f"{server.host}:{server.port}"
         self.dead_until = 0.0
         self.waiting = 0
@@ -58,8 +66,16 @@ class _Server:
         self._opening = asyncio.Lock()
         self._open = False
 
-    async def ask(self, attributes: Mapping[str, str]) -> Any:
-        """The reply. Raises TimeoutError or OSError when there is none."""
+    async def ask(self, attributes: Mapping[str, str], state: bytes = b"") -> Any:
+        """The reply. ``state``: what it has given us with a challenge. Raises TimeoutError or OSError when there is
+        none."""
+        self.waiting += 1  # before anything is waited for: identifiers are given out by this number
+        try:
+            return await self._send(attributes, state)
+        finally:
+            self.waiting -= 1
+
+    async def _send(self, attributes: Mapping[str, str], state: bytes) -> Any:
         async with self._opening:
             if not self._open:
                 await self._client.initialize_transports(enable_auth=True)
@@ -68,11 +84,9 @@ class _Server:
         request.add_message_authenticator()
         for name, value in _as_sterman(attributes) if self._sterman else attributes.items():
             request.AddAttribute(name, value)
-        self.waiting += 1
-        try:
-            return await self._client.SendPacket(request)
-        finally:
-            self.waiting -= 1
+        if state:
+            request.AddAttribute("State", state)
+        return await self._client.SendPacket(request)
 
     async def close(self) -> None:
         if self._open:
@@ -86,52 +100,75 @@ class RadiusAuthority:
         self, servers: Sequence[RadiusServer], name: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
         dictionary = Dictionary(str(Path(__file__).with_name("radius.dictionary")))
-        self._servers = [_Server(server, dictionary) for server in servers]
+        self._servers = [_Server(place, server, dictionary) for place, server in enumerate(servers)]
         self._name = name
         self._clock = clock
         self._probing = False
 
     async def judge(self, question: Question) -> Judgement:
         """See `Authority.judge`."""
-        attributes = self._attributes(question)
+        ticket = Ticket.parse(question.ticket) if question.ticket is not None else None
+        attributes = self._attributes(question, ticket)
         if attributes is None:
             return Judgement(Outcome.WRONG)
-        now = self._clock()
-        alive = [each for each in self._servers if each.dead_until <= now]
-        if alive:
-            return await self._ask_each(alive, attributes)
-        if self._probing:
-            raise NoJudgement(503, "no RADIUS server answers")
-        self._probing = True
-        try:
-            return await self._ask_each(self._servers, attributes)
-        finally:
-            self._probing = False
+        place, reply = await self._ask(
+            attributes, None if ticket is None else ticket.for_use(question.credentials)
+        )
+        return _judgement(place, reply, question)
+
+    async def demand(self, wanted: Wanted) -> Demand:
+        """See `NonceMaker.demand`."""
+        place, reply = await self._ask({**wanted_attributes(wanted), "NAS-Identifier": self._name})
+        demand = demand_of(place, reply) if reply.code == AccessChallenge else None
+        if demand is None:
+            log.error("a RADIUS server was asked for a nonce and gave none", code=reply.code)
+            raise NoJudgement(503, "the RADIUS server makes no nonces")
+        return demand
 
     async def close(self) -> None:
         """See `Authority.close`."""
         for server in self._servers:
             await server.close()
 
-    async def _ask_each(self, servers: Sequence[_Server], attributes: Mapping[str, str]) -> Judgement:
+    async def _ask(self, attributes: Mapping[str, str], ticket: Ticket | None = None) -> tuple[int, Any]:
+        """The reply of one of them, and its place."""
+        now = self._clock()
+        alive = [each for each in self._servers if each.dead_until <= now]
+        if alive:
+            return await self._ask_each(alive, attributes, ticket)
+        if self._probing:
+            raise NoJudgement(503, "no RADIUS server answers")
+        self._probing = True
+        try:
+            return await self._ask_each(self._servers, attributes, ticket)
+        finally:
+            self._probing = False
+
+    async def _ask_each(
+        self, servers: Sequence[_Server], attributes: Mapping[str, str], ticket: Ticket | None
+    ) -> tuple[int, Any]:
         busy = True
-        for server in servers:
+        maker = None if ticket is None else ticket.place
+        for server in sorted(
+            servers, key=lambda each: each.place != maker
+        ):  # who made the nonce knows it best
             if server.waiting >= PENDING:
                 continue
             busy = False
+            state = ticket.state if ticket is not None and server.place == maker else b""
             try:
-                reply = await server.ask(attributes)
+                reply = await server.ask(attributes, state)
             except (TimeoutError, OSError) as error:
                 log.warning("a RADIUS server does not answer", server=server.name, reason=str(error))
                 server.dead_until = self._clock() + DEAD_SECONDS
                 continue
             server.dead_until = 0.0
-            return _judgement(reply)
+            return server.place, reply
         if busy:
             raise NoJudgement(503, "too many wait for the RADIUS servers")
         raise NoJudgement(504, "no RADIUS server has answered")
 
-    def _attributes(self, question: Question) -> Mapping[str, str] | None:
+    def _attributes(self, question: Question, ticket: Ticket | None) -> Mapping[str, str] | None:
         """RFC 5090 section 2.1.2; None for what does not fit into RADIUS, so that no server can have meant it."""
         given = question.credentials
         found = {
@@ -148,11 +185,11 @@ class RadiusAuthority:
             "Digest-CNonce": given.cnonce,
             "Digest-Nonce-Count": given.nc,
             "Digest-Username": given.username,
-            "Digest-Opaque": given.opaque,
+            "Digest-Opaque": given.opaque if ticket is None else ticket.opaque,
             "SIP-AOR": question.address,
         }
         # Section 2.1.2: values go as they stood between the quotes, with what was escaped there.
-        values = {name: _ESCAPED.sub(r"\\\g<0>", value) for name, value in found.items() if value}
+        values = {name: escaped(value) for name, value in found.items() if value}
         fits = all(value.isprintable() and len(value.encode()) <= MAX_TEXT for value in values.values())
         return values if fits else None
 
@@ -184,13 +221,21 @@ def _as_sterman(attributes: Mapping[str, str]) -> Iterator[tuple[str, str | byte
             yield name, value
 
 
-def _judgement(reply: Any) -> Judgement:
+def _judgement(place: int, reply: Any, question: Question) -> Judgement:
     """What a server means."""
     if reply.code == AccessAccept:
-        return Judgement(Outcome.OK, _grant(reply), reply.get("Digest-Response-Auth", [""])[0])
-    if reply.code == AccessChallenge and reply.get("Digest-Stale", [""])[0] == "true":
-        return Judgement(Outcome.STALE)
-    if reply.code not in (AccessReject, AccessChallenge):
+        proof = reply.get("Digest-Response-Auth", [""])[0]
+        qop = question.credentials.qop
+        if proof and qop is not None and qop.lower() == AUTH_INT:
+            # Section 2.1.3: "behaves as if it had received an Access-Reject packet", since who can't know our answer
+            # can't have hashed it.
+            return Judgement(Outcome.WRONG)
+        following = nextnonce_of(place, reply, question) if question.ticket is not None else None
+        return Judgement(Outcome.OK, _grant(reply), proof, following)
+    if reply.code == AccessChallenge:
+        outcome = Outcome.STALE if reply.get("Digest-Stale", [""])[0] == "true" else Outcome.WRONG
+        return Judgement(outcome, demand=demand_of(place, reply) if question.ticket is not None else None)
+    if reply.code != AccessReject:
         raise NoJudgement(503, f"a RADIUS server answered with code {reply.code}")
     return Judgement(Outcome.WRONG)
 
@@ -204,3 +249,4 @@ def _grant(reply: Any) -> Grant:
 
 
 _PROVED: type[Authority] = RadiusAuthority  # by the type checker
+_PROVED_TOO: type[NonceMaker] = RadiusAuthority

@@ -145,8 +145,19 @@ class Findings:
     rspauth: str = ""
     """The proof for the phone that its password is known, where somebody else knows it (``store.authority``)."""
 
+    nextnonce: str = ""
+    """The nonce that the phone is to use next, where somebody else makes them."""
+
+    quiet: bool = False
+    """What is waited for gives a challenge and nothing else: no 100 is sent meanwhile, so that the challenge can be
+    sent once and forgotten. When it is lost, the phone still sends its INVITE again."""
+
     asserted: tuple[NameAddr, ...] = ()
     """Who calls, on the word of a trusted peer, or of the user itself about its own addresses (RFC 3325)."""
+
+    claimed: tuple[NameAddr, ...] = ()
+    """Who calls by a stranger's own word beside an anonymous From: to be compared with its signature, and to be told to
+    nobody."""
 
     passport: Verdict | None = None
     """What the Identity header fields of a request from outside prove (RFC 8224)."""

@@ -7,11 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ringfence.message import PeerError, SipUri, parse_uri
-from ringfence.store.authority import Authority, Grant
+from ringfence.security.foreign_nonces import ForeignNonces
+from ringfence.store.authority import Authority, Grant, NonceMaker
 from ringfence.store.known import KnownAccounts
 from ringfence.store.records import Account, Rights
 
 USUAL_RIGHTS = Rights()
+
+
+@dataclass(slots=True)
+class TheirNonces:
+    """Nonces that the authority chooses: who is asked for them, and how they are known again."""
+
+    maker: NonceMaker
+    known: ForeignNonces
 
 
 @dataclass(slots=True)
@@ -24,6 +33,8 @@ class Remote:
     """Of a user of whom nothing is stored here."""
     profiles: Mapping[str, Rights] = field(default_factory=dict)
     """Sets of rights that the authority names."""
+    nonces: TheirNonces | None = None
+    """None: the nonces are ours."""
 
 
 def address_of_user(username: str, domain: str, domains: frozenset[str]) -> str:

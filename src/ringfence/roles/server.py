@@ -53,7 +53,11 @@ class Server:
         verdict = run(self.steps, call)
         if isinstance(verdict, DECIDED):
             return self._enact(call, verdict, started)
-        return self._wait(call, verdict, started)  # type: ignore[arg-type]
+        work = self._wait(call, verdict, started)  # type: ignore[arg-type]
+        if not call.findings.quiet:
+            return work
+        self.services.driver.spawn(work, transaction)
+        return None
 
     async def _wait(self, call: Call, verdict: Awaitable[Verdict], started: float) -> None:
         decided = await verdict

@@ -13,7 +13,7 @@ from ringfence.guard.scores import Offence
 from ringfence.message import PeerError
 from ringfence.roles.call import Call
 from ringfence.roles.pipeline import Answer
-from ringfence.roles.policy import nonce_binding
+from ringfence.roles.steps.remote import recognize
 from ringfence.security.credentials import Credentials, parse_credentials
 from ringfence.security.digest import Outcome, credentials_for
 from ringfence.security.nonces import Freshness
@@ -82,14 +82,12 @@ def _user(call: Call) -> str:
 
 def _has_our_nonce(call: Call) -> bool:
     """Whether the credentials are over a nonce that we gave to this very address: then it has received it."""
-    services = call.services
     headers = call.request.headers
     for name in ("Authorization", "Proxy-Authorization"):
         for value in headers.all(name):
             with suppress(PeerError):
                 credentials = parse_credentials(value, name)
-                if credentials is not None:  # mypyc has no ``continue`` in a ``with``
-                    now, bound = services.clock(), nonce_binding(call.flow)
-                    if services.nonces.check(credentials.nonce, now, bound) is not Freshness.FORGED:
-                        return True
+                known = None if credentials is None else recognize(call, credentials)
+                if known is not None and known.freshness is not Freshness.FORGED:
+                    return True  # mypyc has no ``continue`` in a ``with``
     return False

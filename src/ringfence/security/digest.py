@@ -247,7 +247,7 @@ def used(credentials: Credentials, freshness: Freshness, window: NcWindow | None
         return Outcome.STALE
     if window is None:
         return Outcome.OK
-    return _OF_COUNT[window.accept(credentials.nonce, credentials.count)]
+    return OF_COUNT[window.accept(credentials.nonce, credentials.count)]
 
 
 def body_hash(credentials: Credentials, body: bytes) -> str:
@@ -275,11 +275,12 @@ def authentication_info(
     )
 
 
-_OF_COUNT = {
+OF_COUNT = {
     Count.NEW: Outcome.OK,
     Count.REPLAYED: Outcome.REPLAYED,
     Count.FORGOTTEN: Outcome.STALE,
 }
+"""What the count of a nonce says of credentials whose response is right."""
 
 
 def _hash(plain: Algorithm, text: str) -> str:

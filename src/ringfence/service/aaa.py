@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from ringfence.ledger.radius import RadiusServer
 from ringfence.ledger.radius_digest import RadiusAuthority
 from ringfence.message import LocalError
-from ringfence.roles.remote import Remote
+from ringfence.roles.remote import Remote, TheirNonces
+from ringfence.security.foreign_nonces import ForeignNonces
+from ringfence.security.nonces import Nonces
 from ringfence.service.aaa_sections import Radius
 from ringfence.service.addresses import parse_address
 from ringfence.service.config import Config
@@ -20,14 +22,20 @@ if TYPE_CHECKING:
     from ringfence.ledger.diameter import DiameterClient
 
 
-def make_remote(config: Config, accounts: Accounts, diameter: DiameterClient | None) -> Remote | None:
+def make_remote(
+    config: Config, accounts: Accounts, diameter: DiameterClient | None, nonces: Nonces
+) -> Remote | None:
     """Whoever knows the passwords; None where our own store does. Raises LocalError."""
     section = config.accounts
     if section.source == "database":
         return None
     profiles = {each.name: each.rights() for each in config.profile}
     known = KnownAccounts(accounts, section.cache_seconds, time.time)
-    return Remote(make_authority(config, diameter), known, section.rights(), profiles)
+    authority = make_authority(config, diameter)
+    theirs = None
+    if section.nonces == "server" and isinstance(authority, RadiusAuthority):
+        theirs = TheirNonces(authority, ForeignNonces(nonces))
+    return Remote(authority, known, section.rights(), profiles, theirs)
 
 
 def make_authority(config: Config, diameter: DiameterClient | None) -> Authority:

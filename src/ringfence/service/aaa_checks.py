@@ -31,6 +31,22 @@ def passwords_are_known(config: Config) -> Iterator[Finding]:
             yield warning(config, ("radius", place, "secret"), reason, "use 16 random characters or more")
 
 
+def nonces_are_made(config: Config) -> Iterator[Finding]:
+    """Servers that are to make the nonces can."""
+    if config.accounts.nonces == "node":
+        return
+    place, fix = ("accounts", "nonces"), 'write nonces = "node"'
+    if config.accounts.source != "radius":
+        yield error(config, place, "only RADIUS servers are asked for nonces", fix)
+    for number, server in enumerate(config.radius):
+        if server.authentication and server.digest == "sterman":
+            reason = "the draft before RFC 5090 has no nonces of the server"
+            yield error(config, ("radius", number, "digest"), reason, 'write digest = "rfc5090"')
+    if config.security.agreement != "off" and "digest" in config.security.mechanisms:
+        reason = "an agreement on digest needs passwords that are known here"
+        yield error(config, ("security", "mechanisms"), reason, 'write mechanisms = ["tls"]')
+
+
 def diameter_is_there(config: Config) -> Iterator[Finding]:
     """Diameter servers are named where they are needed, and proved."""
     needed = applications(config)

@@ -22,7 +22,12 @@ from ringfence.security.certificates import matches_domain
 from ringfence.security.chains import ChainFlaw, judge_chain
 from ringfence.security.pem import check_pair, read_chain, read_crl, read_key
 from ringfence.security.revocation import is_delta
-from ringfence.service.aaa_checks import diameter_is_there, passwords_are_known, spending_is_limited
+from ringfence.service.aaa_checks import (
+    diameter_is_there,
+    nonces_are_made,
+    passwords_are_known,
+    spending_is_limited,
+)
 from ringfence.service.config import Config
 from ringfence.service.exports import exports_are_safe
 from ringfence.service.finding import Finding, Rule, Severity, error, expiry, warning
@@ -315,6 +320,7 @@ RULES: tuple[Rule, ...] = (
     media_can_flow,
     privacy_can_be_given,
     passwords_are_known,
+    nonces_are_made,
     diameter_is_there,
     spending_is_limited,
     policy_can_be_loaded,

@@ -26,6 +26,34 @@ class Question(NamedTuple):
     """The request is a registration here."""
     body_hash: str = ""
     """H(entity-body) in hex, where the credentials cover the body."""
+    ticket: str | None = None
+    """That of the `Demand` whose nonce this is; None where the nonce is ours."""
+
+
+class Wanted(NamedTuple):
+    """A nonce is wanted for the challenge to a request."""
+
+    method: str
+    destination: str
+    """The Request-URI."""
+    realm: str
+    address: str = ""
+    """Whom the sender claims to be; empty where it says nothing."""
+    user: str = ""
+    """The name in that address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a challenge has to say, where the authority chooses the nonce (RFC 5090 section 2.1.5)."""
+
+    nonce: str
+    realm: str
+    algorithm: str = "MD5"
+    qop: tuple[str, ...] = ()
+    domain: str = ""
+    ticket: str = ""
+    """Printable text that comes back with the credentials; it is the authority's own affair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +75,10 @@ class Judgement(NamedTuple):
     grant: Grant = Grant()
     rspauth: str = ""
     """What proves to the phone that its password is known (RFC 7616 section 3.5), where the server says it."""
+    nextnonce: Demand | None = None
+    """The nonce that the server wants to see next, where it makes them and says so."""
+    demand: Demand | None = None
+    """The challenge that follows, where the server has given one with its answer."""
 
 
 class NoJudgement(Exception):
@@ -70,3 +102,14 @@ class Authority(Protocol):
 
     async def close(self) -> None:
         """Let go of the connections."""
+
+
+class NonceMaker(Protocol):
+    """An authority that chooses the nonces itself."""
+
+    async def demand(self, wanted: Wanted) -> Demand:
+        """Ask for a nonce.
+
+        Raises:
+            NoJudgement: nobody has given one; the request can't be challenged.
+        """

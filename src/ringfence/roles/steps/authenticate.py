@@ -15,7 +15,7 @@ from ringfence.roles.pipeline import CONTINUE, ONCE_TAG, Answer, Drop, Verdict
 from ringfence.roles.policy import ChallengeMode, nonce_binding
 from ringfence.roles.remote import Remote
 from ringfence.roles.steps.claims import is_anonymous
-from ringfence.roles.steps.remote import ask
+from ringfence.roles.steps.remote import ask, demanded
 from ringfence.roles.watch import SLOWED, may_try
 from ringfence.security.credentials import Challenge, Credentials
 from ringfence.security.digest import Algorithm, Outcome, algorithm_of, credentials_for, verify
@@ -170,8 +170,13 @@ async def _try_later(call: Call, given: list[Credentials], found: Awaitable[Acco
 
 
 async def _ask(call: Call, remote: Remote, given: list[Credentials]) -> Verdict:
-    outcome, verdict = await ask(call, remote, given)
-    return _settle(call, outcome) if verdict is CONTINUE and call.findings.user is None else verdict
+    outcome, verdict, demand = await ask(call, remote, given)
+    if verdict is not CONTINUE or call.findings.user is not None:
+        return verdict
+    if remote.nonces is None or call.services.policy.challenge is ChallengeMode.NONE:
+        return _settle(call, outcome)
+    _note(call, outcome)
+    return await demanded(call, remote.nonces, stale=outcome.stale, demand=demand)
 
 
 def _judge(call: Call, credentials: Credentials, account: Account | None) -> Verdict:
@@ -201,10 +206,14 @@ def _judge(call: Call, credentials: Credentials, account: Account | None) -> Ver
     return CONTINUE
 
 
-def _settle(call: Call, outcome: Outcome) -> Verdict:
-    """Credentials that are not right: another challenge."""
+def _note(call: Call, outcome: Outcome) -> None:
     call.services.driver.counts[f"authentication {outcome}"] += 1
     call.findings.failed = outcome
+
+
+def _settle(call: Call, outcome: Outcome) -> Verdict:
+    """Credentials that are not right: another challenge."""
+    _note(call, outcome)
     if call.services.policy.challenge is ChallengeMode.NONE:
         return CONTINUE
     return challenge(call, stale=outcome.stale)
@@ -213,7 +222,7 @@ def _settle(call: Call, outcome: Outcome) -> Verdict:
 # -- neither -------------------------------------------------------------------------------------------
 
 
-def _without_credentials(call: Call) -> Verdict:
+def _without_credentials(call: Call) -> Verdict | Awaitable[Verdict]:
     """A request that proves nothing: challenge it, unless it may pass.
 
     Passes: what a trusted peer sends; and what a stranger of another domain sends to a user of ours, or down a
@@ -226,14 +235,23 @@ def _without_credentials(call: Call) -> Verdict:
         return CONTINUE
     method = call.request.method
     if method == "REGISTER":
-        return challenge(call)
+        return _first_challenge(call)
     if findings.peer is Trust.TRUSTED:
         return CONTINUE
     to_us = bool(findings.for_us or findings.flow)
     unclaimed = not (_claims_our_domain(call) or _wants_our_privacy(call))
     if to_us and (method in policy.unauthenticated_methods or unclaimed):
         return CONTINUE
-    return challenge(call)
+    return _first_challenge(call)
+
+
+def _first_challenge(call: Call) -> Verdict | Awaitable[Verdict]:
+    """By our nonce, or by one that whoever knows the passwords has to be asked for."""
+    remote = call.services.remote
+    if remote is None or remote.nonces is None:
+        return challenge(call)
+    call.findings.quiet = True
+    return demanded(call, remote.nonces)
 
 
 def _claims_our_domain(call: Call) -> bool:

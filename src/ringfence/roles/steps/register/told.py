@@ -91,7 +91,10 @@ def _authentication_info(call: Call, now: float) -> str | None:
     if user is None or credentials is None or algorithm is None:
         return None
     services = call.services
-    nextnonce = services.new_nonce(call.flow) if services.nonces.ageing(credentials.nonce, now) else None
+    if services.remote is not None and services.remote.nonces is not None:
+        nextnonce = call.findings.nextnonce or None  # RFC 5090 section 3.5: as the server wants it
+    else:
+        nextnonce = services.new_nonce(call.flow) if services.nonces.ageing(credentials.nonce, now) else None
     ha1 = user.account.credentials.get(algorithm.plain) if services.remote is None else None
     if ha1 is None:  # somebody else knows the password, who may have sent the proof (RFC 5090 section 2.1.3)
         return _without_password(credentials, nextnonce, call.findings.rspauth)
