@@ -44,3 +44,15 @@ def test_every_part_has_to_be_understood() -> None:
     check_body(message("image/png", b"x", Content_Disposition="icon;handling=optional"), accepted)
     with pytest.raises(PeerError):
         check_body(message("text/plain", b"x", Content_Encoding="gzip"), accepted)
+
+
+@pytest.mark.rfc("5621", "6.1")
+def test_of_alternatives_one_has_to_be_understood() -> None:
+    body = message("multipart/alternative;boundary=x", MIXED)
+    check_body(body, {"application/sdp"})
+    found = sdp_of(body)
+    assert found is not None
+    assert found.media[0].port == 9
+    with pytest.raises(PeerError) as caught:
+        check_body(body, {"image/png"})
+    assert caught.value.status == 415

@@ -186,6 +186,14 @@ async def test_an_invite_with_replaces_needs_the_dialog(phones: Phones, stranger
 
 
 @pytest.mark.rfc("3891", "3")
+async def test_an_invite_replaces_one_call(phones: Phones, stranger: Stranger) -> None:
+    bob = await phones("bob")
+    twice = "Replaces: nothing;to-tag=a;from-tag=b\n" * 2
+    stranger.begin("INVITE", bob, headers=twice, body=stranger.sdp())
+    await stranger.response(400)
+
+
+@pytest.mark.rfc("3891", "3")
 async def test_a_call_is_replaced(phones: Phones, stranger: Stranger) -> None:
     alice, bob = await phones("alice"), await phones("bob")
     _, theirs = await phones.call(alice, bob)

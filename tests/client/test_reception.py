@@ -112,6 +112,12 @@ async def test_a_server_asks_whether_the_device_is_there(phones: Phones, strange
     await stranger.response(200)
 
 
+@pytest.mark.rfc("3261", "7.3.1")
+async def test_option_tags_are_the_same_in_any_case(phones: Phones, stranger: Stranger) -> None:
+    response = await answer_to(phones, stranger, "OPTIONS", headers="Require: Timer, 100Rel\n")
+    assert response.status == 200
+
+
 @pytest.mark.rfc("3261", "17.2.1")
 async def test_an_ack_for_nothing_is_dropped(phones: Phones, stranger: Stranger) -> None:
     stranger.begin("ACK", await phones("bob"), to_tag="gone")

@@ -237,6 +237,13 @@ def test_what_makes_a_suite_unacceptable() -> None:
     assert (chosen.tag, chosen.parameters) == (7, ())
 
 
+@pytest.mark.rfc("4568", "4")
+def test_suites_are_the_same_in_any_case() -> None:
+    written = crypto(1, KEY_A.replace("inline", "InLine"), "AeS_Cm_128_HmAC_shA1_80", " wsh=128")
+    assert written == crypto(1, KEY_A, SHA80, " WSH=128")
+    assert oa.choose_crypto([written], [crypto(1, KEY_B)]) == crypto(1, KEY_B)
+
+
 @pytest.mark.rfc("4568", "5.1.2")
 def test_a_secure_stream_without_a_common_suite_is_refused() -> None:
     offer = oa.make_offer([secure(4000, crypto(1, KEY_A, "F8_128_HMAC_SHA1_80"))], ALICE)

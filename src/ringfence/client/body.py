@@ -27,10 +27,21 @@ def check_body(message: Message, accepted: Collection[str]) -> None:
     unknown = [item for item in message.headers.every(CONTENT_ENCODING) if item.lower() != "identity"]
     if unknown:
         raise PeerError(415, f"the encoding {unknown[0]} is not understood", header="Content-Encoding")
-    for entity in Entity(message.headers, message.body).leaves():
-        essence = entity.media_type.essence
-        if essence not in accepted and not entity.disposition.optional:
-            raise PeerError(415, f"{essence} is not understood", header="Content-Type")
+    essence = _not_understood(Entity(message.headers, message.body), accepted)
+    if essence is not None:
+        raise PeerError(415, f"{essence} is not understood", header="Content-Type")
+
+
+def _not_understood(entity: Entity, accepted: Collection[str]) -> str | None:
+    """The media type in an entity for which it can't be processed; None when it can."""
+    if entity.media_type.type != "multipart":
+        understood = entity.media_type.essence in accepted or entity.disposition.optional
+        return None if understood else entity.media_type.essence
+    missing = [_not_understood(part, accepted) for part in entity.parts()]
+    # Of alternatives one is enough (RFC 5621 section 6.1): the parts say the same.
+    if entity.media_type.subtype == "alternative" and None in missing:
+        return None
+    return next((essence for essence in missing if essence is not None), None)
 
 
 def sdp_of(message: Message) -> Session | None:

@@ -81,7 +81,7 @@ class IncomingCall(Call):
         """Tell the caller that it rings."""
         self.state = CallState.RINGING
         self._deadline = asyncio.get_running_loop().call_later(RING_TIME, self._unanswered)
-        if "100rel" not in self.request.headers.every(REQUIRE):
+        if all(option.lower() != "100rel" for option in self.request.headers.every(REQUIRE)):
             self.reply(self.request, self._transaction, self._ringing)
         elif self._offer is not None:
             # Without an offer the first reliable response has to carry ours (RFC 3262 section 5): then only 200 does.
@@ -236,12 +236,14 @@ def replace_call(
     Who knows both tags and the Call-ID of a dialog has been let into it by one of its two sides.
 
     Raises:
-        PeerError: 481 when there is no such call, 603 when it is over, 486 when it has been answered but must not.
+        PeerError: 400 for two such fields, 481 when there is no such call, 603 when it is over, 486 when it has been
+            answered but must not.
     """
+    if len(request.headers.all("Replaces")) > 1:
+        raise PeerError(400, "one call can be replaced", header="Replaces")
     old = desk.calls.get(DialogId.of_name(name))
-    if old is None or len(request.headers.all("Replaces")) > 1:
-        status = 481 if old is None else 400
-        raise PeerError(status, "no call to replace", header="Replaces")
+    if old is None:
+        raise PeerError(481, "no call to replace", header="Replaces")
     if old.state is CallState.ENDED:
         raise PeerError(603, "the call is over", header="Replaces")
     if old.state is CallState.ANSWERED and name.early_only:

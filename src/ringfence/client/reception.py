@@ -120,7 +120,7 @@ class Reception:
     @staticmethod
     def _understood(request: Request) -> None:
         """RFC 3261 sections 8.2.2.3 and 8.2.3."""
-        unknown = [option for option in request.headers.every(REQUIRE) if option not in EXTENSIONS]
+        unknown = [option for option in request.headers.every(REQUIRE) if option.lower() not in EXTENSIONS]
         if unknown:
             raise PeerError(420, ", ".join(unknown), header="Require")
         accepted = ACCEPTED.get(request.method)

@@ -227,7 +227,7 @@ class Registration:
         self.associated = tuple(headers.values("P-Associated-URI"))
         self.public_gruu = _gruu(params.get("pub-gruu"))
         self.temporary_gruu = _gruu(params.get("temp-gruu"))
-        self.outbound = "outbound" in headers.every(REQUIRE)
+        self.outbound = any(option.lower() == "outbound" for option in headers.every(REQUIRE))
         if self._keepalive is not None:
             self._keepalive.stop()
             self._keepalive = None

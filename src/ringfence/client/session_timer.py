@@ -109,4 +109,6 @@ def _refresher(side: str) -> Params:
 
 def _has_timer(request: Request) -> bool:
     headers = request.headers
-    return "timer" in headers.every(SUPPORTED) or "timer" in headers.every(REQUIRE)
+    return "timer" in headers.every(SUPPORTED) or any(
+        each.lower() == "timer" for each in headers.every(REQUIRE)
+    )

@@ -38,7 +38,7 @@ CRYPTO = re.compile(r"(\d{1,9})[ \t]+(\w+)[ \t]+([!-~]+)((?:[ \t]+[!-~]+)*)[ \t]
 
 # key-salt ["|" lifetime] ["|" mki-value ":" mki-length]   (RFC 4568 section 9.2)
 INLINE = re.compile(
-    r"inline:([A-Za-z0-9+/]+=*)(?:\|(2\^)?([1-9]\d*))?(?:\|([1-9]\d*):([1-9]\d{0,2}))?", re.ASCII
+    r"(?i:inline):([A-Za-z0-9+/]+=*)(?:\|(2\^)?([1-9]\d*))?(?:\|([1-9]\d*):([1-9]\d{0,2}))?", re.ASCII
 )
 
 
@@ -224,6 +224,8 @@ class Crypto:
         if match is None:
             raise ValueError("a crypto attribute reads <tag> <suite> <keys> [<parameters>]")
         tag, suite, keys, parameters = match.groups()
+        # RFC 4568 section 4: suites and parameters are the same in any case, and all are registered in upper case.
+        suite, parameters = suite.upper(), parameters.upper()
         read = tuple(Key.parse(key) for key in keys.split(";"))
         # RFC 4568 section 6.1: several keys are told apart by MKIs of one length.
         if len(read) > 1 and (None in {key.mki for key in read} or len({key.mki_length for key in read}) > 1):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ringfence.message import PeerError, SipUri
+from ringfence.message import PeerError, Request, SipUri
 from ringfence.message.fields import ROUTE
 from ringfence.roles.bound import users_of
 from ringfence.roles.call import Call
@@ -93,6 +93,14 @@ def sender_of(call: Call, policy: Policy, proof: str) -> Sender | None:
     return None
 
 
+def of_dialog(request: Request) -> bool:
+    """Whether a request that brings our token back can only be one of its dialog.
+
+    A callee of RFC 2543 gives no tag, so its ACK and BYE have none (RFC 3261 section 12.1.2); neither begins anything.
+    """
+    return request.to.tag is not None or request.method in ("ACK", "BYE")
+
+
 def _on_its_way(call: Call, policy: Policy, sender: Sender, proof: str, token: str) -> bool:
     """Whether a request inside a dialog comes from where its sender is, or goes to whom it talks to.
 
@@ -129,7 +137,7 @@ def _flow(call: Call, policy: Policy, token: str, *, in_dialog: bool) -> str:
     What a Record-Route names is for its dialog alone: a call down that flow would be one that the callee is not asked
     about.
     """
-    if in_dialog and call.request.to.tag is None:
+    if in_dialog and not of_dialog(call.request):
         return ""
     key = open_flow_token(policy.secret, token)
     if key is None:

@@ -24,10 +24,21 @@ def parse_token(text: str) -> str:
     return text
 
 
+def parse_option(text: str) -> str:
+    """Read one option tag. It is given in lower case, as tokens are the same in any (RFC 3261 section 7.3.1).
+
+    Those of Require stay as they are written, since a 420 says them again.
+
+    Raises:
+        PeerError: 400 when it is no token.
+    """
+    return parse_token(text).lower()
+
+
 ALLOW: Final = field("Allow", parse_token, many=True, empty=True)
 REQUIRE: Final = field("Require", parse_token, many=True)
 PROXY_REQUIRE: Final = field("Proxy-Require", parse_token, many=True)
-SUPPORTED: Final = field("Supported", parse_token, compact="k", many=True, empty=True)
+SUPPORTED: Final = field("Supported", parse_option, compact="k", many=True, empty=True)
 UNSUPPORTED: Final = field("Unsupported", parse_token, many=True)
 ALLOW_EVENTS: Final = field("Allow-Events", parse_token, compact="u", many=True, empty=True)
 PRIORITY: Final = field("Priority", parse_token)

@@ -42,5 +42,7 @@ def unknown_extensions(call: Call) -> Answer | None:
     """The 420 for a request that requires of us what we do not know (RFC 3261 section 8.2.2.3), or None."""
     if not call.request.headers.has("Require"):
         return None
-    unknown = [option for option in call.request.headers.every(REQUIRE) if option not in KNOWN_EXTENSIONS]
+    unknown = [
+        option for option in call.request.headers.every(REQUIRE) if option.lower() not in KNOWN_EXTENSIONS
+    ]
     return Answer(420, headers=(("Unsupported", ", ".join(unknown)),)) if unknown else None

@@ -8,7 +8,7 @@ from ringfence.message.fields import ROUTE
 from ringfence.roles.call import Call
 from ringfence.roles.outgoing import DIALOG_PARAM
 from ringfence.roles.pipeline import CONTINUE, Verdict
-from ringfence.roles.routes import strip_own_routes
+from ringfence.roles.routes import of_dialog, strip_own_routes
 
 
 def follow_routes(call: Call) -> Verdict:
@@ -20,7 +20,7 @@ def follow_routes(call: Call) -> Verdict:
         if DIALOG_PARAM in call.uri.params and policy.addresses.means_us(call.uri):
             undo_strict_routing(call)
         proven, findings.flow = strip_own_routes(call, policy)
-        findings.in_dialog = proven and call.request.to.tag is not None
+        findings.in_dialog = proven and of_dialog(call.request)
         if headers.has("Route"):
             return CONTINUE  # others are to be visited first
     uri = call.uri

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ringfence.message.fields import PROXY_REQUIRE
+from ringfence.message.fields.via import MAGIC_COOKIE
 from ringfence.roles.call import Call
 from ringfence.roles.pipeline import CONTINUE, Answer, Verdict
 from ringfence.roles.policy import AgreementMode
@@ -19,8 +20,9 @@ def sane(call: Call) -> Verdict:
     unchanged when the message is forwarded".
     """
     request = call.request
-    if request.from_.tag is None and "branch" in request.via.params:
-        # RFC 3261 section 8.1.1.3: "The From field MUST contain a new tag parameter". RFC 2543 had none.
+    if request.from_.tag is None and request.via.branch.startswith(MAGIC_COOKIE):
+        # RFC 3261 section 8.1.1.3: "The From field MUST contain a new tag parameter". RFC 2543 had none, and such a
+        # request is no reason for a refusal (section 12.1.1); its branch lacks the magic cookie.
         return Answer(400, "Bad Request (From: the tag is missing)")
     request.to  # noqa: B018  (read for its errors)
     request.call_id  # noqa: B018
@@ -32,6 +34,7 @@ def sane(call: Call) -> Verdict:
 
 
 def _known(call: Call, option: str) -> bool:
+    option = option.lower()  # RFC 3261 section 7.3.1
     if option == OPTION:
         return call.services.policy.agreement is not AgreementMode.OFF
     return option in PROXY_OPTIONS
