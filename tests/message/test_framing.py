@@ -118,7 +118,9 @@ def test_any_bytes_give_items_or_a_framing_error(pieces: list[bytes]) -> None:
         (("Content-Length: 1\r\n 2",), 400),
         (("Content-Length: 4", "l: 5"), 400),
         (("l: 4", "X-Pad: 1", "CONTENT-LENGTH : 5"), 400),
-        (("Content-Length: " + "9" * 4000,), 400),
+        (("Content-Length: 4\t\r\n 4",), 400),
+        (("Content-Length: " + "9" * 4000,), 413),
+        (("Content-Length: 99999999999",), 413),
         ((f"Content-Length: {MAX_BODY + 1}",), 413),
     ],
 )
@@ -127,6 +129,11 @@ def test_a_bad_content_length_names_itself_and_the_request(lines: tuple[str, ...
     assert (error.status, error.header) == (status, "Content-Length")
     assert isinstance(error.message, Request)
     assert error.message.call_id == "1@192.0.2.1"
+
+
+def test_a_length_with_leading_zeros() -> None:
+    data = message("Content-Length: " + "0" * 40 + "4", body=b"body")
+    assert framed(data + PLAIN) == [data, PLAIN]
 
 
 def test_repeated_lengths_that_agree_are_left_to_the_parser() -> None:
@@ -164,6 +171,13 @@ def test_a_head_without_end_is_bounded() -> None:
     with pytest.raises(FramingError, match="513"):
         framer.feed(b"x")
     assert len(framer._buffer) <= MAX_HEAD + 2000
+
+
+def test_who_wrote_an_endless_head_is_told() -> None:
+    error = refused(PLAIN[:-2] + b"X: " + b"x" * MAX_HEAD)
+    assert error.status == 513
+    assert isinstance(error.message, Request)
+    assert error.message.call_id == "1@192.0.2.1"
 
 
 def test_slow_drip_costs_linear_time() -> None:

@@ -44,8 +44,9 @@ _BARE_END = b"\n\n"
 _CONTENT_LENGTH: Final = re.compile(
     rb"\r\n(?:content-length|l)[ \t]*:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)", re.IGNORECASE
 )
-# Ten digits are far above any limit; a bound keeps int() cheap.
-_LENGTH: Final = re.compile(rb"[ \t\r\n]*([0-9]{1,10})[ \t\r\n]*").fullmatch
+# More than ten digits, leading zeros aside, are far above any limit; a bound keeps int() cheap.
+_LENGTH: Final = re.compile(rb"0*+([0-9]*)").fullmatch
+_MAX_DIGITS = 10
 
 
 class FramingError(PeerError):
@@ -148,7 +149,9 @@ class Framer:
         buffer = self._buffer
         end = buffer.find(_END, self._searched)
         if (end if end >= 0 else len(buffer)) > MAX_HEAD:
-            raise PeerError(513, f"the header block is longer than {MAX_HEAD} bytes")
+            # Who wrote it is told, if its first lines say who that is.
+            message = _readable(bytes(buffer[:MAX_HEAD]).rpartition(b"\r\n")[0] + _END)
+            raise PeerError(513, f"the header block is longer than {MAX_HEAD} bytes", message=message)
         bare = buffer.find(_BARE_END, max(self._searched - 1, 0), end if end >= 0 else len(buffer))
         if bare >= 0:
             # Its end would be waited for in vain, so who wrote it is told now.
@@ -193,10 +196,11 @@ def _body_length(head: bytes, max_body: int) -> int:
 
 
 def _number(value: bytes) -> int:
+    value = value.strip(b" \t\r\n")
     match = _LENGTH(value)
-    if match is None:
+    if match is None or not value:
         raise PeerError(400, f"not a number: {value[:20].decode('latin-1')!r}", header="Content-Length")
-    return int(match[1])
+    return int(match[1] or b"0") if len(match[1]) <= _MAX_DIGITS else 10**_MAX_DIGITS
 
 
 def _readable(head: bytes) -> Request | Response | None:
