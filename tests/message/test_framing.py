@@ -174,7 +174,7 @@ def test_a_head_without_end_is_bounded() -> None:
 
 
 def test_who_wrote_an_endless_head_is_told() -> None:
-    error = refused(PLAIN[:-2] + b"X: " + b"x" * MAX_HEAD)
+    error = refused(PLAIN.partition(b"\r\n\r\n")[0] + b"\r\nX: " + b"x" * MAX_HEAD)
     assert error.status == 513
     assert isinstance(error.message, Request)
     assert error.message.call_id == "1@192.0.2.1"
