@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key
+from cryptography.x509 import load_der_x509_certificate
 
 from ringfence.client.certificates import Certificates
 from ringfence.client.protection import Wish
@@ -20,6 +22,7 @@ from tests.cli.running import Shell
 from tests.client import keys
 from tests.message.samples import invite_bytes
 from tests.security.calls import DOMAIN, INFO, ROOT, invite, signed
+from tests.security.collected import published
 from tests.security.pki import NOW, Pair
 from tests.security.published import RFC8224_FULL, RFC8225_PUBLIC, RFC8225_TOKEN
 
@@ -173,3 +176,51 @@ def test_nothing_to_verify_and_nothing_to_read(shell: Shell) -> None:
     assert shell.type("verify", put(shell, "junk", b"\x00\x01\x02")).code in (1, 65)
     assert shell.type("verify", "missing").code == 69
     assert shell.type("verify", "plain", "--signer", "missing").code == 65
+
+
+def test_objects_of_others_in_whatever_form(shell: Shell) -> None:
+    """A mail as Unix saves it, one whose head alone is so, PEM, bare base64, and a signature beside its content."""
+    example = published("rfc4134")
+    mail = example["4.8.eml"].replace(b"\r\n", b"\n")
+    head, _, body = mail.partition(b"\n\n")
+    text = base64.encodebytes(example["4.2.bin"])
+    forms = {
+        "mbox": b"From alice@example.org Sat Apr 13 01:54:30 2013\n" + b"Received: by us\n" * 99 + mail,
+        "mixed": head + b"\n\n" + body.replace(b"\n", b"\r\n"),
+        "pem": b"-----BEGIN PKCS7-----\n" + text + b"-----END PKCS7-----\n",
+        "base64": text,
+        "der": example["4.2.bin"] + b"\r\n",
+        "octets": b'Content-Type: application/octet-stream; name="smime.p7m"\n'
+        b"Content-Transfer-Encoding: base64\n\n" + text,
+        "list": b"Content-Type: multipart/mixed; boundary=x\n\n--x\n\nour list\n--x\n"
+        b"Content-Type: application/pkcs7-mime\nContent-Transfer-Encoding: base64\n\n" + text + b"--x--\n",
+    }  # fmt: skip
+    for name, data in forms.items():
+        result = shell.type("verify", put(shell, name, data), "--json")
+        assert result.code == 1, (name, result.err)
+        assert [each["signature"] for each in result.json] == ["weak"], name
+    content, signature = (
+        put(shell, "content", example["ExContent.bin"]),
+        put(shell, "p7s", example["4.3.bin"]),
+    )
+    assert shell.type("verify", signature, "--json").json[0]["signature"] == "not checked"
+    assert shell.type("verify", signature, "--content", content, "--json").json[0]["signature"] == "weak"
+    other = shell.type("verify", signature, "--content", put(shell, "other", b"else"), "--json")
+    assert other.json[0]["signature"] == "bad"
+    refused = shell.type("verify", put(shell, "key", b"-----BEGIN PRIVATE KEY-----\nMII=\n"))
+    assert refused.code == 65
+    assert "private key" in refused.err
+
+
+def test_a_published_certificate_vouches(shell: Shell) -> None:
+    """Alice's and Carlos's of RFC 9216, under authorities by RSA and by Ed25519, in DER."""
+    known = published("rfc9216")
+    for name, authority in (("alice", "ca-rsa.cer"), ("carlos", "ca-ed25519.cer")):
+        key = load_der_private_key(known[f"{name}-sign.key"], None)
+        who = Signatory(key, load_der_x509_certificate(known[f"{name}-sign.cer"]))  # type: ignore[arg-type]
+        signature = put(shell, name, sign(b"hello", [who], time.time()))
+        options = ("--content", put(shell, "hello", b"hello"), "--json")
+        assert shell.type("verify", signature, *options).code == 1
+        result = shell.type("verify", signature, *options, "--trust", put(shell, "ca.cer", known[authority]))
+        assert result.code == 0, result.out
+        assert result.json[0]["addresses"] == [f"sip:{name}@smime.example"]

@@ -11,12 +11,14 @@ import math
 import re
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
 import typer
+from cryptography.utils import CryptographyDeprecationWarning
 
 from ringfence.cli.failure import Exit, Failure
 from ringfence.cli.options import JsonOption
@@ -120,6 +122,8 @@ def verify(
 
     Exit code 1 when one of them proves nothing or there is none, 65 when what should hold it is malformed.
     """
+    # Of what a certificate has that should not be there the findings tell; the library would tell it in its own way.
+    warnings.simplefilter("ignore", CryptographyDeprecationWarning)
     data = _octets(file)
     given = _known(trust or [], signer or [], own, known, revoked or [], at, freshness)
     given = given._replace(content=None if content is None else _octets(content))

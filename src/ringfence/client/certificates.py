@@ -37,6 +37,9 @@ from ringfence.security.smime_signer import USAGES, Pinned, Speaks, pin_of, pinn
 MAX_FILES = 2_000
 """Certificates that are read from the directory: more people than anybody calls."""
 
+SUFFIXES = frozenset({".pem", ".cer", ".crt"})
+"""Of the files that are read there."""
+
 MAX_OF_ADDRESS = 8
 """Certificates of one address that are kept: it has a few devices, and each message to it is encrypted to all."""
 
@@ -110,9 +113,11 @@ class Certificates:
             self.keyrings = (Keyring(key, leaf),)
 
     def _load_others(self, directory: Path) -> None:
-        for path in sorted(directory.glob("*.pem"))[:MAX_FILES]:
+        found = (path for path in sorted(directory.iterdir()) if path.suffix in SUFFIXES)
+        for path in list(found)[:MAX_FILES]:
             for certificate in _chain(path):
-                for address in user_identities(certificate):
+                # One for no address speaks for nobody, and still tells whether a signature is good.
+                for address in user_identities(certificate) or ("",):
                     self._known.setdefault(address.lower(), []).append(certificate)
 
     # -- whom we know ----------------------------------------------------------------------------------

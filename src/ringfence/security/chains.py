@@ -2,7 +2,7 @@
 
 TLS checks its own chains. Here are those that TLS never sees: the signers of PASSporTs (RFC 8226) and of
 S/MIME bodies (RFC 8550). The path is built and checked by the verifier of ``cryptography`` (RFC 5280); this
-file adds revocation lists and says in words what was wrong.
+file adds revocation lists and says in words what was wrong. Paths with Ed25519 keys are built in ``edwards_paths``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, Store, VerificationError
 
 from ringfence.message.errors import PeerError
+from ringfence.security.edwards_paths import build_path, has_edwards_key
 from ringfence.security.reasons import Reason, Reasons
 from ringfence.security.revocation import applies, revokes
 
@@ -153,7 +154,12 @@ def _build(
     policy = policy.max_chain_depth(MAX_CERTIFICATES).extension_policies(
         ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=ExtensionPolicy.permit_all()
     )
-    return policy.build_client_verifier().verify(chain[0], list(chain[1:MAX_CERTIFICATES])).chain
+    try:
+        return policy.build_client_verifier().verify(chain[0], list(chain[1:MAX_CERTIFICATES])).chain
+    except VerificationError:
+        if has_edwards_key([*chain, *anchors]):
+            return build_path(chain, anchors, now)
+        raise
 
 
 def _path_flaw(leaf: x509.Certificate, error: Exception) -> Reason:

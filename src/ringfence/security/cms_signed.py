@@ -276,6 +276,7 @@ def _judge(
         why = f", or can't be read: {unread[:80]}" if unread else ""
         reasons.append(Reason(SignatureFlaw.NO_CERTIFICATE, f"the signer's certificate is not at hand{why}"))
     attributes = info["signed_attrs"] if syntax.present(info["signed_attrs"]) else None
+    reasons += _unsigned_flaws(info)
     if digest is not None and content is not None:
         reasons += _content_flaws(attributes, kind, digest, content)
         if certificate is not None:
@@ -286,6 +287,14 @@ def _judge(
     name = digest.name if digest else syntax.OTHER_DIGESTS.get(oid, oid)
     when, able = (None, ()) if attributes is None else (_signed_at(attributes), _able(attributes))
     return Signature(certificate, tuple(reasons), name, when, able)
+
+
+def _unsigned_flaws(info: Any) -> list[Reason]:
+    """What has to be signed may not stand where anybody could have written it (RFC 5652 sections 11.1 to 11.3)."""
+    attributes = info["unsigned_attrs"]
+    names = {each["type"].native for each in attributes} if syntax.present(attributes) else set()
+    misplaced = sorted(names & {"content_type", "message_digest", "signing_time"})
+    return [Reason(SignatureFlaw.ATTRIBUTES, f"{misplaced[0]} is not signed")] if misplaced else []
 
 
 def _encodings(attributes: Any) -> list[bytes]:

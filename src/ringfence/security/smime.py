@@ -18,8 +18,9 @@ from cryptography import x509
 
 from ringfence.message import grammar
 from ringfence.message.errors import PeerError
+from ringfence.message.headers import Headers
 from ringfence.message.message import Message
-from ringfence.message.multipart import Entity, join, make_entity, split_entity
+from ringfence.message.multipart import Entity, join, make_entity, split, split_entity
 from ringfence.message.params import Params
 from ringfence.security import cms
 from ringfence.security.cms import AES256_GCM, CIPHERS, ContentCipher
@@ -149,7 +150,7 @@ def _peel(
     entity: Entity, keyrings: Sequence[Keyring], known: Sequence[x509.Certificate], bare: bool
 ) -> tuple[Entity | None, Layer]:
     if entity.media_type.type == "multipart":
-        return _peel_signed(entity, known)
+        return _peel_signed(entity, known, bare)
     data = entity.content()
     content_type, _ = cms.read(data)
     # The smime-type parameter is only a hint, and is spelled in several ways: the object says what it is.
@@ -174,12 +175,22 @@ def _inside(content: bytes, depth: int, bare: bool) -> Entity:
     except PeerError:
         if not bare:
             raise
-        return make_entity("application/octet-stream", content)
+        return Entity(Headers(), content, 0, depth)
 
 
-def _peel_signed(entity: Entity, known: Sequence[x509.Certificate]) -> tuple[Entity, Layer]:
+def _parts(entity: Entity, bare: bool) -> list[Entity]:
+    try:
+        return entity.parts()
+    except PeerError:
+        if not bare:
+            raise
+        spans = split(entity.body, entity.media_type.params.get("boundary") or "")
+        return [_inside(span, entity.depth + 1, bare) for span in spans]
+
+
+def _peel_signed(entity: Entity, known: Sequence[x509.Certificate], bare: bool) -> tuple[Entity, Layer]:
     # RFC 1847 section 2.1: exactly two parts, the second is the signature over the first, headers included.
-    parts = entity.parts()
+    parts = _parts(entity, bare)
     protocol = (entity.media_type.params.get("protocol") or "").lower()
     if len(parts) != 2 or (protocol and protocol not in _SIGNATURE):
         raise PeerError(
