@@ -8,7 +8,7 @@ import pytest
 
 from ringfence.client import CallError, CallState, Evidence, UserAgent
 from ringfence.client.outgoing import OutgoingCall
-from ringfence.message import LocalError
+from ringfence.message import LocalError, Request
 from tests.client.phones import Phones, address, event
 from tests.client.stranger import Stranger
 
@@ -141,6 +141,33 @@ async def test_audio_before_the_answer(phones: Phones, stranger: Stranger) -> No
     stranger.respond(invite, 200, body=stranger.sdp(40004))
     await call.answered
     assert call.session.agreed.remote == ("127.0.0.1", 40004)
+
+
+@pytest.mark.rfc("3261", "13.2.1")
+async def test_a_2xx_need_not_say_again_what_came_before_it(phones: Phones, stranger: Stranger) -> None:
+    call = await (await phones("alice")).call(stranger.address)
+    invite = await stranger.request("INVITE")
+    stranger.respond(invite, 183, body=stranger.sdp(40000))
+    stranger.respond(invite, 200)
+    await stranger.request("ACK")
+    await call.answered
+    assert call.session.agreed is not None
+    assert call.session.agreed.remote == ("127.0.0.1", 40000)
+
+
+@pytest.mark.rfc("3261", "13.2.2.4")
+async def test_the_ack_goes_before_the_bye(phones: Phones, stranger: Stranger) -> None:
+    """Of an answer that can't be taken, and of a phone that answers too late."""
+    call = await (await phones("alice")).call(stranger.address)
+    invite = await stranger.request("INVITE")
+    for tag in ("one", "two"):
+        stranger.respond(invite, 200, tag, body=stranger.sdp(40000).replace("audio", "video"))
+        ack, bye = await stranger.receive(), await stranger.receive()
+        assert isinstance(ack, Request)
+        assert isinstance(bye, Request)
+        assert (ack.method, bye.method) == ("ACK", "BYE")
+        stranger.respond(bye, 200)
+    await failure(call)
 
 
 @pytest.mark.rfc("3262", "4")

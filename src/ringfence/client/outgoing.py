@@ -51,7 +51,7 @@ class Fork:
     dialog: Dialog
     reliable: Received = field(default_factory=Received)
     answer: Description | None = None
-    """Its answer to our offer, from a reliable response: the 2xx need not repeat it."""
+    """Its answer to our offer, from a provisional response: the first one counts, and the 2xx need not repeat it."""
     acknowledging: Acknowledging | None = None
 
 
@@ -223,6 +223,9 @@ class OutgoingCall(Call):
         )
         description = sdp_of(response)
         if description is not None:
+            if fork is not None and fork.answer is None:
+                # Section 13.2.1: "The UAC MUST treat the first session description it receives as the answer".
+                fork.answer = description
             self.desk.spawn(self._preview(description))
 
     def _fork(self, response: Response, sent: Request) -> Fork | None:
@@ -272,8 +275,10 @@ class OutgoingCall(Call):
             if first:
                 self.dialog = fork.dialog
                 self.adopt(fork.dialog)
+            fork.acknowledging.send()
             self.desk.spawn(self._begin(fork, response, protection) if first else self._refuse(fork))
-        fork.acknowledging.send()
+        else:
+            fork.acknowledging.send()
 
     async def _begin(self, fork: Fork, response: Response, protection: Protection | None) -> None:
         """The call is answered, or was while it was being cancelled."""
@@ -299,7 +304,7 @@ class OutgoingCall(Call):
         self.establish()
 
     async def _refuse(self, fork: Fork) -> None:
-        """Another phone answered too: it was too late."""
+        """Another phone answered too: it was too late. "After acknowledging" comes the BYE (section 13.2.2.4)."""
         with contextlib.suppress(RequestFailed, PeerError):  # it will find out
             await self._in_fork(fork, fork.dialog.request("BYE"))
 
