@@ -15,8 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
-from ringfence.roles.revocation import Inquiry
 from ringfence.transport.fetch import Fetcher, web_context
+from ringfence.transport.inquiry import Inquiry
 from tests.interop.node import Node
 from tests.interop.processes import HOST, Program, eventually, free_port
 from tests.security import openssl

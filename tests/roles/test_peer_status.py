@@ -11,9 +11,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
-from ringfence.roles.revocation import KNOWN_AGE, UNKNOWN_AGE, Inquiry, PeerStatus, Revocation
+from ringfence.roles.revocation import KNOWN_AGE, UNKNOWN_AGE, PeerStatus
 from ringfence.transport.fetch import Fetcher, web_context
 from ringfence.transport.flow import PeerCertificate
+from ringfence.transport.inquiry import Inquiry, Revocation
 from tests.roles.test_signers import ROOT, START, asks, crl, says, with_list
 from tests.security.pki import Pair, issue
 from tests.transport.site import Site, page

@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
-from ringfence.roles.revocation import Revocation
 from ringfence.roles.signers import Anchors, Signers
 from ringfence.security.canonical import Party
 from ringfence.security.tnauth import Credential
 from ringfence.transport.fetch import Fetcher, web_context
+from ringfence.transport.inquiry import Revocation
 from tests.security.pki import Pair, issue, tn_list
 from tests.transport.site import Site, page
 from tests.transport.support import Authority

@@ -17,7 +17,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from ringfence.cli.certificate_files import new_serial
 from ringfence.message import Headers, LocalError, Request
 from ringfence.roles.identity import Refuse, Treatment
-from ringfence.roles.revocation import Revocation
 from ringfence.security.authority import DAY, Authority, new_key
 from ringfence.security.identity import Signer, sign_request
 from ringfence.security.pem import chain_pem, crl_pem, key_pem
@@ -33,6 +32,7 @@ from ringfence.store.database import Database
 from ringfence.store.migrate import upgrade
 from ringfence.store.records import Account
 from ringfence.transport.fetch import web_context
+from ringfence.transport.inquiry import Revocation
 from ringfence.transport.web import get, parse_url
 from tests.security.pki import Pair, issue, tn_list
 from tests.service.test_checks import NOW

@@ -21,12 +21,12 @@ import structlog
 from cryptography import x509
 
 from ringfence.message import PeerError
-from ringfence.roles.revocation import Inquiry, Lists, Revocation, Verdict
 from ringfence.security.chains import ChainFlaw, read_certificates, subject_text
 from ringfence.security.identity import IdentityFlaw
 from ringfence.security.reasons import Reason
 from ringfence.security.tnauth import Credential, credential_from, tn_list_url
 from ringfence.transport.fetch import Fetched, Fetcher
+from ringfence.transport.inquiry import Inquiry, Lists, Revocation, Verdict
 
 log = structlog.get_logger("ringfence.identity")
 

@@ -21,7 +21,7 @@ from ringfence.message import LocalError
 from ringfence.roles.identity import Refuse, Signing, Strangers, Treatment, Verification
 from ringfence.roles.peers import Peers
 from ringfence.roles.policy import Services
-from ringfence.roles.revocation import Inquiry, PeerStatus, Revocation
+from ringfence.roles.revocation import PeerStatus
 from ringfence.roles.signers import Anchors, Signers
 from ringfence.security.canonical import NumberPlan
 from ringfence.security.findings import Policy
@@ -32,6 +32,7 @@ from ringfence.security.tnauth import credential_from
 from ringfence.service.config import Config
 from ringfence.store.ports import Store
 from ringfence.transport.fetch import Fetcher, resolver_lookup, web_context
+from ringfence.transport.inquiry import Inquiry, Revocation
 from ringfence.transport.pool import Pool
 from ringfence.transport.resolver import Resolver
 
