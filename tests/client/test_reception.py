@@ -53,6 +53,25 @@ async def test_encodings_that_are_not_understood(phones: Phones, stranger: Stran
     assert (response.status, response.headers.get("Accept-Encoding")) == (415, "identity")
 
 
+@pytest.mark.rfc("3261", "20.1")
+@pytest.mark.parametrize(
+    "accept", ["text/x-nobody", "", "application/sdp;q=0.0, text/plain", "application/xml"]
+)
+async def test_a_caller_who_takes_no_session_description(
+    phones: Phones, stranger: Stranger, accept: str
+) -> None:
+    response = await answer_to(phones, stranger, "INVITE", body=stranger.sdp(), headers=f"Accept: {accept}\n")
+    assert response.status == 406
+    assert "399 ringfence" in (response.headers.get("Warning") or "")
+
+
+@pytest.mark.rfc("3261", "20.1")
+@pytest.mark.parametrize("accept", ["Application / SDP", "text/plain, application/*;q=0.1", "*/*"])
+async def test_a_caller_who_takes_it_among_others(phones: Phones, stranger: Stranger, accept: str) -> None:
+    response = await answer_to(phones, stranger, "INVITE", body=stranger.sdp(), headers=f"Accept: {accept}\n")
+    assert response.status == 180
+
+
 @pytest.mark.rfc("3261", "20.11")
 async def test_a_body_that_may_be_ignored_is(phones: Phones, stranger: Stranger) -> None:
     optional = "Content-Disposition: render;handling=optional\n"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from ringfence.message import Message, PeerError
+from ringfence.message import Message, PeerError, Request
+from ringfence.message.fields import ACCEPT as ACCEPTED
 from ringfence.message.fields import CONTENT_ENCODING
+from ringfence.message.fields.contact import thousandths
 from ringfence.message.multipart import Entity
 from ringfence.message.sdp import Session
 from ringfence.message.sdp import parse as parse_sdp
@@ -42,6 +44,21 @@ def _not_understood(entity: Entity, accepted: Collection[str]) -> str | None:
     if entity.media_type.subtype == "alternative" and None in missing:
         return None
     return next((essence for essence in missing if essence is not None), None)
+
+
+def may_go_back(request: Request, media_type: str) -> bool:
+    """Whether the response may have a body of this type; without Accept that is SDP (RFC 3261 section 20.1).
+
+    Raises:
+        PeerError: 400 when Accept is malformed.
+    """
+    if not request.headers.has("Accept"):
+        return True
+    fits = {media_type, f"{media_type.partition('/')[0]}/*", "*/*"}
+    return any(
+        "".join(item.value.lower().split()) in fits and thousandths(item.params, "Accept") > 0
+        for item in request.headers.every(ACCEPTED)
+    )
 
 
 def sdp_of(message: Message) -> Session | None:

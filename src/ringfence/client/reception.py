@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ringfence.client.body import ACCEPT, MULTIPART, check_body
+from ringfence.client.body import ACCEPT, MULTIPART, SDP, check_body, may_go_back
 from ringfence.client.desk import ALLOW, EXTENSIONS, SUPPORTED, Desk
 from ringfence.client.feed import Feed
 from ringfence.client.incoming import IncomingCall, replace_call
@@ -90,7 +90,17 @@ class Reception:
             return None
         request, protection = desk.secure.open(request)
         self._understood(request)
+        if protection is not None and desk.status.is_open(protection):
+            return self._settled(begin, request, transaction, flow, protection)
         return begin(request, transaction, flow, protection)
+
+    async def _settled(
+        self, begin: Begin, request: Request, transaction: ServerTransaction, flow: Flow, protection: Protection
+    ) -> None:
+        """Begin once it is known whether the certificate behind the signature still holds."""
+        protection = await self._desk.status.settle(protection)
+        if not transaction.answered and (work := begin(request, transaction, flow, protection)) is not None:
+            await work
 
     def _methods(self) -> dict[str, Begin]:
         return {"INVITE": self._invite, "MESSAGE": self._message, "OPTIONS": self._options}
@@ -119,13 +129,15 @@ class Reception:
 
     @staticmethod
     def _understood(request: Request) -> None:
-        """RFC 3261 sections 8.2.2.3 and 8.2.3."""
+        """RFC 3261 sections 8.2.2.3, 8.2.3 and 20.1."""
         unknown = [option for option in request.headers.every(REQUIRE) if option.lower() not in EXTENSIONS]
         if unknown:
             raise PeerError(420, ", ".join(unknown), header="Require")
         accepted = ACCEPTED.get(request.method)
         if accepted is not None:
             check_body(request, accepted)
+        if request.method == "INVITE" and not may_go_back(request, SDP):
+            raise PeerError(406, f"{SDP} is all that we answer with", header="Accept")
 
     def _told(self, request: Request, flow: Flow) -> bool:
         """Whether it is what a subscription of ours waits for; from our own server, or it is nobody's business."""
@@ -195,5 +207,7 @@ class Reception:
         invite = self._desk.driver.transactions.find_invite(request)
         mine = invite is not None and (not invite.flow.reliable or invite.flow.key == transaction.flow.key)
         self._desk.respond(transaction, 200 if mine else 481)
+        if mine and invite is not None and invite.user is None and not invite.answered:
+            self._desk.respond(invite, 487)  # it waits for ``_settled``
         if mine and invite is not None and isinstance(invite.user, IncomingCall):
             invite.user.cancelled(reason_of(request, "the caller gave up"))

@@ -30,6 +30,9 @@ AGENT = "ringfence"
 INCOMPATIBLE_MEDIA = 305
 """warn-code: Incompatible media format."""
 
+MISCELLANEOUS = 399
+"""warn-code: Miscellaneous warning."""
+
 
 def refusal(request: Request, error: PeerError, to_tag: str | None = None) -> Response:
     """The answer to a request that is not acceptable. ``to_tag`` is for a request outside any dialog."""
@@ -40,6 +43,8 @@ def refusal(request: Request, error: PeerError, to_tag: str | None = None) -> Re
     match error.status:
         case 405:
             headers.append(("Allow", ALLOW))
+        case 406:
+            headers.append(("Warning", str(WarningValue(MISCELLANEOUS, AGENT, why))))
         case 415:
             accepted = ACCEPTED.get(request.method, SDP_TYPES)
             headers += [("Accept", ", ".join([*sorted(accepted), *SECURED])), ("Accept-Encoding", "identity")]
