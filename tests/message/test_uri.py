@@ -102,6 +102,8 @@ def test_the_parts_are_read() -> None:
         "tel:12;=x",
         "tel:12;a;a",
         "tel:12;x=a@b",
+        "sip:h;user=%[",
+        "sip:h;other=%`",
         "tel:12;isub=",
         "urn:a b",
         "urn:a%4",
@@ -211,6 +213,9 @@ def test_telephone_numbers() -> None:
     assert isinstance(local, TelUri)
     assert not local.is_global
     assert str(parse_uri("tel:911")) == "tel:911"
+    odd = parse_uri("sip:h;Method=%x`y;transport=`;USER=%")  # tokens, not *paramchar
+    assert isinstance(odd, SipUri)
+    assert [odd.params.get(name) for name in ("method", "transport", "user")] == ["%x`y", "`", "%"]
     subaddress = parse_uri("tel:+1;isub=/:@&=+$,?a%20b;x=1")  # 1*uric, unlike any other parameter
     assert isinstance(subaddress, TelUri)
     assert subaddress.params.get("isub") == "/:@&=+$,?a%20b"

@@ -41,6 +41,8 @@ _PARAM: Final = re.compile(
     rf"((?:[{grammar.UNRESERVED}\[\]/:&+$]++|{grammar.ESCAPED})++)"
     rf"(?:=((?:[{grammar.UNRESERVED}\[\]/:&+$]++|{grammar.ESCAPED})++))?+"
 ).fullmatch
+# transport-param = "transport=" ( ... / token ); user-param and method-param likewise: "%" and "`" need no escape.
+_TOKEN_PARAM: Final = re.compile(rf"(transport|user|method)=({grammar.TOKEN})", re.IGNORECASE).fullmatch
 # headers = "?" header *( "&" header );  hnv-unreserved = "[" / "]" / "/" / "?" / ":" / "+" / "$"
 _HEADER: Final = re.compile(
     rf"((?:[{grammar.UNRESERVED}\[\]/?:+$]++|{grammar.ESCAPED})++)"
@@ -279,7 +281,7 @@ def _sip_uri(match: re.Match[str], text: str) -> SipUri:
 def _uri_params(text: str) -> Params:
     items: list[tuple[str, str | None]] = []
     for piece in text[1:].split(";", MAX_PARAMS):
-        match = _PARAM(piece)
+        match = _PARAM(piece) or _TOKEN_PARAM(piece)
         if match is None:
             raise PeerError(400, f"malformed URI parameter: {piece[:80]!r}")
         items.append((match[1], match[2]))

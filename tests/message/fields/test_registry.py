@@ -154,8 +154,9 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "Require": TOKENS,
     "Resource-Priority": (["dsn.flash", "wps.0"], ["", "dsn", "a.b.c"]),
     "Retry-After": (
-        ["0", "18000;duration=3600", "120 (I'm in a (long) meeting);x"],
-        ["", "x", "120 (open", "-5", "4294967296", "1;duration=x"],
+        ["0", "18000;duration=3600", "120 (I'm in a (long) meeting);x", "5(((\\())()) ;a"],
+        ["", "x", "120 (open", "120 (a\\)", "120 (a)(b)", "120 (a))", "1" + "(" * 999, "-5", "4294967296",
+         "1;duration=x"],
     ),
     "Route": BRACKETED,
     "SIP-ETag": TOKENS,
@@ -182,7 +183,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
          "SIP/2.0/UDP h p", "SIP/2.0/UDP h;branch="],
     ),
     "WWW-Authenticate": CREDENTIALS,
-    "Warning": (['307 isi.edu "Session parameter \\"x\\" not understood"', '399 [::1]:5060 ""'],
+    "Warning": (['307 isi.edu \t"Session parameter \\"x\\" not understood"', '399 [::1]:5060 ""'],
                 ["", "1812 overture \"x\"", "307 isi.edu text", '307 "x"', '30x a "b"']),
 }  # fmt: skip
 for _name, _field in REGISTRY.items():

@@ -10,8 +10,9 @@ from ringfence.message.errors import PeerError
 from ringfence.message.fields.field import field
 
 # warning-value = warn-code SP warn-agent SP warn-text;  warn-agent = hostport / pseudonym
+# warn-text = quoted-string, which may have whitespace before its quote.
 _WARNING: Final = re.compile(
-    rf"([0-9]{{3}}) ([A-Za-z0-9\[\]:{grammar.TOKEN_CHARS}]+) ({grammar.QUOTED})", re.DOTALL
+    rf"([0-9]{{3}}) ([A-Za-z0-9\[\]:{grammar.TOKEN_CHARS}]+) [ \t]*+({grammar.QUOTED})", re.DOTALL
 ).fullmatch
 
 
