@@ -11,6 +11,7 @@ import pytest
 from ringfence.message import parse
 from ringfence.transport.flow import Endpoint, Flow, PeerCertificate
 from ringfence.transport.mesh import Mesh, RemoteFlow, key_of, mark, marked, owner_of
+from ringfence.transport.outbox import MAX_WAITING
 from ringfence.transport.tokens import Tokens
 
 LOCAL, REMOTE = Endpoint("192.0.2.1", 5061), Endpoint("198.51.100.7", 40000)
@@ -113,6 +114,49 @@ async def test_a_message_is_handed_over_and_answered_by_the_same_connection(
     assert remote.user == ("sip:alice@example.org",)
     remote.send(b"200")
     await until_sent(flow, b"200")
+
+
+class Datagrams(Connection):
+    """A flow of UDP, which all workers have."""
+
+    def __init__(self) -> None:
+        super().__init__("UDP,192.0.2.1:5061,198.51.100.7:40000")
+        self.reliable = self.secure = False
+
+
+async def test_a_datagram_is_handed_over_by_the_key_of_its_flow(pair: tuple[Worker, Worker]) -> None:
+    first, second = pair
+    flow, same = Datagrams(), Datagrams()
+    second.flows[same.key] = same
+    assert first.mesh.hand_over(1, b"SIP/2.0 200\r\nVia: x\r\n\r\n", flow)
+    assert await soon(second.taken) == (b"SIP/2.0 200\r\nVia: x\r\n\r\n", same)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("reliable", [True, False])
+async def test_a_burst_is_handed_over_whole_and_in_order(pair: tuple[Worker, Worker], reliable: bool) -> None:
+    """The kernel lets ten datagrams wait, where nobody has told it otherwise."""
+    first, second = pair
+    flow: Flow = first.connection() if reliable else Datagrams()
+    if not reliable:
+        second.flows[flow.key] = flow
+    number = 500
+    for place in range(number):
+        assert first.mesh.hand_over(1, b"%d" % place, flow)
+    taken = [(await soon(second.taken))[0] for _ in range(number)]  # type: ignore[arg-type]
+    assert taken == [b"%d" % place for place in range(number)]
+    assert first.mesh.dropped == 0
+
+
+async def test_what_waits_for_a_worker_is_bounded_and_lost_with_it(pair: tuple[Worker, Worker]) -> None:
+    first, second = pair
+    flow = first.connection()
+    for place in range(MAX_WAITING + 50):
+        first.mesh.hand_over(1, b"%d" % place, flow)
+    assert 0 < first.mesh.dropped <= 50
+    second.mesh.close()
+    async with asyncio.timeout(5):
+        while first.mesh.hand_over(1, b"more", flow):
+            await asyncio.sleep(0.002)
 
 
 async def test_the_certificate_is_told_once(pair: tuple[Worker, Worker]) -> None:

@@ -10,7 +10,8 @@ That flow is a ``RemoteFlow``: what is sent on it goes to the worker that has th
 since all workers have the same sockets.
 
 They speak over Unix datagram sockets in a directory that only their user can enter: reliable, in order, and a worker
-that is gone is told at once. Each datagram is a line of JSON and, behind it, the message.
+that is gone is told at once (``outbox``). Each datagram is a line and, behind it, the message: the line is JSON, or for
+the common case, a message by UDP, the key of its flow.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import structlog
 
 from ringfence.message import Request, Response
 from ringfence.transport.flow import Endpoint, Flow, PeerCertificate
+from ringfence.transport.outbox import Outbox
 
 log = structlog.get_logger("ringfence.mesh")
 
@@ -36,6 +38,9 @@ MAX_WORKERS = 64
 
 SOCKET_BUFFER = 8_388_608
 """Bytes that may wait for a worker; the longest message is one of them (``Limits.body`` and its head)."""
+
+BY_UDP = b"\x00"
+"""What a line begins with that is the key of a UDP flow; no JSON does."""
 
 MAX_REMOTE_FLOWS = 65_536
 """Flows of other workers that one remembers: the least recently introduced goes first."""
@@ -144,13 +149,12 @@ class Mesh:
     def __init__(self, worker: int, workers: int, directory: Path, here: Here) -> None:
         self.worker = worker
         self.workers = workers
-        self.dropped = 0
-        """Messages that another worker could not be given: it was gone, or its queue full."""
         self._directory = directory
         self._here = here
         self._socket: socket.socket | None = None
         self._flows: dict[str, RemoteFlow] = {}
         self._introduced: dict[str, set[int]] = {}
+        self._out = Outbox([str(directory / f"{number}.sock") for number in range(workers)])
         self._loop: asyncio.AbstractEventLoop
 
     def open(self) -> None:
@@ -172,6 +176,7 @@ class Mesh:
         self._socket = sock
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock.fileno(), self._readable)
+        self._out.open(sock)
 
     def close(self) -> None:
         """Listen no more."""
@@ -179,6 +184,7 @@ class Mesh:
             self._loop.remove_reader(self._socket.fileno())
             self._socket.close()
             self._socket = None
+            self._out.close()
             self._path(self.worker).unlink(missing_ok=True)
 
     def _path(self, worker: int) -> Path:
@@ -186,12 +192,19 @@ class Mesh:
 
     # -- to the others ---------------------------------------------------------------------------------
 
+    @property
+    def dropped(self) -> int:
+        """Messages that another worker could not be given: it was gone, or too many waited."""
+        return self._out.dropped
+
     def knows(self, worker: int | None) -> bool:
         """Whether that is another worker of this node."""
         return worker is not None and worker != self.worker and worker < self.workers
 
     def hand_over(self, worker: int, data: bytes, flow: Flow) -> bool:
         """Give a message to the worker that it belongs to; False when that one is gone."""
+        if not flow.reliable:
+            return self._out.put(worker, b"%b%b\n%b" % (BY_UDP, flow.key.encode(), data))
         facts: dict[str, Any] = {
             "do": "take",
             "key": flow.key,
@@ -200,11 +213,10 @@ class Mesh:
             "remote": flow.remote,
             "users": self._here.users_of(flow),
         }
-        if flow.reliable:
-            known = self._introduced.setdefault(flow.key, set())
-            if worker not in known:
-                known.add(worker)
-                facts["peer"] = _packed(flow.peer)
+        known = self._introduced.setdefault(flow.key, set())
+        if worker not in known:
+            known.add(worker)
+            facts["peer"] = _packed(flow.peer)
         return self._tell(worker, facts, data)
 
     def send_by(self, flow: RemoteFlow, data: bytes) -> None:
@@ -239,19 +251,7 @@ class Mesh:
             self._tell(worker, {"do": "ended", "key": flow.key, "reason": reason})
 
     def _tell(self, worker: int, facts: dict[str, Any], data: bytes = b"") -> bool:
-        if self._socket is None:
-            return False
-        datagram = json.dumps(facts, separators=(",", ":")).encode() + b"\n" + data
-        try:
-            self._socket.sendto(datagram, str(self._path(worker)))
-        except BlockingIOError:
-            self.dropped += 1
-            log.warning("a message between workers was dropped", to=worker, reason="its queue is full")
-        except OSError as error:
-            self.dropped += 1
-            log.debug("a worker is not there", worker=worker, reason=error.strerror)
-            return False
-        return True
+        return self._out.put(worker, json.dumps(facts, separators=(",", ":")).encode() + b"\n" + data)
 
     # -- flows of the others ---------------------------------------------------------------------------
 
@@ -294,13 +294,15 @@ class Mesh:
             except BlockingIOError:
                 return
             line, _, data = datagram.partition(b"\n")
-            self._take(json.loads(line), data)
+            if line[:1] != BY_UDP:
+                self._take(json.loads(line), data)
+            elif (flow := self._here.find(line[1:].decode())) is not None:
+                self._here.take(data, flow)
 
     def _take(self, facts: dict[str, Any], data: bytes) -> None:
         match facts["do"]:
             case "take":
-                if (flow := self._flow_of(facts)) is not None:
-                    self._here.take(data, flow)
+                self._here.take(data, self._flow_of(facts))
             case "send":
                 self._send(facts["key"], facts["from"], data)
             case "close":
@@ -321,9 +323,7 @@ class Mesh:
         self._introduced.setdefault(key, set()).add(asked)
         flow.send(data)
 
-    def _flow_of(self, facts: dict[str, Any]) -> Flow | None:
-        if facts["transport"] == "UDP":
-            return self._here.find(facts["key"])
+    def _flow_of(self, facts: dict[str, Any]) -> RemoteFlow:
         flow = self._flows.get(facts["key"])
         if flow is None:
             local, remote = Endpoint(*facts["local"]), Endpoint(*facts["remote"])
