@@ -128,8 +128,10 @@ def verify(
 ) -> None:
     """Check that no event was changed, removed, inserted or moved; exit 1 names the first that was.
 
-    With --key and --database no configuration is needed, and no node: whoever has the ledger can check it.
+    With --key and --database no configuration is needed, and no node: whoever has the ledger can check it. A chain of
+    any length is read piece by piece.
     """
+    from ringfence.cli.counting import counting
     from ringfence.ledger.keys import read_public_keys
     from ringfence.ledger.reading import reading
     from ringfence.ledger.witness import read_witness
@@ -142,8 +144,8 @@ def verify(
         witness = witness or loaded.ledger_witness
     keys = [each for path in key for each in read_public_keys(path)]
     witnessed = read_witness(witness) if witness is not None else {}
-    with reading(database) as reader:
-        reports = list(reader.verify(keys, witnessed))
+    with reading(database) as reader, counting("events", reader.length()) as told:
+        reports = list(reader.verify(keys, witnessed, told))
     wrong = [each for each in reports if each.finding is not None]
     if json:
         print_json({"verified": not wrong, "chains": [_report_facts(each) for each in reports]})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,11 +12,14 @@ from sqlalchemy.engine import make_url
 
 from ringfence.ledger.chain import Checkpoint, Link
 from ringfence.ledger.events import Event, event_of
-from ringfence.ledger.verification import Report, verify
+from ringfence.ledger.verification import Fault, Finding, Report, Told, verify
 from ringfence.store import sql_ledger as rows
 from ringfence.store.connect import READ_ONLY, engine_for, translated
 from ringfence.store.errors import StoreError
 from ringfence.store.migrate import require_head
+
+LOWEST = -(1 << 63)
+"""No number in a database is lower. We begin at 1; whoever inserts an event may not."""
 
 
 class Reader:
@@ -37,7 +40,7 @@ class Reader:
 
     def links(self, writer: str) -> Iterator[Link]:
         """The chain of one writer."""
-        return (Link(*row) for row in rows.events_from(self._connection, writer, 0))
+        return (Link(*row) for row in rows.events_from(self._connection, writer, LOWEST))
 
     def numbered(self, writer: str, number: int) -> Iterator[tuple[int, Event]]:
         """The events of one writer from that number on."""
@@ -65,13 +68,47 @@ class Reader:
                 low = row[1] + 1
         return low if low <= bounds[1] else None
 
+    def length(self) -> int:
+        """About how many events there are: as many as there would be if nobody had removed any in between."""
+        bounds = [rows.numbers_of(self._connection, writer) for writer in self.writers()]
+        return sum(last - first + 1 for first, last in filter(None, bounds))
+
     def verify(
-        self, keys: Sequence[Ed25519PublicKey], witnessed: dict[str, list[Checkpoint]]
+        self,
+        keys: Sequence[Ed25519PublicKey],
+        witnessed: Mapping[str, Iterable[Checkpoint]],
+        told: Told | None = None,
     ) -> Iterator[Report]:
-        """Check each chain, those too that only the witness knows."""
+        """Check each chain, those too that only the witness knows, by the first event that is wrong.
+
+        ``told``: counts the events of all chains.
+        """
+        before = 0
+
+        def count(events: int) -> None:
+            if told is not None:
+                told(before + events)
+
         for writer in sorted({*self.writers(), *witnessed}):
-            stored = [Checkpoint(*row) for row in rows.checkpoints_of(self._connection, writer)]
-            yield verify(writer, self.links(writer), stored, witnessed.get(writer, ()), keys)
+            stored = (Checkpoint(*row) for row in rows.checkpoints_of(self._connection, writer))
+            chain = _Chain(self._connection, writer)
+            report = verify(writer, chain, stored, witnessed.get(writer, ()), keys, count)
+            before += report.events
+            yield report
+        if (number := rows.nameless(self._connection)) is not None:
+            why = "its writer has no name"
+            yield Report("", finding=Finding("", number, Fault.INSERTED, why=why))
+
+
+class _Chain(Iterable[Link]):
+    """The events of one writer, read anew by each who goes through them."""
+
+    def __init__(self, connection: Connection, writer: str) -> None:
+        self._connection = connection
+        self._writer = writer
+
+    def __iter__(self) -> Iterator[Link]:
+        return (Link(*row) for row in rows.as_stored(self._connection, self._writer))
 
 
 @contextmanager

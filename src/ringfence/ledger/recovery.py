@@ -38,10 +38,10 @@ def recover(connection: Connection, writer: str, witnessed: Sequence[Checkpoint]
     Raises:
         StoreError: It is not what was written last. Nothing may be added then, or the trace would be lost.
     """
-    stored = [Checkpoint(*row) for row in rows.checkpoints_of(connection, writer)]
-    last = stored[-1] if stored else None
+    row = rows.last_checkpoint(connection, writer)
+    last = Checkpoint(*row) if row is not None else None
     seal = _read(last) if last is not None else None
-    _compare(writer, stored, witnessed)
+    known = _known(writer, last, witnessed)
     start = min(seal.low, seal.number) if seal is not None else 1
     number, hash_ = (seal.number, seal.hash) if seal is not None else (0, GENESIS)
     calls: dict[str, float] = {}
@@ -65,18 +65,24 @@ def recover(connection: Connection, writer: str, witnessed: Sequence[Checkpoint]
         uncovered.append(link.body)
     if seal is not None and not alive:
         raise _wrong(writer, seal.number)
-    known = {each.number for each in witnessed}
+    stored = (Checkpoint(*each) for each in rows.checkpoints_of(connection, writer))
     missing = [each for each in stored if each.number not in known]
     return Found(number, hash_, number + 1 - len(uncovered), uncovered, calls, alive, key, missing)
 
 
 def prunable(connection: Connection, writer: str, before: float) -> int:
     """The number of the newest checkpoint that is older than ``before`` and behind no call that goes on; or 0."""
-    seals = [seal_of(Checkpoint(*row)) for row in rows.checkpoints_of(connection, writer)]
-    low = seals[-1].low if seals else 0
-    first = next(iter(rows.events_from(connection, writer, 1)), None)
-    old = [each.number for each in seals if each.time < before and each.number < low]
-    return old[-1] if old and first is not None and old[-1] >= first[1] else 0
+    last = rows.last_checkpoint(connection, writer)
+    first = next(iter(rows.events_from(connection, writer, 1, 1)), None)
+    if last is None or first is None:
+        return 0
+    low = seal_of(Checkpoint(*last)).low
+    found = 0
+    for row in rows.checkpoints_of(connection, writer):
+        seal = seal_of(Checkpoint(*row))
+        if seal.time < before and seal.number < low:
+            found = seal.number
+    return found if found >= first[1] else 0
 
 
 def _follow(calls: dict[str, float], event: Event) -> None:
@@ -95,11 +101,13 @@ def _read(checkpoint: Checkpoint) -> Seal:
         raise _wrong(checkpoint.writer, checkpoint.number) from None
 
 
-def _compare(writer: str, stored: Sequence[Checkpoint], witnessed: Sequence[Checkpoint]) -> None:
-    newest = stored[-1].number if stored else 0
-    for each in witnessed:
-        if each.number > newest:
-            raise _wrong(writer, each.number)
+def _known(writer: str, last: Checkpoint | None, witnessed: Sequence[Checkpoint]) -> set[int]:
+    """The checkpoints that the witness has; it can't know of more than there are."""
+    newest = last.number if last is not None else 0
+    known = {each.number for each in witnessed}
+    if known and (most := max(known)) > newest:
+        raise _wrong(writer, most)
+    return known
 
 
 def _wrong(writer: str, number: int) -> StoreError:

@@ -6,15 +6,19 @@ checkpoint on that covers the event which announced it, since that checkpoint wa
 
 Where a checkpoint covers a stretch of events, its digests say which event it was. Behind the last checkpoint there is
 only the chain: a change there shows unless all hashes behind it were computed anew.
+
+A chain may be longer than memory. It is read once from its beginning, one event and one checkpoint at hand. When one
+does not fit, the rest is looked through for what was expected, and for what is there instead, to say what was done.
 """
 
 from __future__ import annotations
 
 from base64 import b64decode
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -32,6 +36,12 @@ from ringfence.ledger.chain import (
 )
 from ringfence.ledger.events import Kind, event_of
 from ringfence.store.errors import StoreError
+
+TELL_EVENTS = 1000
+"""So often somebody who waits is told how far it is."""
+
+Told = Callable[[int], None]
+"""Is told how many events have been read."""
 
 
 class Fault(StrEnum):
@@ -65,6 +75,7 @@ class Report:
 
     writer: str
     events: int = 0
+    """Those that were read: all, unless something was found."""
     checkpoints: int = 0
     sealed: int = 0
     """The number of the last event that a checkpoint covers."""
@@ -83,38 +94,93 @@ class _Found(Exception):
         self.number, self.fault, self.what, self.why = number, fault, what, why
 
 
+class _Read(NamedTuple):
+    """A checkpoint that was read, or what is wrong with it. That is no finding before all in front is right."""
+
+    checkpoint: Checkpoint
+    seal: Seal | None
+    flaw: _Found | None = None
+
+
 def verify(
     writer: str,
     links: Iterable[Link],
     stored: Iterable[Checkpoint],
     witnessed: Iterable[Checkpoint],
     keys: Iterable[Ed25519PublicKey],
+    told: Told | None = None,
 ) -> Report:
-    """Check one chain. ``links`` in order of number, checkpoints of this writer only."""
+    """Check one chain.
+
+    ``links``: in order of number; gone through a second time where old ones were removed. Checkpoints of this writer
+    only, in order of number too.
+    """
     report = Report(writer)
+    check = _Check(report, links, {key_name(key): key for key in keys}, told)
     try:
-        _Check(report, list(links), {key_name(key): key for key in keys}).run(list(stored), list(witnessed))
+        check.run(_merged(stored, witnessed))
     except _Found as found:
         report.finding = Finding(writer, found.number, found.fault, found.what, found.why)
     return report
 
 
+def _merged(stored: Iterable[Checkpoint], witnessed: Iterable[Checkpoint]) -> Iterator[_Read]:
+    """Those of the storage and those of the witness together; where they differ, one of them was changed."""
+    others = iter(witnessed)
+    other = next(others, None)
+    before = 0
+    for each in stored:
+        while other is not None and other.number < each.number:
+            yield _read(other)
+            other = _behind(others, other)
+        flaw = None
+        if each.number <= before:
+            flaw = _Found(each.number, Fault.INSERTED, "checkpoint")
+        elif other is not None and other.number == each.number:
+            if other != each:
+                flaw = _Found(each.number, Fault.CHANGED, "checkpoint", "the witness has another one")
+            other = _behind(others, other)
+        yield _read(each) if flaw is None else _Read(each, None, flaw)
+        before = each.number
+    while other is not None:
+        yield _read(other)
+        other = _behind(others, other)
+
+
+def _behind(others: Iterator[Checkpoint], last: Checkpoint) -> Checkpoint | None:
+    """The next of the witness; it may have the same one twice, since a crash leaves open whether it was written."""
+    return next((each for each in others if each != last), None)
+
+
+def _read(checkpoint: Checkpoint) -> _Read:
+    try:
+        return _Read(checkpoint, seal_of(checkpoint))
+    except StoreError as error:
+        flaw = _Found(checkpoint.number, Fault.CHANGED, "checkpoint", str(error))
+        return _Read(checkpoint, None, flaw)
+
+
 class _Check:
-    def __init__(self, report: Report, links: list[Link], keys: dict[str, Ed25519PublicKey]) -> None:
+    def __init__(
+        self, report: Report, links: Iterable[Link], keys: dict[str, Ed25519PublicKey], told: Told | None
+    ) -> None:
         self.report = report
-        self.links = links
+        self.all = links
+        self.left = self._counted(links, told)
+        self.link = next(self.left, None)  # the first that is not right yet
+        self.seals: Iterator[_Read] = iter(())
         self.keys = keys
-        self.place = 0  # of the next link to check
         self.number = 0  # of the last event that is right
         self.hash = GENESIS
         self.announced = 0  # the event that says which old ones the owner removed
-        report.events = len(links)
 
-    def run(self, stored: list[Checkpoint], witnessed: list[Checkpoint]) -> None:
-        seals = self._start(self._collect(stored, witnessed))
-        for place, (checkpoint, seal) in enumerate(seals):
+    def run(self, checkpoints: Iterator[_Read]) -> None:
+        self.seals = checkpoints
+        self._start()
+        for each in self.seals:
+            checkpoint, seal = _good(each)
             self._signed(checkpoint, seal)
-            self._stretch(seal, [later for _, later in seals[place + 1 : place + 3]])
+            self._stretch(seal)
             self.report.checkpoints += 1
             self.report.sealed = seal.number
             if seal.key not in self.report.keys:
@@ -125,38 +191,30 @@ class _Check:
                 self.report.pruned, Fault.REMOVED, why="who says that the owner did it has not signed it"
             )
 
+    def _counted(self, links: Iterable[Link], told: Told | None) -> Iterator[Link]:
+        for link in links:
+            self.report.events += 1
+            if told is not None and self.report.events % TELL_EVENTS == 0:
+                told(self.report.events)
+            yield link
+
     # -- checkpoints -----------------------------------------------------------------------------------
 
-    def _collect(
-        self, stored: list[Checkpoint], witnessed: list[Checkpoint]
-    ) -> list[tuple[Checkpoint, Seal]]:
-        """Those of the storage and those of the witness together; where they differ, one of them was changed."""
-        by_number = {each.number: each for each in stored}
-        if len(by_number) != len(stored):
-            raise _Found(_twice(stored), Fault.INSERTED, "checkpoint")
-        for each in witnessed:
-            if by_number.setdefault(each.number, each) != each:
-                raise _Found(each.number, Fault.CHANGED, "checkpoint", "the witness has another one")
-        seals = []
-        for number in sorted(by_number):
-            try:
-                seals.append((by_number[number], seal_of(by_number[number])))
-            except StoreError as error:
-                raise _Found(number, Fault.CHANGED, "checkpoint", str(error)) from None
-        return seals
-
-    def _start(self, seals: list[tuple[Checkpoint, Seal]]) -> list[tuple[Checkpoint, Seal]]:
+    def _start(self) -> None:
         """Where old events were removed by the owner, the chain starts at the checkpoint that says their hash."""
-        first = self.links[0].number if self.links else 1
-        announced = _pruned(self.links, first - 1) if first > 1 else None
+        first = self.link.number if self.link is not None else 1
+        announced = _pruned(self.all, first - 1) if first > 1 else None
         if announced is None:
-            return seals  # complete; or removed by somebody else, and `_stretch` says so
-        for place, (checkpoint, seal) in enumerate(seals):
-            if seal.number == first - 1:
+            return  # complete; or removed by somebody else, and `_stretch` says so
+        for each in self.seals:
+            if each.checkpoint.number == first - 1:
+                checkpoint, seal = _good(each)
                 self._signed(checkpoint, seal, follow=False)
                 self.number, self.hash, self.report.pruned = seal.number, seal.hash, seal.number
                 self.announced = announced.number
-                return seals[place + 1 :]
+                return
+            if each.checkpoint.number >= first:
+                break
         raise _Found(first - 1, Fault.REMOVED, "checkpoint", "old events were removed up to it")
 
     def _signed(self, checkpoint: Checkpoint, seal: Seal, *, follow: bool = True) -> None:
@@ -172,44 +230,42 @@ class _Check:
 
     # -- events ----------------------------------------------------------------------------------------
 
-    def _stretch(self, seal: Seal, later: Sequence[Seal]) -> None:
+    def _stretch(self, seal: Seal) -> None:
         """The events that one checkpoint covers, against its digests."""
         expected = _leaves(seal)
         for offset, want in enumerate(expected):
-            number = seal.first + offset
-            link = self.links[self.place] if self.place < len(self.links) else None
-            if link is None or link.number != number or leaf(link.body) != want:
-                raise self._difference(
-                    number, [*expected[offset:], *(n for each in later for n in _leaves(each))]
-                )
+            number, link = seal.first + offset, self.link
+            if link is None:
+                raise _Found(number, Fault.REMOVED)
+            if link.number != number or leaf(link.body) != want:
+                raise self._difference(number, link, expected[offset:])
             self._accept(link)
         if self.hash != seal.hash:
             raise _Found(seal.number, Fault.CHANGED, why="its hash is not the one that was signed")
 
-    def _difference(self, number: int, expected: Sequence[bytes]) -> _Found:
-        """Which of the four it was: the signed sequence of bodies beside the one that is there."""
-        here = self.links[self.place : self.place + len(expected) + 1]
-        leaves = [leaf(each.body) for each in here]
-        if not here or leaves[0] == expected[0]:  # nothing, or the right one at another number
-            return _Found(number, Fault.REORDERED if here else Fault.REMOVED)
-        if expected[0] in leaves:
-            return _Found(number, Fault.REORDERED if leaves[0] in expected else Fault.INSERTED)
-        gone = here[0].number > number or leaves[0] in expected
-        return _Found(number, Fault.REMOVED if gone else Fault.CHANGED)
+    def _difference(self, number: int, link: Link, expected: Sequence[bytes]) -> _Found:
+        """Which of the four it was: what was signed beside what is there."""
+        there = leaf(link.body)
+        if there == expected[0]:  # the right one at another number
+            return _Found(number, Fault.REORDERED)
+        comes = any(leaf(each.body) == expected[0] for each in self.left)
+        further = (read.seal for read in self.seals if read.seal is not None)
+        signed = there in expected or any(there in _leaves(seal) for seal in further)
+        if comes:
+            return _Found(number, Fault.REORDERED if signed else Fault.INSERTED)
+        return _Found(number, Fault.REMOVED if signed or link.number > number else Fault.CHANGED)
 
     def _tail(self) -> None:
         """Events behind the last checkpoint: linked, and not signed yet."""
-        while self.place < len(self.links):
-            link = self.links[self.place]
-            number = self.number + 1
+        while self.link is not None:
+            link, number = self.link, self.number + 1
             if link.number != number or link.hash != link_hash(self.hash, link.writer, number, link.body):
-                raise self._break(number)
+                raise self._break(number, link)
             self._accept(link)
             self.report.unsealed += 1
 
-    def _break(self, number: int) -> _Found:
-        link, rest = self.links[self.place], self.links[self.place + 1 :]
-        for later in rest:
+    def _break(self, number: int, link: Link) -> _Found:
+        for later in self.left:
             if later.hash == link_hash(self.hash, later.writer, number, later.body):
                 follows = link_hash(later.hash, link.writer, number + 1, link.body) == link.hash
                 return _Found(number, Fault.REORDERED if follows else Fault.INSERTED)
@@ -221,17 +277,27 @@ class _Check:
         if link.writer != self.report.writer or link.hash != right:
             raise _Found(number, Fault.CHANGED, why="its hash is not that of its content")
         self.number, self.hash = number, right
-        self.place += 1
         if _KEY_MARK in link.body:
             self._learn(link)
+        self.link = next(self.left, None)
 
     def _learn(self, link: Link) -> None:
         """A key that is announced. Where a checkpoint covers the event, its signature has been checked already;
         behind the last checkpoint there is none left that the key could have signed."""
-        event = event_of(link.body)
-        if event.kind is Kind.KEY:
-            key = Ed25519PublicKey.from_public_bytes(b64decode(str(event.facts["public"])))
-            self.keys[key_name(key)] = key
+        try:
+            event = event_of(link.body)
+            if event.kind is Kind.KEY:
+                key = Ed25519PublicKey.from_public_bytes(b64decode(str(event.facts["public"])))
+                self.keys[key_name(key)] = key
+        except (StoreError, KeyError, ValueError):
+            raise _Found(link.number, Fault.CHANGED, why="it announces no key") from None
+
+
+def _good(read: _Read) -> tuple[Checkpoint, Seal]:
+    if read.flaw is not None:
+        raise read.flaw
+    assert read.seal is not None
+    return read.checkpoint, read.seal
 
 
 def _leaves(seal: Seal) -> list[bytes]:
@@ -246,11 +312,8 @@ def _pruned(links: Iterable[Link], upto: int) -> Link | None:
     """The event by which the owner removed what is up to that number."""
     for link in links:
         if _PRUNED_MARK in link.body:
-            event = event_of(link.body)
-            if event.kind is Kind.PRUNED and event.facts.get("upto") == upto:
-                return link
+            with suppress(StoreError):  # nothing is verified here yet
+                event = event_of(link.body)
+                if event.kind is Kind.PRUNED and event.facts.get("upto") == upto:
+                    return link
     return None
-
-
-def _twice(checkpoints: Iterable[Checkpoint]) -> int:
-    return Counter(each.number for each in checkpoints).most_common(1)[0][0]

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import os
 from base64 import b64decode, b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import overload
 
 from ringfence.ledger.chain import Checkpoint
 from ringfence.message.errors import LocalError
@@ -41,46 +42,84 @@ def witness(path: Path, checkpoints: Iterable[Checkpoint]) -> None:
         os.fsync(file.fileno())
 
 
-def read_witness(path: Path) -> dict[str, list[Checkpoint]]:
-    """The checkpoints of each writer, in the order of the file; none where there is no file.
+class Witnessed(Sequence[Checkpoint]):
+    """The checkpoints of one writer, in order of number. Only where they are in the file is held in memory."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._places: list[tuple[int, int]] = []
+
+    def add(self, number: int, place: int) -> None:
+        """There is one of that number at that octet."""
+        self._places.append((number, place))
+
+    def order(self) -> None:
+        """All are added. A crash has checkpoints come late."""
+        self._places.sort()
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> Checkpoint: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Checkpoint]: ...
+    def __getitem__(self, index: int | slice) -> Checkpoint | Sequence[Checkpoint]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(len(self))[index]]
+        return next(self._read([self._places[index]]))
+
+    def __iter__(self) -> Iterator[Checkpoint]:
+        return self._read(self._places)
+
+    def _read(self, places: Sequence[tuple[int, int]]) -> Iterator[Checkpoint]:
+        with open(self._path, "rb") as file:
+            for _, place in places:
+                file.seek(place)
+                yield _checkpoint(file.readline())
+
+
+def read_witness(path: Path) -> dict[str, Witnessed]:
+    """The checkpoints of each writer; none where there is no file.
 
     The last line may have been cut off by a crash: its checkpoint is in the database.
 
     Raises:
         LocalError: Another line can't be read, so somebody has changed it.
     """
-    found: dict[str, list[Checkpoint]] = {}
+    found: dict[str, Witnessed] = {}
+    torn, place = b"", 0
     try:
-        lines = path.read_bytes().split(b"\n")
+        with open(path, "rb") as file:
+            for count, line in enumerate(file, 1):
+                if torn and not line.startswith(torn):
+                    raise LocalError(f"line {count - 1} of {path} was changed: it is no checkpoint")
+                torn = b""
+                if line != b"\n":
+                    try:
+                        checkpoint = _checkpoint(line)
+                    except (ValueError, KeyError, TypeError):
+                        torn = line.removesuffix(b"\n")
+                    else:
+                        found.setdefault(checkpoint.writer, Witnessed(path)).add(checkpoint.number, place)
+                place += len(line)
     except FileNotFoundError:
         return found
     except OSError as error:
         raise LocalError(f"{path} can't be read: {error.strerror}") from None
-    for place, line in enumerate(lines):
-        if not line:
-            continue
-        try:
-            fields = json.loads(line)
-            checkpoint = Checkpoint(
-                fields["writer"],
-                fields["number"],
-                fields["body"],
-                b64decode(fields["signature"], validate=True),
-            )
-        except (ValueError, KeyError, TypeError):
-            if _was_torn(lines, place):
-                continue
-            raise LocalError(f"line {place + 1} of {path} was changed: it is no checkpoint") from None
-        found.setdefault(checkpoint.writer, []).append(checkpoint)
+    for each in found.values():
+        each.order()
     return found
+
+
+def _checkpoint(line: bytes) -> Checkpoint:
+    fields = json.loads(line)
+    writer, number, body = fields["writer"], fields["number"], fields["body"]
+    if type(writer) is not str or type(number) is not int or type(body) is not str:
+        raise TypeError("it is no checkpoint")
+    return Checkpoint(writer, number, body, b64decode(fields["signature"], validate=True))
 
 
 def _ends_torn(descriptor: int) -> bool:
     size = os.fstat(descriptor).st_size
     return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-
-
-def _was_torn(lines: list[bytes], place: int) -> bool:
-    """A line that a crash cut short: the last one, or one that the node went on after, as a prefix of the next."""
-    following = lines[place + 1] if place + 1 < len(lines) else b""
-    return not following or following.startswith(lines[place])
