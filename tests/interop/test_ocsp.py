@@ -41,14 +41,17 @@ def line(pair: Pair, status: str) -> str:
     """One certificate in the index of ``openssl ca``."""
     end = f"{pair.certificate.not_valid_after_utc:%y%m%d%H%M%SZ}"
     since = f"{datetime.now(UTC):%y%m%d%H%M%SZ}" if status == "R" else ""
-    return f"{status}\t{end}\t{since}\t{pair.certificate.serial_number:X}\tunknown\t/CN=x\n"
+    number = pair.certificate.serial_number
+    return f"{status}\t{end}\t{since}\t{number:X}\tunknown\t/CN={number}\n"
 
 
 @contextlib.contextmanager
-def responder(folder: Path, by: Pair, port: int, *listed: tuple[Pair, str]) -> Iterator[None]:
+def responder(
+    folder: Path, by: Pair, port: int, *listed: tuple[Pair, str], authority: Pair = ROOT
+) -> Iterator[None]:
     index = openssl.write(folder, "index", "".join(line(*each) for each in listed).encode())
     words: list[str | Path] = ["openssl", "ocsp", "-port", str(port), "-index", index, "-nmin", "10"]
-    words += ["-CA", openssl.certificate(folder, ROOT, "ca.pem")]
+    words += ["-CA", openssl.certificate(folder, authority, "ca.pem")]
     words += ["-rsigner", openssl.certificate(folder, by, "r.pem"), "-rkey", openssl.key(folder, by, "r.key")]
     program = Program(words, folder / "log")
     try:

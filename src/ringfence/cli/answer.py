@@ -29,7 +29,14 @@ from ringfence.cli.phone import (
     make_media,
     run,
 )
-from ringfence.cli.protection import CertificateOption, KnownOption, facts_of, make_smime
+from ringfence.cli.protection import (
+    CertificateOption,
+    FetchFromOption,
+    KnownOption,
+    RevocationOption,
+    facts_of,
+    make_smime,
+)
 
 if TYPE_CHECKING:
     from ringfence.client import IncomingCall, Media, UserAgent
@@ -57,6 +64,8 @@ def answer(
     ] = 0,
     certificate: CertificateOption = None,
     certificates: KnownOption = None,
+    revocation: RevocationOption = "try",
+    fetch_from: FetchFromOption = None,
     srtp: EncryptionOption = None,
     proxy: ProxyOption = None,
     trust: TrustOption = None,
@@ -88,7 +97,7 @@ def answer(
         encryption=media.encryption,
         host=host,
         port=port,
-        smime=make_smime(certificate, certificates),
+        smime=make_smime(certificate, certificates, revocation, fetch_from),
     )
     run(_answer(agent, address, media, Teller(json), once=once, after=after, reject=reject))
 

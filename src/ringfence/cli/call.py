@@ -34,7 +34,9 @@ from ringfence.cli.protection import (
     AibOption,
     CertificateOption,
     EncryptOption,
+    FetchFromOption,
     KnownOption,
+    RevocationOption,
     SignOption,
     SubjectOption,
     TunnelOption,
@@ -68,6 +70,8 @@ def call(
     subject: SubjectOption = "",
     certificate: CertificateOption = None,
     certificates: KnownOption = None,
+    revocation: RevocationOption = "try",
+    fetch_from: FetchFromOption = None,
     srtp: EncryptionOption = None,
     proxy: ProxyOption = None,
     trust: TrustOption = None,
@@ -94,7 +98,7 @@ def call(
         **agreement_of(agree, ipsec),
         privacy=privacy,
         direct=direct,
-        smime=make_smime(certificate, certificates),
+        smime=make_smime(certificate, certificates, revocation, fetch_from),
     )
     wishes = {"sign": sign, "encrypt": encrypt, "tunnel": tunnel, "aib": aib, "subject": subject}
     run(_call(agent, target, media, Teller(json), digits, duration, wishes))

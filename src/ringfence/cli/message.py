@@ -28,7 +28,9 @@ from ringfence.cli.protection import (
     AibOption,
     CertificateOption,
     EncryptOption,
+    FetchFromOption,
     KnownOption,
+    RevocationOption,
     SignOption,
     SubjectOption,
     TunnelOption,
@@ -49,6 +51,8 @@ def message(
     subject: SubjectOption = "",
     certificate: CertificateOption = None,
     certificates: KnownOption = None,
+    revocation: RevocationOption = "try",
+    fetch_from: FetchFromOption = None,
     proxy: ProxyOption = None,
     trust: TrustOption = None,
     transport: TransportOption = None,
@@ -73,7 +77,7 @@ def message(
         **agreement_of(agree, ipsec),
         privacy=privacy,
         direct=direct,
-        smime=make_smime(certificate, certificates),
+        smime=make_smime(certificate, certificates, revocation, fetch_from),
     )
     body = sys.stdin.read() if text == STANDARD_INPUT else text
     if not body.strip():

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
+
+from ringfence.message import LocalError
 
 if TYPE_CHECKING:
     from ringfence.client import Protection, Smime
@@ -45,12 +49,47 @@ KnownOption: TypeAlias = Annotated[
     ),
 ]
 
+RevocationOption: TypeAlias = Annotated[
+    Literal["off", "try", "require"],
+    typer.Option(
+        "--revocation",
+        envvar="RINGFENCE_REVOCATION",
+        help="Ask whether the certificates of others are revoked, where they say so (lists, OCSP).",
+    ),
+]
+FetchFromOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fetch-from",
+        metavar="NETWORK",
+        envvar="RINGFENCE_FETCH_FROM",
+        help="A network that is asked although it is not public, such as 10.0.0.0/8.",
+    ),
+]
 
-def make_smime(certificate: Path | None, known: Path | None) -> Smime:
-    """What the agent signs, encrypts and verifies with; authorities are those of --trust."""
+
+def make_smime(
+    certificate: Path | None, known: Path | None, revocation: str, fetch_from: Sequence[str] | None
+) -> Smime:
+    """What the agent signs, encrypts and verifies with; authorities are those of --trust.
+
+    Raises:
+        LocalError: for what is no network.
+    """
     from ringfence.client import Smime
+    from ringfence.transport.inquiry import Revocation
 
-    return Smime(certificate=certificate, directory=known)
+    for each in fetch_from or ():
+        try:
+            ip_network(each)
+        except ValueError as error:
+            raise LocalError(f"--fetch-from {each}: {error}") from None
+    return Smime(
+        certificate=certificate,
+        directory=known,
+        revocation=Revocation(revocation),
+        fetch_from=tuple(fetch_from or ()),
+    )
 
 
 def facts_of(protection: Protection | None) -> dict[str, object]:

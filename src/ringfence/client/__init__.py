@@ -15,6 +15,7 @@ from ringfence.client.session import Encryption, Media
 from ringfence.client.states import CallEvent, CallState, Ending
 from ringfence.client.text import Text
 from ringfence.security.privacy import Privacy
+from ringfence.transport.inquiry import Revocation
 
 __all__ = [
     "Account",
@@ -37,6 +38,7 @@ __all__ = [
     "RegistrationError",
     "RegistrationState",
     "RequestFailed",
+    "Revocation",
     "Smime",
     "Text",
     "UserAgent",

@@ -34,12 +34,14 @@ from ringfence.client.reception import Reception
 from ringfence.client.registration import Registration, RegistrationState
 from ringfence.client.session import SILENCE, Encryption, Media, Session
 from ringfence.client.states import Ending
+from ringfence.client.status import Status
 from ringfence.client.text import Text, send_text
 from ringfence.engine.timers import Timers
 from ringfence.message import LocalError, Response, SipUri
 from ringfence.security.digest import STRONG, Algorithm
 from ringfence.security.privacy import Privacy
 from ringfence.transport.flow import Flow
+from ringfence.transport.inquiry import Inquiry
 from ringfence.transport.quiet import quiet_unless_configured
 
 GOODBYE_TIME = 4.0
@@ -138,6 +140,8 @@ class UserAgent:
         desk = Desk(self.account, line, certificates)
         desk.encryption, desk.accept_transfers, desk.follow_redirections = self._policy
         desk.place = self._call
+        fetcher = line.fetcher(self._smime.fetch_from)
+        desk.status = Status(certificates, Inquiry(fetcher), self._smime.revocation)
         line.on_closed = self._flow_closed
         try:
             await line.open(Reception(desk, self._incoming, self._texts).receive)

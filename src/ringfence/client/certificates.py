@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ringfence.message import LocalError, SipUri, Uri
 from ringfence.security.certificates import user_identities
-from ringfence.security.chains import judge_chain, time_flaws
+from ringfence.security.chains import Judged, fingerprint, judge_chain, time_flaws
 from ringfence.security.cms_enveloped import DecryptionKey, Keyring, encryption_flaw
 from ringfence.security.cms_signed import Signatory
 from ringfence.security.pem import (
@@ -33,6 +33,7 @@ from ringfence.security.pem import (
     read_key,
 )
 from ringfence.security.smime_signer import USAGES, Pinned, Speaks, pin_of, pinned, speaks_for
+from ringfence.transport.inquiry import Revocation
 
 MAX_FILES = 2_000
 """Certificates that are read from the directory: more people than anybody calls."""
@@ -60,6 +61,10 @@ class Smime:
     """Authorities that may vouch for people."""
     revoked: tuple[Path, ...] = ()
     """Lists of revoked certificates."""
+    revocation: Revocation = Revocation.TRY
+    """What is done about the lists and OCSP responders that certificates name: asked, or required to answer, or not."""
+    fetch_from: tuple[str, ...] = ()
+    """Networks that are asked although they are not public, such as ``10.0.0.0/8``."""
 
 
 class Met(NamedTuple):
@@ -93,6 +98,8 @@ class Certificates:
         )
         self._directory = settings.directory if keep else None
         self._known: dict[str, list[x509.Certificate]] = {}
+        self._revoked: set[str] = set()
+        """Fingerprints of those that an authority has taken back; the directory may still have them."""
         if settings.certificate is not None:
             self._load_own(settings.certificate, settings.key or settings.certificate.with_suffix(".key"))
         if settings.directory is not None and settings.directory.is_dir():
@@ -130,7 +137,11 @@ class Certificates:
         """The certificates of an address that can be encrypted to, the newest first."""
         known = self._known.get(_key(address), ())
         fit = [
-            each for each in reversed(known) if encryption_flaw(each) is None and not time_flaws(each, now)
+            each
+            for each in reversed(known)
+            if encryption_flaw(each) is None
+            and not time_flaws(each, now)
+            and fingerprint(each) not in self._revoked
         ]
         return fit[:MAX_OF_ADDRESS]
 
@@ -143,9 +154,13 @@ class Certificates:
     ) -> Met | None:
         """Somebody showed a certificate for an address: compare it with what we know, and keep it if it may be.
 
-        None: it does not speak for the address, or is out of date.
+        None: it does not speak for the address, is out of date, or has been revoked.
         """
-        if time_flaws(certificate, now) or speaks_for(certificate, address) is not Speaks.USER:
+        if (
+            fingerprint(certificate) in self._revoked
+            or time_flaws(certificate, now)
+            or speaks_for(certificate, address) is not Speaks.USER
+        ):
             return None
         met = Met(
             pinned(certificate, map(pin_of, self._known.get(_key(address), ()))),
@@ -157,7 +172,16 @@ class Certificates:
 
     def vouched_for(self, chain: Sequence[x509.Certificate], now: float) -> bool:
         """Whether an authority that we trust stands behind the first of these."""
-        return not judge_chain(chain, self.anchors, now, self.revocation, usages=USAGES).reasons
+        return not self.judged(chain, now).reasons
+
+    def judged(self, chain: Sequence[x509.Certificate], now: float) -> Judged:
+        """The path from the first of these to an authority that we trust, and what is wrong with it."""
+        return judge_chain(chain, self.anchors, now, self.revocation, usages=USAGES)
+
+    def forget(self, certificate: x509.Certificate) -> None:
+        """Believe a certificate no longer: its authority has taken it back. Its file stays, for people to look at."""
+        if len(self._revoked) < MAX_FILES:
+            self._revoked.add(fingerprint(certificate))
 
     def accept(self, address: Uri, certificate: x509.Certificate) -> None:
         """Believe a certificate from now on: its user has compared the fingerprint.

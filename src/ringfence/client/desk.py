@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ringfence.client.call import Call
     from ringfence.client.outgoing import OutgoingCall
     from ringfence.client.session import Encryption, Media
+    from ringfence.client.status import Status
 
 METHODS = (
     "INVITE",
@@ -95,6 +96,8 @@ class Desk:
         """Whether a peer may have us call somebody else."""
         self.place: Place
         """Begins a call; the agent's own way to do that."""
+        self.status: Status
+        """What asks whether certificates are revoked."""
 
     # -- requests --------------------------------------------------------------------------------------
 

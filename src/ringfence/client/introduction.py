@@ -32,6 +32,8 @@ async def introduce(desk: Desk, wish: Wish, address: SipUri) -> Wish:
     secure = desk.secure
     if wish.encrypt and secure.certificates.own is not None:
         wish = wish._replace(sign=True)
+    if wish.encrypt:
+        await desk.status.look_after(address)
     if wish.encrypt and secure.lacks(Wish(encrypt=True), address):
         await ask_domain(desk, address)
     if wish.encrypt and secure.lacks(Wish(encrypt=True), address):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from ringfence.client.account import Account
@@ -21,6 +21,7 @@ from ringfence.engine.transactions import Transactions
 from ringfence.message import LocalError, SipUri
 from ringfence.transport.contexts import Contexts
 from ringfence.transport.driver import Driver, OnRequest
+from ringfence.transport.fetch import Fetcher, resolver_lookup, web_context
 from ringfence.transport.flow import Endpoint, Flow
 from ringfence.transport.pool import Pool
 from ringfence.transport.resolver import Resolver
@@ -68,6 +69,7 @@ class Line:
         self.received = self.driver.received
         self._pool = Pool(self, contexts=Contexts(account.tls()))
         self._resolver = resolver or Resolver()
+        self._fetcher: Fetcher | None = None
         self._host, self._port = host, port
         self.protected: dict[Endpoint, Endpoint] = {}
         """Ports of ours that the kernel shuts to everything but IPsec, and the port that each is known by."""
@@ -116,8 +118,16 @@ class Line:
         """Open a port for IPsec, beside the others. Raises OSError when it is taken."""
         await self._pool.listen("UDP", own.host, own.port)
 
+    def fetcher(self, allowed: Iterable[str]) -> Fetcher:
+        """What fetches over the web, by names that this line looks up; ``allowed`` are networks besides public ones."""
+        if self._fetcher is None:
+            self._fetcher = Fetcher(web_context(), resolver_lookup(self._resolver), allowed=allowed)
+        return self._fetcher
+
     async def close(self) -> None:
         """Close everything; what was sent goes out first."""
+        if self._fetcher is not None:
+            await self._fetcher.close()
         await self._pool.close()
         await self._resolver.close()
         await self.driver.close()

@@ -286,6 +286,8 @@ class OutgoingCall(Call):
             await self.hang_up_for(Ending("us", 487, "cancelled"))
             return
         self.note_peer(response)
+        if protection is not None:
+            protection = await self.desk.status.settle(protection)
         said = callee(self._invite.to, response, trusted=self._trusted())
         self.peer = judged(said, protection)
         self.warn(protection)

@@ -95,7 +95,12 @@ class Reception:
         return begin(request, transaction, flow, protection)
 
     async def _settled(
-        self, begin: Begin, request: Request, transaction: ServerTransaction, flow: Flow, protection: Protection
+        self,
+        begin: Begin,
+        request: Request,
+        transaction: ServerTransaction,
+        flow: Flow,
+        protection: Protection,
     ) -> None:
         """Begin once it is known whether the certificate behind the signature still holds."""
         protection = await self._desk.status.settle(protection)

@@ -41,6 +41,8 @@ class Signer(NamedTuple):
     speaks: Speaks
     addresses: tuple[str, ...]
     reasons: Reasons
+    path: tuple[x509.Certificate, ...] = ()
+    """From the certificate to an authority; as it came, where none stands behind it."""
 
     @property
     def text(self) -> str:
@@ -96,7 +98,8 @@ def signer_of(
     if certificate is None:
         return Signer(None, Speaks.NOBODY, (), signature.reasons)
     chain = [certificate, *(one for one in others if one != certificate)]
-    reasons = signature.reasons + judge_chain(chain, anchors, now, revocation, usages=USAGES).reasons
+    judged = judge_chain(chain, anchors, now, revocation, usages=USAGES)
+    reasons = signature.reasons + judged.reasons
     speaks = speaks_for(certificate, address)
     addresses = addresses_of(certificate)
     if speaks is Speaks.NOBODY:
@@ -104,7 +107,7 @@ def signer_of(
         code = SignerFlaw.OTHER_ADDRESS if addresses else SignerFlaw.NO_ADDRESS
         detail = f"the certificate is for {named or 'no SIP address'}, not for {address!s:.80}"
         reasons += (Reason(code, detail),)
-    return Signer(certificate, speaks, addresses, reasons)
+    return Signer(certificate, speaks, addresses, reasons, judged.path)
 
 
 # ---- pinning (RFC 3261 section 23.2) ----
