@@ -62,10 +62,10 @@ class Domain:
         (self.directory / name).write_bytes(data)
         (self.directory / name).chmod(0o600)
 
-    def certify(self, stem: str, *names: str, days: float = 300) -> x509.Certificate:
+    def certify(self, stem: str, *names: str, days: float = 300, age: float = 0) -> x509.Certificate:
         key = new_key()
         certificate = self.authority.issue_server(
-            key.public_key(), names, now=NOW, serial=new_serial(), lifetime=days * DAY
+            key.public_key(), names, now=NOW - age * DAY, serial=new_serial(), lifetime=(age + days) * DAY
         )
         self.write(f"tls/{stem}.pem", chain_pem([certificate]))
         self.write(f"tls/{stem}.key", key_pem(key))
@@ -431,7 +431,7 @@ async def test_accounts_for_whom_no_certificate_speaks_are_named(domain: Domain)
 def test_certificates_that_do_not_fit_are_found(domain: Domain) -> None:
     domain.certify("identity", "example.net")
     assert any("names neither example.org nor telephone numbers" in line for line in domain.findings())
-    domain.certify("identity", "example.org", days=3)
+    domain.certify("identity", "example.org", days=3, age=100)
     assert any("identity.pem expires in 3 days" in line for line in domain.findings())
     numbers = issue("carrier", numbers=tn_list(spc=["709J"]), start=NOW - DAY)
     domain.write("tls/identity.pem", chain_pem([numbers.certificate]))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ringfence.cli import admin_token, user_credit, user_import, user_privacy
+from ringfence.cli import admin_token, cert_acme, user_credit, user_import, user_privacy
 from ringfence.cli.admin import admin
 from ringfence.cli.answer import answer
 from ringfence.cli.audit import audit
@@ -66,7 +66,7 @@ GROUPS: Sequence[tuple[str, typer.Typer]] = (
 )
 """Commands that have commands of their own."""
 
-MORE_COMMANDS = (admin_token, user_import, user_credit, user_privacy)
+MORE_COMMANDS = (admin_token, cert_acme, user_import, user_credit, user_privacy)
 """Files that add commands to a group."""
 
 

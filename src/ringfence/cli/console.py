@@ -42,7 +42,7 @@ def console(
         address = parse_address(listen)
     except ValueError:
         raise Failure(Exit.USAGE, f"{listen!r} is not an address", f"write one such as {DEFAULT}") from None
-    tls = (certificate or loaded.tls.certificate, key or loaded.tls.key)
+    tls = (certificate or loaded.shown_pair[0], key or loaded.shown_pair[1])
     _check(*tls)
     hosts = [loaded.domain.name, "localhost", "127.0.0.1", "[::1]", *loaded.node.advertise, *(host or ())]
     configure(level=loaded.log.level, console=True)

@@ -28,6 +28,7 @@ from ringfence.service.aaa_checks import (
     passwords_are_known,
     spending_is_limited,
 )
+from ringfence.service.acme_checks import certificates_can_be_ordered
 from ringfence.service.config import Config
 from ringfence.service.exports import exports_are_safe
 from ringfence.service.finding import Finding, Rule, Severity, error, expiry, warning
@@ -297,6 +298,7 @@ RULES: tuple[Rule, ...] = (
     exports_are_safe,
     files_exist,
     certificates_hold,
+    certificates_can_be_ordered,
     revocation_is_current,
     callers_are_known,
     calls_are_encrypted,

@@ -18,6 +18,7 @@ from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, model_
 from pydantic_core import PydanticCustomError
 
 from ringfence.service.aaa_sections import AccountsSection, Diameter, DiameterServer, Profile, Radius
+from ringfence.service.acme_sections import Acme
 from ringfence.service.caller_sections import Callers, Identity
 from ringfence.service.certificate_sections import Certificates
 from ringfence.service.charging_sections import ChargingSection, Fraud, RateSection
@@ -89,6 +90,7 @@ class Config(Section):
     registrations: Registrations = Registrations()
     shared: Shared = Shared()
     ipsec: Ipsec = Ipsec()
+    acme: Acme = Acme()
     certificates: Certificates = Certificates()
     ledger: Ledger = Ledger()
     log: Log = Log()
@@ -292,10 +294,38 @@ class Config(Section):
         """The random bytes behind nonces and flow tokens."""
         return self.security.secret or self.node.data_dir / "secret.key"
 
+    @property
+    def acme_dir(self) -> Path:
+        """Where the account with the ACME server is, and what it has issued."""
+        return self.node.data_dir / "acme" / self.acme.place
+
+    @property
+    def acme_pair(self) -> Path | None:
+        """The certificate of the ACME server with its key, in one file so that both change at once; None: not yet."""
+        path = self.acme_dir / "certificate.pem"
+        return path if self.acme.enabled and path.is_file() else None
+
+    @property
+    def inside_names(self) -> frozenset[str]:
+        """The other nodes of our own network, by the names in their certificates."""
+        return frozenset(
+            name for peer in self.peer if peer.role != "domain" for name in peer.certificate_names
+        )
+
+    @property
+    def shown_pair(self) -> tuple[Path, Path]:
+        """The certificate and the key that are shown to whoever asks for no other name."""
+        pair = self.acme_pair
+        return (self.tls.certificate, self.tls.key) if pair is None else (pair, pair)
+
     def certificate_files(self) -> Iterator[tuple[str, Path, Path]]:
         """Each certificate in use: the section that names it, the chain, the private key."""
         if any(each.secure and each.certificate is None for each in self.listeners):
-            yield "tls", self.tls.certificate, self.tls.key
+            pair = self.acme_pair
+            if pair is not None:
+                yield "acme", pair, pair
+            if pair is None or self.tls.certificate.exists():  # for the names that it has besides
+                yield "tls", self.tls.certificate, self.tls.key
         for each in self.listeners:
             if each.secure and each.certificate and each.key:
                 yield "listen", each.certificate, each.key
@@ -310,8 +340,10 @@ class Config(Section):
         if identity.sign:
             needed += [("identity", "certificate", path) for _, path, _ in identity.signers]
             needed += [("identity", "key", path) for _, _, path in identity.signers]
+        if self.acme.ca is not None:
+            needed.append(("acme", "ca", self.acme.ca))
         if identity.publish:
-            needed += [("tls", "certificate", self.tls.certificate), ("tls", "key", self.tls.key)]
+            needed += [("tls", "certificate", self.shown_pair[0]), ("tls", "key", self.shown_pair[1])]
             needed += [("identity", "certificate", path) for _, path, _ in identity.signers]
         needed += [("peer", "trust", path) for peer in self.peer for path in peer.trust]
         needed += [("identity", "trust", path) for path in identity.trust]
@@ -336,6 +368,8 @@ class Config(Section):
             yield (section, "key"), key
         if self.tls.ca_key:
             yield ("tls", "ca_key"), self.tls.ca_key
+        if self.acme.eab_key is not None:
+            yield ("acme", "eab_key"), self.acme.eab_key
         yield ("identity", "key"), self.identity.key
         for place, signer in enumerate(self.identity.signer):
             yield ("identity", "signer", place, "key"), signer.key

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ringfence.service.charging import unblock_command
 from ringfence.service.control import ControlServer
-from ringfence.service.health import health_app
+from ringfence.service.expiry import expired, expiring
+from ringfence.service.health import Check, health_app
 from ringfence.service.publish import publisher
 from ringfence.service.web import WebServer
 
@@ -26,6 +27,7 @@ async def open_control(node: Node, stack: contextlib.AsyncExitStack) -> None:
             "trace": node.trace.command,
             **node.parts.protection.commands(),
             "unblock": unblock_command(node.parts.services.charging),
+            **node.acme.commands(),
         },
     )
     await control.start()
@@ -34,10 +36,20 @@ async def open_control(node: Node, stack: contextlib.AsyncExitStack) -> None:
 
 async def open_http(node: Node, stack: contextlib.AsyncExitStack) -> None:
     """Serve /metrics and /healthz."""
-    address = node.parts.config.metrics.address
+    config = node.parts.config
+    address = config.metrics.address
     if address is None:
         return
-    app = health_app(node.metrics, {"database": lambda: _check_database(node)}, node.facts)
+    checks: dict[str, Check] = {
+        "database": lambda: _check_database(node),
+        "certificates": lambda: expired(config),
+    }
+    app = health_app(
+        node.metrics,
+        checks,
+        node.facts,
+        {"certificates": lambda: expiring(config), "acme": node.acme.problem},
+    )
     await _open_web(node, stack, WebServer(app, address))
 
 
@@ -48,7 +60,7 @@ async def open_publisher(node: Node, stack: contextlib.AsyncExitStack) -> None:
     if address is None:
         return
     app = publisher((url, path) for url, path, _ in config.identity.signers)
-    await _open_web(node, stack, WebServer(app, address, (config.tls.certificate, config.tls.key)))
+    await _open_web(node, stack, WebServer(app, address, config.shown_pair))
 
 
 async def _open_web(node: Node, stack: contextlib.AsyncExitStack, web: WebServer) -> None:

@@ -46,11 +46,18 @@ def warning(config: Config, key: KeyPath, reason: str, fix: str) -> Finding:
     return Finding(Severity.WARNING, config.problem(key, reason, fix))
 
 
+def ends_soon(chain: Sequence[x509.Certificate]) -> float:
+    """How many seconds before its end a chain wants attention: three weeks, or a quarter of a shorter life."""
+    leaf = chain[0]
+    return min(EXPIRY_WARNING, (leaf.not_valid_after_utc - leaf.not_valid_before_utc).total_seconds() / 4)
+
+
 def expiry(config: Config, key: KeyPath, path: Path, chain: Sequence[x509.Certificate]) -> Iterator[Finding]:
     """Whether a chain has expired, or will soon."""
     left = min(each.not_valid_after_utc.timestamp() for each in chain) - time.time()
-    fix = "run ringfence cert renew, or put a new one there"
+    acme = key[:1] == ("acme",)
+    fix = f"run ringfence cert {'acme' if acme else 'renew'}, or put a new one there"
     if left < 0:
         yield error(config, key, f"{path} has expired", fix)
-    elif left < EXPIRY_WARNING:
+    elif left < ends_soon(chain):
         yield warning(config, key, f"{path} expires in {left / DAY:.0f} days", fix)

@@ -1,7 +1,8 @@
 """``/healthz`` for whoever restarts the node or sends it traffic, ``/metrics`` for Prometheus.
 
 Health is a question with few words as its answer: each part that the node can't do without gives None when it
-is well, or a sentence. 200 when all are well, 503 when one is not.
+is well, or a sentence. 200 when all are well, 503 when one is not. What will be a problem is a warning, and changes
+nothing: nobody must restart a node since its certificate ends in a week.
 """
 
 from __future__ import annotations
@@ -28,14 +29,19 @@ Facts = Callable[[], Mapping[str, Any]]
 """What /healthz tells besides: version, domain, uptime in seconds."""
 
 
-def health_app(metrics: Metrics, checks: Mapping[str, Check], facts: Facts) -> Starlette:
-    """The application. Names of `checks` are parts of the node: "database", "listeners", "certificates"."""
+def health_app(
+    metrics: Metrics, checks: Mapping[str, Check], facts: Facts, warnings: Mapping[str, Check] | None = None
+) -> Starlette:
+    """The application. Names of `checks` and `warnings` are parts of the node: "database", "certificates"."""
 
     async def healthz(_request: Request) -> Response:
         found = await examine(checks)
+        remarks = await examine(warnings or {})
         well = all(problem is None for problem in found.values())
         shown = {name: problem or "ok" for name, problem in found.items()}
         body = {"status": "ok" if well else "unavailable", **facts(), "checks": shown}
+        if told := {name: remark for name, remark in remarks.items() if remark is not None}:
+            body["warnings"] = told
         return JSONResponse(body, status_code=200 if well else 503, headers={"Cache-Control": "no-store"})
 
     async def show_metrics(_request: Request) -> Response:

@@ -25,12 +25,14 @@ from ringfence.roles.bridge.ending import end_all, sweep
 from ringfence.roles.media import Figures
 from ringfence.roles.peers import PeerRole
 from ringfence.roles.spending import Spending
+from ringfence.service.acme import AcmeKeeper
 from ringfence.service.charging import settle_what_a_crash_left
 from ringfence.service.collector import Collector
 from ringfence.service.config import Config
 from ringfence.service.control import Arguments, CommandError, Json
 from ringfence.service.doors import open_control, open_http, open_publisher
 from ringfence.service.drain import Ending, answer_all, drain
+from ringfence.service.expiry import show_ends
 from ringfence.service.exports import Exports
 from ringfence.service.identity import identify
 from ringfence.service.ipsec import FirstHops
@@ -43,10 +45,11 @@ from ringfence.service.problems import ConfigError
 from ringfence.service.readings import read_parts
 from ringfence.service.secrets import read_secret
 from ringfence.service.supervisor import STOP_SECONDS, prepare, supervise, worker_of_environment
+from ringfence.service.tls import tls_settings
 from ringfence.service.trace import Trace
 from ringfence.service.web import WebServer
 from ringfence.service.webhooks import make_webhooks
-from ringfence.service.wiring import Parts, derive, tls_settings, wire
+from ringfence.service.wiring import Parts, derive, wire
 from ringfence.store.database import Database
 from ringfence.store.errors import StoreError
 from ringfence.store.migrate import upgrade
@@ -80,11 +83,14 @@ class Node:
         self.trace = Trace(parts.driver.watch, private=partial(is_private, parts.services))
         self.metrics = parts.metrics
         read_parts(self.metrics, parts)
+        show_ends(self.metrics, parts.config)
         self._exports = Exports(parts, self.trace, self.metrics)
         self.ending = Ending()
         self.web: list[WebServer] = []
         self._background: list[asyncio.Task[None]] = []
         self._first_hops = FirstHops(parts)
+        self.acme = AcmeKeeper(parts.config, self.reload)
+        self.acme.show(self.metrics)
 
     async def open(self) -> None:
         """Open the SIP ports, and begin what is done now and then. Raises LocalError or OSError with the reason."""
@@ -109,6 +115,7 @@ class Node:
         if self.parts.radius is not None:
             self._background.append(asyncio.create_task(self.parts.radius.run()))
         self._background += [asyncio.create_task(each.run()) for each in make_webhooks(config)]
+        self._background += [asyncio.create_task(each) for each in self.acme.work()]
         await self._open_spending()
         if self.parts.shared is not None:
             self.parts.shared.open(self.repeat)
@@ -165,6 +172,8 @@ class Node:
         parts.pool.vouch(peers.roots)
         secret = derive(read_secret(parts.config.secret_file), "identity")
         identify(parts.config, parts.services, parts.fetcher, secret)
+        for server in self.web:
+            server.renew(*parts.config.shown_pair)
         log.info("certificates read again")
 
     def facts(self) -> Mapping[str, Any]:

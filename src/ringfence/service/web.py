@@ -11,6 +11,7 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
+from ringfence.message import LocalError
 from ringfence.service.addresses import Address
 
 MAX_REQUESTS = 50
@@ -52,6 +53,18 @@ class WebServer:
         )
         self.address = Address(self.address.host, listening.getsockname()[1])
         self._task = asyncio.create_task(self._server.serve(sockets=[listening]))
+
+    def renew(self, certificate: Path, key: Path) -> None:
+        """Show this certificate from now on, where it is https. Raises LocalError; the old one stays then."""
+        context = self._server.config.ssl if self._server.config.loaded else None
+        if context is None:
+            return
+        try:
+            context.load_cert_chain(certificate, key)
+        except OSError as error:  # SSLError is one
+            raise LocalError(
+                f"{certificate} with {key} is no certificate: {error.strerror or error}"
+            ) from None
 
     async def stop(self) -> None:
         """Finish what is being answered and close the port."""

@@ -62,7 +62,8 @@ from ringfence.service.peers import make_peers
 from ringfence.service.privacy import make_bridges
 from ringfence.service.problems import ConfigError
 from ringfence.service.shared import SharedState, make_shared
-from ringfence.transport.contexts import Contexts, TlsSettings
+from ringfence.service.tls import tls_settings
+from ringfence.transport.contexts import Contexts
 from ringfence.transport.driver import Driver
 from ringfence.transport.fetch import Fetcher
 from ringfence.transport.flow import Flow
@@ -311,25 +312,9 @@ def make_pool(config: Config, driver: Driver) -> Pool:
     return Pool(
         driver,
         config.limits.for_transport(),
-        contexts=Contexts(tls_settings(config)) if secure or config.tls.certificate.exists() else None,
+        contexts=Contexts(tls_settings(config)) if secure or config.shown_pair[0].exists() else None,
         websocket=WebSocketPolicy(origins=origins),
         worker=config.worker,
-    )
-
-
-def tls_settings(config: Config) -> TlsSettings:
-    """Which files TLS uses, and how."""
-    tls = config.tls
-    pairs = dict.fromkeys((chain, key) for _, chain, key in config.certificate_files())
-    ca = (tls.ca,) if tls.ca is not None and tls.ca.exists() else ()
-    return TlsSettings(
-        certificates=tuple(pairs),
-        trust=(*ca, *tls.trust),
-        system_trust=tls.system_trust,
-        client_certificates=tls.client_certificates,
-        verify_servers=tls.verify_servers,
-        minimum_version=tls.min_version,
-        revoked=tls.crl,
     )
 
 
