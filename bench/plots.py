@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ringfence.bench.measure import Measured
+from ringfence.bench.report import is_beside
 from ringfence.bench.rows import ALL
 
 ROOT = Path(__file__).parents[1]
@@ -30,7 +31,7 @@ def draw(kept: dict[str, Any], directory: Path) -> None:
     rows = [Measured.of(each) for each in kept.get("rows", []) if each["row"] in ALL]
     beside = [
         (f"{row.row}: {row.what}", [("Ringfence", OURS, row.us()), ("Kamailio", THEIRS, row.us("kamailio"))])
-        for row in rows if not ALL[row.row].price
+        for row in rows if is_beside(row.row)
     ]  # fmt: skip
     prices = [
         (f"{row.row}: {row.what}", [("Ringfence", OURS, row.us())]) for row in rows if ALL[row.row].price

@@ -42,7 +42,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows", default="all", help="names, rows, prices, all")
+    parser.add_argument("--rows", default="all", help="names, rows, prices, workers, half, all")
     parser.add_argument("--rate", type=float, default=600, help="calls a second, or less where a row says so")
     parser.add_argument("--price-rate", type=float, default=200, help="the same for the rows of prices")
     parser.add_argument("--runs", type=int, default=5, help="of each server")
@@ -74,7 +74,7 @@ def run_all(options: argparse.Namespace, out: Path) -> None:
     rows = chosen(options.rows)
     facts = measure.conditions(measure.Options(options.rate, *common))
     for row in rows:
-        if not row.price:
+        if report.is_beside(row.id):
             with going_on():
                 found = measure.measure(row, measure.Options(options.rate, *common), say)
                 measure.keep(out, conditions=facts, rows=measure.as_json([found]))
@@ -82,6 +82,11 @@ def run_all(options: argparse.Namespace, out: Path) -> None:
         with going_on():
             found_prices = measure.measure_all(prices, measure.Options(options.price_rate, *common), say)
             measure.keep(out, conditions=facts, rows=measure.as_json(found_prices))
+    for row in rows:
+        if row.half or (row.workers > 1):
+            with going_on():
+                found = measure.measure_all([row], measure.Options(options.rate, *common), say)
+                measure.keep(out, conditions=facts, rows=measure.as_json(found))
     if not options.no_memory:
         with going_on():
             scale = 50 if options.quick else 1

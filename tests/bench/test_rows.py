@@ -64,3 +64,37 @@ def test_the_command_measures_a_call_with_everything_on(tmp_path: Path) -> None:
     kept = [measure.Measured.of(each) for each in measure.load_kept(out)["rows"]]
     assert [each.row for each in kept] == ["p0", "pe"]
     assert all(run.failed == 0 and run.us_per_call > 0 for each in kept for run in each.runs["ringfence"])
+
+
+def test_two_workers_are_told_over_one_by_the_cost_of_a_call_and_by_the_busier_one() -> None:
+    pair = [
+        measure.Measured("w1", "call, UDP, one worker", 100, {"ringfence": runs(200, 240)}),
+        measure.Measured(
+            "w2",
+            "two",
+            100,
+            {"ringfence": [Result(1, 0, us, 1.0, 1.0, 0.0, busiest=0.6) for us in (220, 240)]},
+        ),
+    ]
+    (line,) = [each for each in report.workers_table(pair).splitlines() if each.startswith("| w2 ")]
+    assert "| 1.91 (1.82–2.00) | 1.59 (1.52–1.67) | 0 |" in line
+
+
+def test_a_row_at_half_load_tells_how_busy_the_core_was() -> None:
+    row = measure.Measured(
+        "hb", "call, UDP", 2000, {"ringfence": [Result(1, 2, 250.0, 3.0, 9.0, 0.0, load=0.4)]}
+    )
+    assert "| hb | call, UDP | 2000 | 50% | 3.0 | 9.0 | 0.40 | 2 |" in report.half_table([row])
+
+
+@pytest.mark.interop("openssl", "taskset")
+def test_the_command_measures_two_workers(tmp_path: Path) -> None:
+    out = tmp_path / "measured.json"
+    words = ["bench", "--rows", "w4", "--runs", "1", "--seconds", "1", "--rate", "20", "--alone"]
+    done = CliRunner().invoke(build(), [*words, "--core", "0", "--load-core", "0", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    kept = [measure.Measured.of(each) for each in measure.load_kept(out)["rows"]]
+    assert [(each.row, each.rate) for each in kept] == [("w3", 20), ("w4", 40)]
+    assert all(run.failed == 0 and run.us_per_call > 0 for each in kept for run in each.runs["ringfence"])
+    busiest = {each.row: each.runs["ringfence"][0].busiest for each in kept}
+    assert busiest["w3"] == 1.0 > busiest["w4"]

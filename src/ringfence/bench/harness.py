@@ -26,7 +26,19 @@ from pathlib import Path
 
 from ringfence.bench.certificates import THEIR_DOMAIN
 from ringfence.bench.rows import Row
-from ringfence.bench.world import DOMAIN, HOST, USERS, World, busy_seconds, cpu_seconds, is_free, tail_of
+from ringfence.bench.world import (
+    DOMAIN,
+    HOST,
+    TICKS,
+    USERS,
+    World,
+    busy_seconds,
+    cpu_seconds,
+    is_free,
+    sockets_at,
+    tail_of,
+    tree,
+)
 
 HERE = Path(__file__).parent
 NODE = (sys.executable, "-m", "ringfence.bench.node")
@@ -73,7 +85,7 @@ class Server:
                 "--realm",
                 DOMAIN,
             ]
-            words += ["--dir", str(world.fresh("ringfence")), *row.node]
+            words += ["--dir", str(world.fresh("ringfence")), "--workers", str(row.workers), *row.node]
             if row.mode == "stateless":
                 words += ["--callee", f"callee={HOST}:{self.base + 10}"]
             if tls:
@@ -117,11 +129,15 @@ class Result:
     p99_ms: float
     others: float
     """Cores that other work on the machine took meanwhile: over 0.1 a figure is not to be trusted."""
+    busiest: float = 1.0
+    """Of the CPU of the server, the part of the process that took most."""
+    load: float = 0.0
+    """Cores that callers and callees took: near 1 the times are theirs."""
 
 
 def by_sipp(row: Row) -> bool:
     """Whether SIPp makes the load of a row."""
-    return row.transport != "tls" and shutil.which("sipp") is not None
+    return row.transport != "tls" and not row.by_load and shutil.which("sipp") is not None
 
 
 # -- a server under load -------------------------------------------------------------------------------
@@ -139,7 +155,7 @@ class Loaded:
         if row.kind == "call":
             self.phone = self._start_phone()
         if row.kind == "call" and row.mode != "stateless":
-            users = 1 if row.price else USERS + 1  # the callee is the first
+            users = 1 if row.one_caller else USERS + 1  # the callee is the first
             outcome = self._load("register", users, 800, world.users, "--contact", str(server.base + 10))
             if outcome["failed"]:
                 raise SystemExit(f"{server.name}: registration: {outcome}")
@@ -160,11 +176,15 @@ class Loaded:
                 )
                 try:
                     sock.sendto(text.encode(), (HOST, self.server.base))
-                    if sock.recv(65_535).startswith(b"SIP/2.0"):
+                    if sock.recv(65_535).startswith(b"SIP/2.0") and self._workers_are_up():
                         return
                 except OSError:
                     time.sleep(0.1)
         raise SystemExit(f"{self.server.name} did not start:\n{tail_of(self.log)}")
+
+    def _workers_are_up(self) -> bool:
+        """Each has a socket of its own at the port."""
+        return self.row.workers == 1 or sockets_at(self.server.base) == self.row.workers
 
     def _start_phone(self) -> subprocess.Popen[bytes]:
         world, port = self.world, self.server.base + 10
@@ -187,15 +207,18 @@ class Loaded:
     def run(self, rate: float, seconds: float, settle: float) -> Result:
         """Load it at this rate for so long; its timers run on for ``settle`` seconds."""
         calls = int(rate * seconds)
-        others, cpu, begin = busy_seconds(), cpu_seconds(self.process), time.monotonic()
+        others, before, begin = busy_seconds(), tree(self.process.pid), time.monotonic()
         load_cpu = self._phone_cpu()
         if not by_sipp(self.row):
             outcome = self._load(self.row.kind, calls, rate, *self._callers())
         else:
             outcome = self._sipp(calls, rate)
+        load_seconds = time.monotonic() - begin
         time.sleep(settle)
-        used = cpu_seconds(self.process) - cpu
-        others = busy_seconds() - others - used - (self._phone_cpu() - load_cpu) - outcome["cpu_seconds"]
+        each = [ticks - before.get(pid, 0) for pid, ticks in tree(self.process.pid).items()]
+        used = sum(each) / TICKS
+        load_cpu = self._phone_cpu() - load_cpu + outcome["cpu_seconds"]
+        others = busy_seconds() - others - used - load_cpu
         if self.process.poll() is not None:
             raise SystemExit(f"{self.server.name} ended under load: see {self.log}")
         return Result(
@@ -205,6 +228,8 @@ class Loaded:
             outcome["p50_ms"],
             outcome["p99_ms"],
             max(0.0, others / (time.monotonic() - begin)),
+            max(each) / max(1, sum(each)),
+            load_cpu / load_seconds,
         )
 
     def stop(self) -> None:
@@ -219,7 +244,9 @@ class Loaded:
     def _callers(self) -> tuple[Path | str, ...]:
         """Who calls, whom, and with what: options of ``load.py`` after the users."""
         row, world = self.row, self.world
-        words: list[Path | str] = [world.one_caller if row.price else world.callers, *row.load]
+        words: list[Path | str] = [world.one_caller if row.one_caller else world.callers, *row.load]
+        if row.links:
+            words += ["--links", str(row.links)]
         if row.per_call and row.kind == "call":
             words.append("--per-call")
         if row.outside:

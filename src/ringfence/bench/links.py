@@ -26,6 +26,8 @@ class Link(ABC):
     def __init__(self, receive: Receive) -> None:
         loop = asyncio.get_running_loop()
         self.receive = receive
+        self.sent_by = b""
+        """What Via says of it; empty: what it says of all."""
         self.opened: asyncio.Future[None] = loop.create_future()
         self.closed: asyncio.Future[None] = loop.create_future()
 

@@ -6,8 +6,8 @@
 
 A call is INVITE, 100, 180, 200, ACK, a pause, BYE, 200. A 407 or 401 is answered with digest credentials when it
 comes, once. The users' file has a line ``user;password`` for each; calls take them in turn. ``--per-call`` opens a
-connection for each call and closes it after the call. Calls begin when they are due, whatever became of those
-before. Nothing is sent twice, so a lost datagram is a failed call.
+connection for each call and closes it after the call; ``--links N`` has N connections, or UDP ports, for all. Calls
+begin when they are due, whatever became of those before. Nothing is sent twice, so a lost datagram is a failed call.
 """
 
 from __future__ import annotations
@@ -62,6 +62,11 @@ class Call:
         self.begun = time.perf_counter()
         self.first()
 
+    @property
+    def sent_by(self) -> bytes:
+        """Where responses go."""
+        return self.link.sent_by or self.run.sent_by
+
     def request(self, method: bytes, extra: bytes, body: bytes) -> None:
         """Send a request with the next CSeq, or an ACK with the same and a branch of its own."""
         ack = method == b"ACK"
@@ -69,7 +74,7 @@ class Call:
         run, branch, sender = self.run, self.cseq * 2 + ack, self.run.address_of(self.user[0])
         self.link.send(
             REQUEST
-            % (method, self.target, run.transport, run.sent_by, self.call_id, branch, self.route,
+            % (method, self.target, run.transport, self.sent_by, self.call_id, branch, self.route,
                sender, self.tag, self.to, self.call_id, self.cseq, method, extra, body)
         )  # fmt: skip
 
@@ -110,7 +115,7 @@ class Call:
         run, to = self.run, header(message, "To")
         self.link.send(
             REQUEST
-            % (b"ACK", self.target, run.transport, run.sent_by, self.call_id, self.cseq * 2, b"",
+            % (b"ACK", self.target, run.transport, self.sent_by, self.call_id, self.cseq * 2, b"",
                run.address_of(self.user[0]), self.tag, to, self.call_id, self.cseq, b"ACK", b"", EMPTY)
         )  # fmt: skip
 
@@ -221,10 +226,11 @@ class Run:
     async def run(self) -> dict[str, object]:
         """Do all calls; gives what became of them."""
         options = self.options
-        shared = None
-        if not options.per_call:
-            shared = await connect(options.transport, self.server, self.received, self._trust)
-            self.sent_by = b"%b:%d" % (self.server[0].encode(), own_port(shared))
+        shared: list[Link] = []
+        for _ in range(0 if options.per_call else options.links):
+            link = await connect(options.transport, self.server, self.received, self._trust)
+            link.sent_by = b"%b:%d" % (self.server[0].encode(), own_port(link))
+            shared.append(link)
         begin = time.perf_counter()
         end = begin + options.calls / options.rate + options.pause + options.grace
         while (now := time.perf_counter()) < end:
@@ -241,9 +247,9 @@ class Run:
             self.failures["no answer"] += len(self.calls)
         return self.outcome(time.perf_counter() - begin)
 
-    def _start(self, number: int, shared: Link | None) -> None:
-        if shared is not None:
-            self.begin(number, shared)
+    def _start(self, number: int, shared: list[Link]) -> None:
+        if shared:
+            self.begin(number, shared[number % len(shared)])
             return
         task = asyncio.create_task(self.begin_alone(number))
         self._connecting.add(task)
@@ -288,6 +294,7 @@ def arguments() -> argparse.Namespace:
         kind.add_argument("--rate", type=float, required=True, help="calls a second")
         kind.add_argument("--calls", type=int, required=True)
         kind.add_argument("--per-call", action="store_true", help="a connection for each call")
+        kind.add_argument("--links", type=int, default=1, help="connections, where all calls share them")
         kind.add_argument("--pause", type=float, default=0.1, help="seconds between ACK and BYE")
         kind.add_argument("--grace", type=float, default=8.0, help="seconds for the last answers")
         kind.add_argument("--contact", type=int, help="the port in Contact")

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ringfence.bench.harness import Loaded, Result, Server
-from ringfence.bench.rows import ALL, Row
+from ringfence.bench.rows import ALL, WORKERS, Row
 from ringfence.bench.world import World
 
 FIRST_PORTS = {"ringfence": 17_060, "kamailio": 18_060}
@@ -30,6 +30,9 @@ FIRST_PORTS = {"ringfence": 17_060, "kamailio": 18_060}
 
 WARM_SECONDS = 1.5
 """Of a run that does not count: caches fill, and the caller authenticates."""
+
+HALF = 0.5
+"""Of a core: what calls take at half load."""
 
 Say = Callable[[str], None]
 
@@ -97,8 +100,33 @@ def measure(row: Row, options: Options, say: Say) -> Measured:
 
 def measure_prices(rows: Sequence[Row], options: Options, say: Say) -> list[Measured]:
     """Rows of which each is told over another one: all in the same turns."""
-    rate = min([options.rate, *(row.top_rate for row in rows)])
+    return _measure_together(rows, options, World(options.server_core, options.load_core), say)
+
+
+def measure_workers(rows: Sequence[Row], options: Options, say: Say) -> list[Measured]:
+    """Rows with one worker and with several, in the same turns, each worker with as many calls. All processes share
+    both cores."""
+    both = f"{options.server_core},{options.load_core}"
+    return _measure_together(rows, options, World(both, both), say)
+
+
+def measure_half(row: Row, options: Options, say: Say) -> Measured:
+    """A row at the rate that takes half of the node's core; found in steps, since a call costs less under load."""
+    rate = min(options.rate, row.top_rate)
     world = World(options.server_core, options.load_core)
+    try:
+        loaded = Loaded(world, Server.named("ringfence", FIRST_PORTS["ringfence"]), row)
+        for _ in range(3):
+            found = loaded.run(rate, WARM_SECONDS, options.settle)
+            rate = round(min(row.top_rate, HALF * 1e6 / found.us_per_call))
+        runs = _in_turns([loaded], rate, options, say)
+    finally:
+        world.close()
+    return Measured(row.id, row.what, rate, {"ringfence": runs[0]})
+
+
+def _measure_together(rows: Sequence[Row], options: Options, world: World, say: Say) -> list[Measured]:
+    rate = min([options.rate, *(row.top_rate for row in rows)])
     try:
         first = FIRST_PORTS["ringfence"]
         loaded = [Loaded(world, Server.named("ringfence", first), row) for row in rows]
@@ -106,17 +134,19 @@ def measure_prices(rows: Sequence[Row], options: Options, say: Say) -> list[Meas
     finally:
         world.close()
     return [
-        Measured(row.id, row.what, rate, {"ringfence": results})
+        Measured(row.id, row.what, rate * row.workers, {"ringfence": results})
         for row, results in zip(rows, runs, strict=True)
     ]
 
 
 def measure_all(rows: Sequence[Row], options: Options, say: Say) -> list[Measured]:
     """All of these, prices together with what they are told over."""
-    measured = [measure(row, options, say) for row in rows if not row.price]
+    measured = [measure(row, options, say) for row in rows if not (row.price or row.half or row.links)]
     if prices := [row for row in rows if row.price]:
         measured += measure_prices(with_bases(prices), options, say)
-    return measured
+    for pair in {row.over or row.id: row for row in rows if row.links}:
+        measured += measure_workers([row for row in WORKERS if pair in (row.id, row.over)], options, say)
+    return measured + [measure_half(row, options, say) for row in rows if row.half]
 
 
 def with_bases(rows: Sequence[Row]) -> list[Row]:
@@ -132,14 +162,15 @@ def with_bases(rows: Sequence[Row]) -> list[Row]:
 
 
 def _in_turns(loaded: Sequence[Loaded], rate: float, options: Options, say: Say) -> list[list[Result]]:
+    """Runs of each, at this rate for each of its workers."""
     for each in loaded:
-        each.run(rate, min(WARM_SECONDS, options.seconds), 0.5)
+        each.run(rate * each.row.workers, min(WARM_SECONDS, options.seconds), 0.5)
     runs: list[list[Result]] = [[] for _ in loaded]
     for number in range(options.runs):
         order = list(range(len(loaded)))
         for place in order if number % 2 == 0 else reversed(order):
             each = loaded[place]
-            result = each.run(rate, options.seconds, options.settle)
+            result = each.run(rate * each.row.workers, options.seconds, options.settle)
             runs[place].append(result)
             say(
                 f"  {each.row.id:3} {each.server.name:10} {result.us_per_call:7.0f} us/call  failed {result.failed}  "

@@ -65,6 +65,58 @@ def price_table(measured: Sequence[Measured]) -> str:
     return "\n".join(lines)
 
 
+def workers_table(measured: Sequence[Measured]) -> str:
+    """One worker and two. Capacity is what a core can do for each worker: twice the cores by what a call costs more."""
+    rows = {each.row: each for each in measured}
+    head = ["", "scenario", "a second, each", "one worker us", "two workers us", "part of the busier one"]
+    head += ["times the calls", "by the busier one", "failed"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for each in measured:
+        base = rows.get(ALL[each.row].over)
+        if base is None:
+            continue
+        number, busiest = ALL[each.row].workers, [run.busiest for run in each.runs[RING]]
+        cheaper = ratios(base.us(), each.us())
+        failed = sum(run.failed for run in (*base.runs[RING], *each.runs[RING]))
+        cells = [
+            each.row, base.what.removesuffix(", one worker"), f"{base.rate:g}", _figure(base.us()), _figure(each.us()),
+            spread(busiest, "{:.2f}"), spread([number * ratio for ratio in cheaper], "{:.2f}"),
+            spread(ratios(cheaper, busiest), "{:.2f}"), str(failed),
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    method = (
+        "Each worker gets as many calls a second. Workers and load share the cores, so that the load would end first, "
+        "and not the node: what is measured is the CPU of a call. Two workers with a core each answer twice as many "
+        "calls as one, times what a call costs one worker over what it costs two; by the busier one where the phones "
+        "of this run are not spread evenly, as thousands would be."
+    )
+    return "\n".join([*lines, "", method])
+
+
+def half_table(measured: Sequence[Measured]) -> str:
+    """How long setting up a call takes while calls take half of the node's core."""
+    head = [
+        "",
+        "scenario",
+        "calls a second",
+        "of the core",
+        "p50 ms",
+        "p99 ms",
+        "cores of the load",
+        "failed",
+    ]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for each in measured:
+        runs = each.runs[RING]
+        cells = [
+            each.row, each.what, f"{each.rate:g}", spread([us * each.rate / 1e6 for us in each.us()], "{:.0%}"),
+            spread([run.p50_ms for run in runs], "{:.1f}"), spread([run.p99_ms for run in runs], "{:.1f}"),
+            spread([run.load for run in runs], "{:.2f}"), str(sum(run.failed for run in runs)),
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", "Where the load takes nearly a core, the times are its own."])
+
+
 def classics(measured: Sequence[Measured]) -> str:
     """The figures of the literature beside ours, of the rows that are there."""
     rows = {each.row: each for each in measured}
@@ -101,13 +153,22 @@ def told(conditions: Mapping[str, Any], measured: Sequence[Measured]) -> str:
 def everything(conditions: Mapping[str, Any], measured: Sequence[Measured]) -> str:
     """All tables that there is something for, in Markdown."""
     parts = []
-    if rows := [each for each in measured if not ALL[each.row].price]:
+    if rows := [each for each in measured if is_beside(each.row)]:
         parts.append(table(rows))
     if prices := [each for each in measured if ALL[each.row].price]:
         parts.append(price_table(prices))
+    if workers := [each for each in measured if ALL[each.row].links]:
+        parts.append(workers_table(workers))
+    if halves := [each for each in measured if ALL[each.row].half]:
+        parts.append(half_table(halves))
     if {"c", "f", "p1"} & {each.row for each in measured}:
         parts.append(classics(measured))
     return "\n\n".join([*parts, told(conditions, measured)])
+
+
+def is_beside(row: str) -> bool:
+    """Whether a row stands beside Kamailio's."""
+    return not (ALL[row].price or ALL[row].half or ALL[row].links)
 
 
 def _figure(values: Sequence[float]) -> str:

@@ -1,12 +1,13 @@
 """What is measured: each row is a kind of call, the node that it goes through, and how it is loaded.
 
-Rows a to g stand beside Kamailio's. Rows p.. are prices: one thing turned on at a time, on a node that has nothing else
-but what the row before it in ``over`` has, with one caller on one TLS connection, as a phone has.
+Rows a to g stand beside Kamailio's. Rows w.. have one worker and two, h.. are at half load. Rows p.. are prices: one
+thing turned on at a time, on a node that has nothing else but what the row before it in ``over`` has, with one caller
+on one TLS connection, as a phone has.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 FLOW = ("--challenge", "first")
 PLAIN = ("--no-guard", "--hide", "nobody")
@@ -36,6 +37,18 @@ class Row:
     """The callee is at another domain."""
     identity: str = ""
     """sign: the node signs the caller. verify: the caller comes signed from another domain."""
+    one_caller: bool = False
+    """One phone makes all calls."""
+    links: int = 0
+    """So many phones make the calls, each by a port or connection of its own; 0: all by one."""
+    workers: int = 1
+    half: bool = False
+    """The rate is the one that takes half of the node's core, found out by measuring."""
+
+    @property
+    def by_load(self) -> bool:
+        """Whether ``load.py`` makes the load, whatever else there is: SIPp tells times by its own ticks."""
+        return self.half or self.links > 0
 
     @property
     def digest(self) -> bool:
@@ -56,7 +69,17 @@ def _price(
     over: str = "p0",
     **more: object,
 ) -> Row:
-    return Row(f"p{number}", what, "tls", "noauth", node=node, load=load, over=over, **more)  # type: ignore[arg-type]
+    return Row(
+        f"p{number}",
+        what,
+        "tls",
+        "noauth",
+        node=node,
+        load=load,
+        over=over,
+        one_caller=True,
+        **more,  # type: ignore[arg-type]
+    )
 
 
 ROWS = (
@@ -93,18 +116,35 @@ PRICES = (
 )  # fmt: skip
 """``over`` names what the price of a row alone is told over; the price over the plain call is told of each."""
 
-ALL = {row.id: row for row in ROWS + PRICES}
+WORKERS = (
+    Row("w1", "call, UDP, 200 phones, one worker", "udp", "noauth", links=200, top_rate=300),
+    Row("w2", "the same with two workers", "udp", "noauth", links=200, top_rate=300, workers=2, over="w1"),
+    Row("w3", "call, TCP, 200 phones, one worker", "tcp", "noauth", links=200, top_rate=300),
+    Row("w4", "the same with two workers", "tcp", "noauth", links=200, top_rate=300, workers=2, over="w3"),
+)
+"""Each with two workers is told over the one before it. The worker that gets a response by UDP is often not the one
+that has the call, so that it is handed over; on TCP it never is."""
+
+_BY_ID = {row.id: row for row in ROWS + PRICES}
+HALVES = tuple(
+    replace(_BY_ID[name], id=f"h{name}", over="", half=True) for name in ("b", "c", "e", "p1", "pe")
+)
+"""The times of a call at half load."""
+
+ALL = _BY_ID | {row.id: row for row in WORKERS + HALVES}
 
 
 def chosen(names: str) -> list[Row]:
-    """The rows of a comma-separated list of names; ``all``, ``rows`` and ``prices`` name many.
+    """The rows of a comma-separated list of names; ``all``, ``rows``, ``prices``, ``workers`` and ``half`` name many.
 
     Raises ValueError for a name that there is not.
     """
-    groups = {"all": ROWS + PRICES, "rows": ROWS, "prices": PRICES}
+    groups = {
+        "all": tuple(ALL.values()), "rows": ROWS, "prices": PRICES, "workers": WORKERS, "half": HALVES,
+    }  # fmt: skip
     found: dict[str, Row] = {}
     for name in names.split(","):
         if name not in groups and name not in ALL:
-            raise ValueError(f"there is no row {name!r}; there are {', '.join(ALL)}, rows, prices and all")
+            raise ValueError(f"there is no row {name!r}; there are {', '.join((*ALL, *groups))}")
         found |= {row.id: row for row in groups.get(name) or (ALL[name],)}
     return list(found.values())

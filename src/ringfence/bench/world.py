@@ -176,6 +176,12 @@ def busy_seconds() -> float:
     return (sum(values[:3]) + values[5] + values[6]) / TICKS
 
 
+def sockets_at(port: int) -> int:
+    """How many sockets take datagrams at a port of this machine (IPv4)."""
+    lines = Path("/proc/net/udp").read_text(encoding="ascii").splitlines()[1:]
+    return sum(line.split()[1].endswith(f":{port:04X}") for line in lines)
+
+
 def is_free(port: int) -> bool:
     """Whether nobody has this port."""
     for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
