@@ -51,6 +51,24 @@ def test_a_datagram_does_not_answer_what_went_over_a_connection() -> None:
     play >> response(request(), 200) << Up(200)
 
 
+@pytest.mark.rfc("3261", "18.1.2")
+@pytest.mark.parametrize(
+    ("sent_by", "stray"),
+    [
+        ("pc33.example.org:5060", False),
+        ("PC33.Example.org", False),
+        ("pc33.example.org:5062", True),
+        ("evil", True),
+    ],
+)
+def test_a_response_has_to_bring_our_sent_by_back(sent_by: str, stray: bool) -> None:
+    play = Playbook()
+    play.send(request()) << "INVITE"
+    answer = response(request(), 200)
+    answer.headers.set("Via", str(answer.headers.get("Via")).replace(request().via.sent_by, sent_by))
+    play >> answer << Up(200, stray=stray)
+
+
 def test_a_repeated_request_from_elsewhere_does_not_draw_the_response() -> None:
     play = Playbook()
     play >> request("OPTIONS") << Up("OPTIONS")

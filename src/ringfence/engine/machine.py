@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from ringfence.engine.effects import Effect, Ended, Failed, Outlet
+from ringfence.engine.places import DEFAULT_PORTS
 from ringfence.engine.timers import Deadline, Durations, Timers
 from ringfence.message import LocalError, Request, Response
+from ringfence.message.fields import Via
 
 Pair = tuple[str, str]
 Action = Callable[[Any, Any], tuple[Effect, ...]]
@@ -68,10 +70,12 @@ class Transaction:
         "cancelled",
         "expiry",
         "flow",
+        "host",
         "interval",
         "key",
         "merge_key",
         "method",
+        "port",
         "response",
         "retry",
         "state",
@@ -98,6 +102,8 @@ class Transaction:
         self.expiry: Deadline | None = None  # the running timer that ends the wait
         self.cancelled = False  # client: whether it was to be cancelled
         self.cancel: Request | None = None  # client: a CANCEL that waits for the first provisional response
+        self.host = ""  # client: the sent-by of its Via, which has to come back
+        self.port: int | None = None
         self.merge_key: str | None = None  # server: set when it was checked for merging
         self._request: Request | None = request
 
@@ -134,6 +140,21 @@ class ClientTransaction(Transaction):
     """The sending side (RFC 3261 section 17.1)."""
 
     __slots__ = ()
+
+    def takes(self, via: Via, flow: Outlet) -> bool:
+        """Whether a response with this Via that came by this flow may be for the request; else it is discarded.
+
+        "If the value of the sent-by ... does not correspond to a value that the client transport is configured to
+        insert into requests, the response MUST be silently discarded" (RFC 3261 section 18.1.2). A port that is the
+        default may have been left out or filled in on the way. A response to what went over a connection comes over a
+        connection, that one or a new one (section 18.2.2): a datagram would be somebody who saw our Via further down.
+        """
+        if self.flow.reliable and not flow.reliable:
+            return False
+        if via.port == self.port and via.host == self.host:
+            return True
+        default = DEFAULT_PORTS.get(via.transport)
+        return (via.port or default) == (self.port or default) and via.host.lower() == self.host.lower()
 
 
 class ServerTransaction(Transaction):

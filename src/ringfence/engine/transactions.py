@@ -134,9 +134,7 @@ class Transactions:
 
     def _receive_response(self, response: Response, flow: Outlet, now: float) -> list[Effect]:
         transaction = self._clients.get(response_key(response))
-        # A response to what went over a connection comes over a connection, that one or a new one (RFC 3261
-        # section 18.2.2). A datagram would be somebody who saw our Via further down.
-        if transaction is None or (transaction.flow.reliable and not flow.reliable):
+        if transaction is None or not transaction.takes(response.via, flow):
             self.counts.stray += 1
             return [Deliver(response, None)]
         effects = self._run(transaction, transaction.events[response.status // 100 - 1], response, now)
@@ -216,6 +214,7 @@ class Transactions:
             raise LocalError(f"the branch and method {key} are in use")
         made = InviteClient if request.method == "INVITE" else RequestClient
         transaction = self._clients[key] = made(key, request, flow, self.timers, user)
+        transaction.host, transaction.port = request.via.host, request.via.port
         if flow.reliable:
             self._by_flow.setdefault(flow.key, set()).add(transaction)
         self.counts.sent += 1
