@@ -16,6 +16,7 @@ from ringfence.service.config import Config
 from ringfence.service.ledger import open_ledger
 from tests.cli.running import Shell
 from tests.ledger.samples import NOW, call_events
+from tests.service.test_retention import numbers, write
 from tests.store.raw import sql
 
 
@@ -144,6 +145,20 @@ def test_keys_are_changed(kept: Shell) -> None:
     assert len(done["chains"][0]["keys"]) == 3
     (kept.directory / "first.pub").write_bytes(first)
     assert kept.type("ledger", "verify", "--key", "first.pub").code == 0
+
+
+def test_old_events_are_removed_from_the_chains_of_all_workers(domain: Shell) -> None:
+    path = domain.directory / "ringfence.toml"
+    path.write_text(path.read_text().replace("[node]\n", "[node]\nworkers = 2\n"))
+    config = Config.load(path)
+    for each in config.as_workers():
+        asyncio.run(write(each, 31, range(4)))
+    assert domain.type("ledger", "prune", "--days", "32", "--json").json == {"removed": 0}
+    assert domain.type("ledger", "prune", "--days", "30", "--json").json["removed"] >= 20
+    for each in config.as_workers():
+        assert numbers(each)[0] > 1
+    assert domain.type("ledger", "verify").code == 0
+    assert "c3" not in domain.type("ledger", "list").out
 
 
 def test_old_events_are_removed(kept: Shell) -> None:

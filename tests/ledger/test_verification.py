@@ -5,13 +5,24 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringfence.ledger.chain import GENESIS, Checkpoint, Link, extend, key_name, public_octets
+from ringfence.ledger.chain import (
+    GENESIS,
+    Checkpoint,
+    Link,
+    Seal,
+    extend,
+    key_name,
+    leaf,
+    public_octets,
+    sign,
+)
 from ringfence.ledger.events import Event, Kind, body_of
 from ringfence.ledger.verification import Fault, Report, verify
 
@@ -211,3 +222,42 @@ def test_who_removes_events_cannot_say_that_the_owner_did() -> None:
     (last,) = extend(WRITER, 12, links[-1].hash, [body_of(Event(Kind.PRUNED, NOW, "", {"upto": 5}))])
     assert found(check([*links[5:], last], checkpoints)) == (5, Fault.REMOVED)
     assert found(check(links[5:], checkpoints)) == (1, Fault.REMOVED)
+
+
+def test_a_hash_covers_writer_number_body_and_the_hash_before() -> None:
+    """As others compute it who verify a ledger without us; and so it stays, or no old ledger could be verified."""
+    first, second = extend(WRITER, 6, bytes(32), ["{}", '{"a":1}'])
+    assert first.hash == sha256(bytes(32) + b"5\0node1\0007\0{}").digest()
+    assert second.hash == sha256(first.hash + b'5\0node1\0008\0{"a":1}').digest()
+
+
+def test_the_signed_hash_convicts_where_the_short_digests_agree() -> None:
+    """They have 64 bits: somebody with time may find another body with the same one."""
+    links, _ = ledger()
+    name = key_name(KEY.public_key())
+    leaves = b"".join(leaf(link.body) for link in links)
+    other = sign(Seal(WRITER, 1, 12, b"x" * 32, 1, NOW, name, leaves), KEY)
+    assert str(check(links, [other]).finding) == (
+        "event 12 of node1 was changed (its hash is not the one that was signed)"
+    )
+
+
+@pytest.mark.parametrize(
+    "body", ['{"kind":"key"}', '{"kind":"key","time":"1.0"}', '{"kind":"key"', '"kind":"key"']
+)
+def test_what_announces_no_key_is_named(body: str) -> None:
+    links = relinked([*bodies(1), body])
+    assert found(check(links, [seal(links[:3])])) == (4, Fault.CHANGED)
+
+
+@pytest.mark.parametrize("body", ['{"kind":"pruned"', '{"kind":"pruned","time":"1.0"}', '"kind":"pruned"'])
+def test_what_says_nothing_of_pruning_is_no_excuse(body: str) -> None:
+    links = relinked([*bodies(3), body])
+    assert found(check(links[4:], [seal(links[:5]), seal(links[5:])])) == (1, Fault.REMOVED)
+
+
+def test_an_event_that_was_moved_far_is_found_to_be_moved() -> None:
+    links, checkpoints = ledger(calls=40)
+    moved = [link.body for link in links]
+    moved.insert(100, moved.pop(3))
+    assert found(check(relinked(moved), checkpoints)) == (4, Fault.REORDERED)

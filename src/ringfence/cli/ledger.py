@@ -234,22 +234,29 @@ def prune(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Remove old events. The ledger itself says so, and what is left still verifies."""
+    """Remove old events. The ledger itself says so, and what is left still verifies.
+
+    What a RADIUS server or a webhook has not been told of yet stays. A node does it by itself with ledger.keep_days.
+    """
     import asyncio
 
     from ringfence.service.ledger import open_ledger
+    from ringfence.service.retention import needed_from
 
     loaded = load_config(config)
     _stopped(loaded)
 
     async def remove() -> int:
-        opened = await open_ledger(loaded)
-        if opened is None:
-            return 0
-        try:
-            return await opened.prune(time.time() - days * DAY)
-        finally:
-            await opened.close()
+        removed = 0
+        for each in loaded.as_workers():
+            opened = await open_ledger(each)
+            if opened is None:
+                continue
+            try:
+                removed += await opened.prune(time.time() - days * DAY, needed_from(each))
+            finally:
+                await opened.close()
+        return removed
 
     facts = {"removed": asyncio.run(remove())}
     if json:

@@ -33,7 +33,7 @@ from ringfence.ledger.chain import (
 )
 from ringfence.ledger.events import Event, Kind, body_of
 from ringfence.ledger.port import Ledger
-from ringfence.ledger.recovery import Found, prunable, recover
+from ringfence.ledger.recovery import Found, begins_before, prunable, recover
 from ringfence.ledger.witness import read_witness, witness
 from ringfence.store import sql_ledger as rows
 from ringfence.store.connect import LOCK_SECONDS, engine_for
@@ -184,12 +184,15 @@ class SqlLedger:
         finally:
             await self._store.close()
 
-    async def prune(self, before: float) -> int:
+    async def prune(self, before: float, needed: int | None = None, most: int | None = None) -> int:
         """Remove the events older than ``before``, by whole checkpoints and never of a call that goes on.
 
-        The ledger itself says so, and keeps the checkpoint that the rest begins with. Gives how many went.
+        ``needed``: the first event that somebody still has to read. ``most``: about how many go at a time. The ledger
+        itself says so, and keeps the checkpoint that the rest begins with. Gives how many went.
         """
-        upto = await self._store.run(lambda connection: prunable(connection, self.writer, before))
+        upto = await self._store.run(
+            lambda connection: prunable(connection, self.writer, before, needed, most)
+        )
         if not upto:
             return 0
         await self._store.put(
@@ -197,6 +200,10 @@ class SqlLedger:
             self._sealed,
         )
         return await self._store.run(lambda connection: rows.delete_before(connection, self.writer, upto))
+
+    async def oldest_before(self, moment: float) -> bool:
+        """Whether the oldest event is older than that."""
+        return await self._store.run(lambda connection: begins_before(connection, self.writer, moment))
 
     # -- the loop's side -------------------------------------------------------------------------------
 

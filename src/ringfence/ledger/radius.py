@@ -108,6 +108,11 @@ class RadiusAccounting:
         self.behind = False
         """Whether no server answers, so that accounting waits in the ledger."""
 
+    @property
+    def needs(self) -> int:
+        """The first event that may still have to be read: the start of a call that goes on, or the next one."""
+        return self._place.low
+
     async def run(self) -> None:
         """Follow the ledger until cancelled."""
         while True:

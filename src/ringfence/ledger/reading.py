@@ -50,6 +50,11 @@ class Reader:
         """The events of one writer, the latest first; those before that number."""
         return (event_of(row[2]) for row in rows.events_before(self._connection, writer, number))
 
+    def newest(self, writer: str) -> int:
+        """The number of the newest event of a writer; 0 when there is none."""
+        bounds = rows.numbers_of(self._connection, writer)
+        return bounds[1] if bounds is not None else 0
+
     def first_since(self, writer: str, moment: float) -> int | None:
         """The number of the first event of a writer at that moment or behind it, by halving; None when all are older.
 

@@ -70,19 +70,32 @@ def recover(connection: Connection, writer: str, witnessed: Sequence[Checkpoint]
     return Found(number, hash_, number + 1 - len(uncovered), uncovered, calls, alive, key, missing)
 
 
-def prunable(connection: Connection, writer: str, before: float) -> int:
-    """The number of the newest checkpoint that is older than ``before`` and behind no call that goes on; or 0."""
+def prunable(
+    connection: Connection, writer: str, before: float, needed: int | None = None, most: int | None = None
+) -> int:
+    """The number of the newest checkpoint that is older than ``before``, behind no call that goes on and in front of
+    what is ``needed``; or 0. With ``most`` it is the first that covers so many."""
     last = rows.last_checkpoint(connection, writer)
     first = next(iter(rows.events_from(connection, writer, 1, 1)), None)
     if last is None or first is None:
         return 0
     low = seal_of(Checkpoint(*last)).low
+    low = min(low, needed) if needed is not None else low
     found = 0
     for row in rows.checkpoints_of(connection, writer):
         seal = seal_of(Checkpoint(*row))
-        if seal.time < before and seal.number < low:
-            found = seal.number
+        if seal.number >= low or seal.time >= before:
+            break
+        found = seal.number
+        if most is not None and found - first[1] >= most:
+            break
     return found if found >= first[1] else 0
+
+
+def begins_before(connection: Connection, writer: str, moment: float) -> bool:
+    """Whether the oldest event of a writer is older than that."""
+    first = next(iter(rows.events_from(connection, writer, 1, 1)), None)
+    return first is not None and event_of(first[2]).time < moment
 
 
 def _follow(calls: dict[str, float], event: Event) -> None:

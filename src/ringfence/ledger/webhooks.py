@@ -95,6 +95,16 @@ class WebhookFollower:
         self._clock = clock
         self._number: int | None = None
 
+    @property
+    def needs(self) -> int | None:
+        """The next event that the server has to be told of; None for one that has not been told of any yet.
+
+        Raises:
+            OSError: The place can't be read.
+        """
+        number = self._number if self._number is not None else _read_place(self._file)
+        return number + 1 if number is not None else None
+
     async def run(self) -> None:
         """Follow the ledger until cancelled."""
         pause = FIRST_RETRY
@@ -121,7 +131,7 @@ class WebhookFollower:
             if self._number is None:
                 self._number = _read_place(self._file)
             if self._number is None:  # a new webhook is told of what comes, not of what was
-                self._number = max((number for number, _ in ledger.numbered(self._writer, 1)), default=0)
+                self._number = ledger.newest(self._writer)
                 _write_place(self._file, self._number)
             events = list(islice(ledger.numbered(self._writer, self._number + 1), AT_ONCE))
         for number, event in events:

@@ -31,6 +31,9 @@ class Ledger(Section):
     """A checkpoint is signed after so many events,"""
     checkpoint_seconds: Seconds = 2.0
     """or so long after the first event that none covers."""
+    keep_days: Annotated[int | None, Field(ge=1, le=36_500)] = None
+    """How long events are kept. The node removes older ones itself, by whole checkpoints, and says so in the ledger,
+    so that what is left still verifies. None: until somebody removes them (`ringfence ledger prune`)."""
     max_calls: Count = 100_000
     """Calls at a time. One more is answered 503. How many an account may make is said with the account."""
     max_call_seconds: Seconds = 14_400.0

@@ -43,6 +43,7 @@ from ringfence.service.peers import make_peers
 from ringfence.service.privacy import is_private
 from ringfence.service.problems import ConfigError
 from ringfence.service.readings import read_parts
+from ringfence.service.retention import RETAIN_SECONDS, Retention
 from ringfence.service.secrets import read_secret
 from ringfence.service.supervisor import STOP_SECONDS, prepare, supervise, worker_of_environment
 from ringfence.service.tls import tls_settings
@@ -116,6 +117,9 @@ class Node:
             self._background.append(asyncio.create_task(self.parts.radius.run()))
         self._background += [asyncio.create_task(each.run()) for each in make_webhooks(config)]
         self._background += [asyncio.create_task(each) for each in self.acme.work()]
+        keep = config.ledger.keep_days
+        if self.parts.ledger is not None and keep is not None:
+            self.repeat(RETAIN_SECONDS, Retention(config, self.parts.ledger, keep).tick)
         await self._open_spending()
         if self.parts.shared is not None:
             self.parts.shared.open(self.repeat)
