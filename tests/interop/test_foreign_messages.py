@@ -26,8 +26,8 @@ MESSAGES = sorted((Path(__file__).parent / "messages").glob("*.sip"))
 OURS = {"via", "v", "max-forwards", "max-breadth", "route", "record-route", "p-asserted-identity"}
 """Fields that a proxy changes (RFC 3261 section 16.6), and the caller's name, which the node vouches for (RFC 3325)."""
 
-NOT_BELIEVED = {"remote-party-id"}
-"""Nobody's word is taken for that: docs/callers.md."""
+NOT_BELIEVED = {"remote-party-id", "p-preferred-identity", "p-charging-vector"}
+"""What a phone is not believed, or says to us alone: docs/callers.md, RFC 3325 section 9.2, RFC 7315 section 4.6."""
 
 CONFIGURATIONS = {
     "as init leaves it": "",
