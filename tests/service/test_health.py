@@ -47,6 +47,15 @@ async def test_a_node_that_is_well() -> None:
     assert response.json() == {"status": "ok", "domain": "example.org", "checks": {"database": "ok"}}
 
 
+async def test_what_will_be_a_problem_is_told_and_restarts_nothing() -> None:
+    app = health_app(Metrics(), {"database": well}, dict, {"certificates": ill, "acme": well})
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
+        response = await client.get("/healthz")
+    assert response.status_code == 200
+    assert response.json()["warnings"] == {"certificates": "the disk is full"}
+
+
 async def test_a_part_that_is_not_well_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "CHECK_SECONDS", 0.05)
     response = await get("/healthz", {"disk": ill, "database": broken, "dns": hanging, "ports": well})

@@ -31,7 +31,7 @@ log = structlog.get_logger("ringfence.acme")
 
 T = TypeVar("T")
 
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 2.0
 """How often each process looks whether the certificate is another one."""
 
 FIRST_PAUSE = 300.0
