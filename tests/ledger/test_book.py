@@ -179,6 +179,21 @@ async def test_old_events_can_be_removed_by_the_owner_alone(
     await (await begin()).close()
 
 
+async def test_a_call_that_goes_on_keeps_what_came_after_it(
+    path: Path, sealing: Sealing, begin: Open
+) -> None:
+    ledger = await begin()
+    start, _, stop = call_events(60)
+    await ledger.append(start)
+    await calls(ledger, 10)
+    assert await ledger.prune(before=NOW + 2000) <= 1, "what is in front of it"
+    await ledger.append(stop)
+    await calls(ledger, 10)
+    assert await ledger.prune(before=NOW + 2000) > 30
+    await ledger.close()
+    assert report(path, sealing).finding is None
+
+
 async def test_the_witness_catches_up_after_a_crash(path: Path, sealing: Sealing, begin: Open) -> None:
     ledger = await begin()
     await calls(ledger, 8)
