@@ -108,7 +108,7 @@ def node(loop: asyncio.AbstractEventLoop, caller: Wire, callee: Wire) -> Driver:
         Resolver(),
         time.time,
     )
-    pool: Any = SimpleNamespace(flow_to=lambda *_: callee, find=lambda _: None)
+    pool: Any = SimpleNamespace(flow_to=lambda *_: callee, find=lambda _: None, reached={})
     driver.bind(pool, Server(services, STEPS).receive)
     return driver
 

@@ -88,6 +88,7 @@ class Wires:
     def __init__(self, network: Network) -> None:
         self._network = network
         self._wires: dict[tuple[str, Endpoint], Wire] = {}
+        self.reached: dict[Endpoint, Flow] = {}
         self.all: dict[str, Wire] = {}
         self.dead: set[tuple[str, Endpoint]] = set()
         """Places that take no connection."""

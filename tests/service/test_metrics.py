@@ -5,7 +5,8 @@ from collections import Counter
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ringfence.service.metrics import LATENCY_BOUNDS, MAX_SERIES, Metrics, method_label
+from ringfence.service.handled import LATENCY_BOUNDS, method_label
+from ringfence.service.metrics import MAX_SERIES, Metrics
 
 
 def read(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:

@@ -20,7 +20,7 @@ cdef extern from "Python.h":
     Py_ssize_t PyUnicode_GET_LENGTH(object)
     str PyUnicode_New(Py_ssize_t, Py_UCS4)
 
-VERSION = 4
+VERSION = 5
 """Raised with every change of what ``parser`` relies on, so that it leaves a stale compiled file alone."""
 
 cdef dict KNOWN = {}

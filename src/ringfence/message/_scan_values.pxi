@@ -241,3 +241,89 @@ cdef long _number(const char *text, Py_ssize_t *place, Py_ssize_t stop) noexcept
         i += 1
     place[0] = i
     return value if 0 < i - first < 10 else -1
+
+
+cdef enum:
+    CREDENTIALS = 10  # parameters of Digest credentials, in the order of ``Credentials``
+    QOP = 8
+    COUNT = 9
+
+
+cdef inline int _which(const char *name, Py_ssize_t size) noexcept:
+    """The place of a parameter among those of ``Credentials``, or -1."""
+    if size == 8:
+        return 0 if memcmp(name, b"username", 8) == 0 else 4 if memcmp(name, b"response", 8) == 0 else -1
+    if size == 5:
+        return 1 if memcmp(name, b"realm", 5) == 0 else 2 if memcmp(name, b"nonce", 5) == 0 else -1
+    if size == 3:
+        return 3 if memcmp(name, b"uri", 3) == 0 else QOP if memcmp(name, b"qop", 3) == 0 else -1
+    if size == 9:
+        return 5 if memcmp(name, b"algorithm", 9) == 0 else -1
+    if size == 6:
+        return 6 if memcmp(name, b"cnonce", 6) == 0 else 7 if memcmp(name, b"opaque", 6) == 0 else -1
+    return COUNT if size == 2 and memcmp(name, b"nc", 2) == 0 else -1
+
+
+cdef inline bint _hexadecimal(const char *text, Py_ssize_t size) noexcept:
+    cdef Py_ssize_t i
+    for i in range(size):
+        if not (48 <= text[i] <= 57 or 65 <= text[i] <= 70 or 97 <= text[i] <= 102):
+            return False
+    return True
+
+
+def usual_credentials(str text):
+    """The parameters of Digest credentials in the order of ``Credentials``, unquoted, None for one that is absent.
+
+    None for anything unusual: another scheme or spelling, an escape, a blank, a parameter that is unknown, repeated,
+    or missing though it is needed, an nc that is none.
+    """
+    cdef list found = [None] * CREDENTIALS
+    if not PyUnicode_IS_COMPACT_ASCII(text):
+        return None
+    cdef const char *chars = <const char *> PyUnicode_1BYTE_DATA(text)
+    cdef Py_ssize_t size = PyUnicode_GET_LENGTH(text), position = 7, first
+    cdef int place, met = 0
+    if size < 8 or memcmp(chars, b"Digest ", 7) != 0:
+        return None
+    while True:
+        first = position
+        while position < size and 97 <= chars[position] <= 122:
+            position += 1
+        if position >= size or chars[position] != 61:
+            return None
+        place = _which(chars + first, position - first)
+        if place < 0 or met >> place & 1:
+            return None
+        met |= 1 << place
+        position += 1
+        first = position
+        if place == 5 or place >= QOP:  # algorithm, qop, nc: tokens
+            while position < size and KIND[<unsigned char> chars[position]] & NAME:
+                position += 1
+            if position == first or (
+                place == COUNT and (position - first != 8 or not _hexadecimal(chars + first, 8))
+            ):
+                return None
+            found[place] = _text(chars + first, position - first, 0)
+        else:
+            if position >= size or chars[position] != 34:
+                return None
+            first += 1
+            position += 1
+            while position < size and 32 <= chars[position] < 127 and chars[position] not in (34, 92):
+                position += 1
+            if position >= size or chars[position] != 34:
+                return None
+            found[place] = _text(chars + first, position - first, 0)
+            position += 1
+        if position == size:
+            break
+        if chars[position] != 44:
+            return None
+        position += 1
+        while position < size and chars[position] == 32:
+            position += 1
+    if met & 31 != 31 or (met >> QOP & 1 and not (met >> 6 & 1 and met >> COUNT & 1)):
+        return None
+    return tuple(found)

@@ -39,7 +39,7 @@ _ALLOWED: Final = bytes([9, *range(32, 127), *range(128, 256)])
 _QUOTED_PAIR: Final = re.compile(rb"\\[\x00-\x09\x0b\x0c\x0e-\x7f]")
 _STATUS: Final = re.compile(r"SIP/([0-9]+\.[0-9]+) ([0-9]+)(?: (.*))?", re.IGNORECASE | re.DOTALL).fullmatch
 _VERSION: Final = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE).fullmatch
-SCANNER: Final = 4
+SCANNER: Final = 5
 """The ``VERSION`` of the compiled scanner that fits this file."""
 
 _Address = tuple[str, str, str | None]

@@ -37,13 +37,17 @@ class Trust(StrEnum):
     """A peer whose word on who is calling is believed, too."""
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True, init=False)
 class Authenticated:
     """A user who has proved an account, and how."""
 
     account: Account
     evidence: str
     """``digest SHA-256``, ``flow``, ``certificate`` ..."""
+
+    def __init__(self, account: Account, evidence: str) -> None:  # spelt out, so that it is compiled
+        self.account = account
+        self.evidence = evidence
 
 
 @dataclass(slots=True, init=False)

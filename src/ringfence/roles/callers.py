@@ -49,7 +49,7 @@ class Proof(StrEnum):
     """Nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, init=False)
 class Caller:
     """The verdict. ``who`` is canonical, and what it claims to be when there is no proof."""
 
@@ -59,6 +59,12 @@ class Caller:
     """One phrase for a person."""
     checked_by: str
     """The domain or peer that has looked at the proof."""
+
+    def __init__(self, who: Party, proof: Proof, evidence: str, checked_by: str) -> None:
+        self.who = who  # spelt out, so that it is compiled
+        self.proof = proof
+        self.evidence = evidence
+        self.checked_by = checked_by
 
     @property
     def proven(self) -> bool:

@@ -204,8 +204,7 @@ class Forwarding:
             if secure and place.transport not in SECURE:
                 unsafe = True
                 continue  # RFC 5630 section 3.1.3: never a plaintext hop for sips
-            pool = self._call.services.driver.pool
-            flow = pool.flow_to(place.transport, place.endpoint, place.server_name)
+            flow = self._call.services.driver.flow_to(place)
             if not branch.target.registered and not may_go(self._call, flow):
                 held_back = True  # RFC 7339 section 5.10: to a different destination
                 continue

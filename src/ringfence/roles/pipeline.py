@@ -23,7 +23,7 @@ class Continue:
     __slots__ = ()
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True, init=False)
 class Answer:
     """Answer the request with this status and stop.
 
@@ -36,6 +36,20 @@ class Answer:
     once: bool = False
     body: bytes = b""
 
+    def __init__(
+        self,
+        status: int,
+        reason: str | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+        once: bool = False,
+        body: bytes = b"",
+    ) -> None:  # spelt out, so that it is compiled
+        self.status = status
+        self.reason = reason
+        self.headers = headers
+        self.once = once
+        self.body = body
+
 
 class Forward:
     """Forward the request to these targets and stop."""
@@ -46,11 +60,14 @@ class Forward:
         self.targets = targets
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True, init=False)
 class Drop:
     """Say nothing and stop: for ACK, and for what must not be answered."""
 
     reason: str
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
 
 
 class Taker(Protocol):

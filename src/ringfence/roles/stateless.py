@@ -37,8 +37,7 @@ def _send_to_first(call: Call, target: Target, found: list[Destination]) -> None
     secure = must_be_tls(call, target)
     for place in found:
         if not secure or place.transport in SECURE:
-            pool = call.services.driver.pool
-            _send_ack(call, target, pool.flow_to(place.transport, place.endpoint, place.server_name))
+            _send_ack(call, target, call.services.driver.flow_to(place))
             return
 
 

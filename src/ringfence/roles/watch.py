@@ -74,10 +74,11 @@ def may_try(call: Call, guesses: Guesses, given: Sequence[Credentials]) -> bool:
 
 def _user(call: Call) -> str:
     """Whom the request claims to be; what can't be read is one name for all."""
-    with suppress(PeerError):
-        policy, request = call.services.policy, call.request
+    policy, request = call.services.policy, call.request
+    try:
         return policy.address_of((request.to if request.method == "REGISTER" else request.from_).uri)
-    return ""
+    except PeerError:
+        return ""
 
 
 def _has_our_nonce(call: Call) -> bool:

@@ -5,10 +5,9 @@ Three values, each as it stood on the wire: `Challenge` (WWW-Authenticate, Proxy
 (nonce, cnonce, nc, qop, uri) is kept exactly as received, since the other side hashed that text.
 
 Reading credentials costs more than checking them, and every request of a phone carries them. So there are
-two readers. `_USUAL` takes the form that nearly every phone sends, in one match of one regex (2 us, not
-10). Whatever it refuses (escapes, unknown parameters, odd case, odd quoting, errors) goes to
-`_auth_params`, which knows the whole grammar and is alone in raising errors. A test holds that both give
-the same value.
+two readers. `usual`, which is compiled, takes the form that nearly every phone sends. Whatever it refuses
+(escapes, unknown parameters, odd case, odd quoting, errors) goes to `_auth_params`, which knows the whole
+grammar and is alone in raising errors. A test holds that both give the same value.
 
 A scheme other than Digest gives None, as if the header field were absent: RFC 3261 section 22 forbids
 Basic, and RFC 8760 section 2.4 has a client ignore what it does not understand.
@@ -17,11 +16,25 @@ Basic, and RFC 8760 section 2.4 has a client ignore what it does not understand.
 from __future__ import annotations
 
 import re
-from dataclasses import KW_ONLY, dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
 from ringfence.message import LocalError, PeerError
+
+Usual = tuple[str, str, str, str, str, str | None, str | None, str | None, str | None, str | None]
+"""The parameters of `Credentials` in their order, of a text with nothing unusual."""
+
+usual: Callable[[str], Usual | None]
+try:
+    from ringfence.message._scan import usual_credentials as usual
+except ImportError:  # not compiled
+
+    def usual(text: str) -> Usual | None:
+        """Left to the long way."""
+        return None
+
 
 # token of RFC 7230, which holds every character of the token of RFC 3261 section 25.1 and those that the
 # ext-value of username* may have (RFC 5987).
@@ -42,32 +55,7 @@ _NEEDS_ESCAPE: Final = re.compile(r'["\\\x00-\x08\x0b\x0c\x0e-\x1f\x7f]')
 _NONCE_COUNT: Final = re.compile(r"[0-9A-Fa-f]{8}\Z")
 
 
-def _usual(*params: tuple[str, str]) -> re.Pattern[str]:
-    """A regex for a list of these parameters in any order, each at most once; group n is the nth's
-    value."""
-    # (?(n)(?!)) fails where group n is set already: a repeated parameter is left to the full grammar.
-    known = "|".join(f"{name}=(?({n})(?!)){value}" for n, (name, value) in enumerate(params, 1))
-    return re.compile(rf"Digest (?>(?>{known})(?:, *+(?!\Z)|\Z))++\Z")
-
-
-_TEXT = f'"({_QDTEXT})"'
-_WORD: Final = f"({_TOKEN})"
-# In the order of the fields of Credentials.
-_USUAL: Final = _usual(
-    ("username", _TEXT),
-    ("realm", _TEXT),
-    ("nonce", _TEXT),
-    ("uri", _TEXT),
-    ("response", _TEXT),
-    ("algorithm", _WORD),
-    ("cnonce", _TEXT),
-    ("opaque", _TEXT),
-    ("qop", _WORD),
-    ("nc", "([0-9A-Fa-f]{8})"),
-)
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Credentials:
     """The answer of a client to a challenge (RFC 7616 section 3.4). Text is as received, unquoted.
 
@@ -85,9 +73,37 @@ class Credentials:
     opaque: str | None = None
     qop: str | None = None
     nc: str | None = None
-    _: KW_ONLY
     userhash: bool = False
     extended: bool = False
+
+    def __init__(
+        self,
+        username: str,
+        realm: str,
+        nonce: str,
+        uri: str,
+        response: str,
+        algorithm: str | None = None,
+        cnonce: str | None = None,
+        opaque: str | None = None,
+        qop: str | None = None,
+        nc: str | None = None,
+        *,
+        userhash: bool = False,
+        extended: bool = False,
+    ) -> None:  # spelt out, so that it is compiled
+        self.username = username
+        self.realm = realm
+        self.nonce = nonce
+        self.uri = uri
+        self.response = response
+        self.algorithm = algorithm
+        self.cnonce = cnonce
+        self.opaque = opaque
+        self.qop = qop
+        self.nc = nc
+        self.userhash = userhash
+        self.extended = extended
 
     @property
     def count(self) -> int:
@@ -170,14 +186,8 @@ def parse_credentials(text: str, header: str = "Authorization") -> Credentials |
     Raises:
         PeerError: 400 for a malformed value, a repeated parameter, or a missing one (RFC 7616 section 3.4).
     """
-    usual = _USUAL.match(text)
-    # What is missing, the full grammar names.
-    if (
-        usual is not None
-        and None not in usual.group(1, 2, 3, 4, 5)
-        and (usual[9] is None or None not in usual.group(7, 10))
-    ):
-        return Credentials(*usual.groups())
+    if (found := usual(text)) is not None:
+        return Credentials(*found)
     rest = _after_scheme(text, header)
     return None if rest is None else _credentials(_auth_params(rest, header), header)
 

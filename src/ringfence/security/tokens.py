@@ -94,5 +94,10 @@ def _mac(key: bytes, purpose: bytes, text: str) -> str:
 
 @lru_cache(64)
 def _keyed(key: bytes, purpose: bytes) -> Any:
-    """A hash that has taken the key already: to make one takes longer than what we hash with it."""
-    return blake2b(key=key, digest_size=_MAC_OCTETS, person=purpose)
+    """A hash that has taken the key already: to make one takes longer than what we hash with it.
+
+    The octet behind the key has the key's own block hashed here, and not for each text anew.
+    """
+    keyed = blake2b(key=key, digest_size=_MAC_OCTETS, person=purpose)
+    keyed.update(b"\0")
+    return keyed

@@ -73,8 +73,13 @@ class Rights:
 
     def permits(self, destination: str) -> bool:
         """Whether the destination URI may be called: the longest matching prefix decides; deny wins a tie."""
-        allowed = max((len(prefix) for prefix in self.allow if destination.startswith(prefix)), default=-1)
-        denied = max((len(prefix) for prefix in self.deny if destination.startswith(prefix)), default=-1)
+        allowed = denied = -1
+        for prefix in self.allow:
+            if len(prefix) > allowed and destination.startswith(prefix):
+                allowed = len(prefix)
+        for prefix in self.deny:
+            if len(prefix) > denied and destination.startswith(prefix):
+                denied = len(prefix)
         return allowed > denied
 
     def denies(self, destination: str) -> bool:

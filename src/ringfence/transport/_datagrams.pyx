@@ -35,6 +35,16 @@ cdef enum:
     NAME = 28  # octets of a sockaddr_in6
 
 
+cdef bint BEGINS[256]
+"""By the first octet, whether a datagram can be SIP."""
+
+
+def prepare(first_octets):
+    """Take over what a message can begin with; called once."""
+    for octet in range(256):
+        BEGINS[octet] = octet in first_octets
+
+
 cdef class NativeDatagrams:
     """See ``Datagrams`` in ``datagrams``. An address is the kernel's own, as octets."""
 
@@ -109,6 +119,26 @@ cdef class NativeDatagrams:
         except OSError as error:
             self.failed(data, address, error)
 
+    def way(self, bytes address):
+        """A function that posts to one address."""
+        cdef Way way = Way.__new__(Way)
+        way.socket = self
+        way.address = address
+        return way.post
+
+    def hand_up(self, list found, dict flows, met, received, odd):
+        """Tell what was received; see ``PlainDatagrams``."""
+        cdef bytes data, address
+        cdef object flow
+        for data, address in found:
+            flow = flows.get(address)
+            if flow is None:
+                flow = met(address)
+            if PyBytes_GET_SIZE(data) and BEGINS[<unsigned char> PyBytes_AS_STRING(data)[0]]:
+                received(data, flow)
+            else:
+                odd(data, flow)
+
     def hold(self):
         """Keep what is posted until ``release``."""
         self.held = True
@@ -146,6 +176,19 @@ cdef class NativeDatagrams:
             data, address = <tuple> waiting[start]
             start += 1  # the first of them could not be sent; the others are tried again
             self.failed(data, address, _error(why))
+
+
+cdef class Way:
+    """Posts to one address."""
+
+    cdef NativeDatagrams socket
+    cdef bytes address
+
+    def post(self, bytes data):
+        if self.socket.held:
+            self.socket.waiting.append((data, self.address))
+        else:
+            self.socket.post(data, self.address)
 
 
 cdef object _error(int number):

@@ -11,6 +11,8 @@ import struct
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from ringfence.message.framing import FIRST_OCTETS
+
 Address = tuple[Any, ...]
 """(host, port) for IPv4, (host, port, flow label, scope) for IPv6, as Python has them."""
 
@@ -22,6 +24,10 @@ MAX_DATAGRAM = 65_535
 
 Failed = Callable[[bytes, bytes, OSError], None]
 """Told of a datagram that was not sent: what, to where, and why."""
+
+Send = Callable[[bytes], None]
+Met = Callable[[bytes], Any]
+Take = Callable[[bytes, Any], None]
 
 
 class Datagrams(Protocol):
@@ -35,6 +41,17 @@ class Datagrams(Protocol):
 
     def post(self, data: bytes, address: bytes) -> None:
         """Send one datagram, now or with others; what goes wrong is told to ``Failed``."""
+
+    def way(self, address: bytes) -> Send:
+        """A function that posts to one address."""
+
+    def hand_up(
+        self, found: list[tuple[bytes, bytes]], flows: dict[Any, Any], met: Met, received: Take, odd: Take
+    ) -> None:
+        """Tell what was received, with the flow of its address: what begins like SIP, and what is ``odd``.
+
+        ``met`` gives the flow of an address that is not among ``flows``.
+        """
 
     def hold(self) -> None:
         """Keep what is posted until ``release``."""
@@ -80,6 +97,21 @@ class PlainDatagrams:
         except OSError as error:
             self._failed(data, address, error)
 
+    def way(self, address: bytes) -> Send:
+        """A function that posts to one address."""
+        return lambda data: self.post(data, address)
+
+    def hand_up(
+        self, found: list[tuple[bytes, bytes]], flows: dict[Any, Any], met: Met, received: Take, odd: Take
+    ) -> None:
+        """Tell what was received with the flow of its address: the busiest function of all."""
+        for data, address in found:
+            flow = flows.get(address) or met(address)
+            if data and data[0] in FIRST_OCTETS:
+                received(data, flow)
+            else:
+                odd(data, flow)
+
     def hold(self) -> None:
         """Keep what is posted until ``release``."""
         self._held = True
@@ -95,9 +127,10 @@ class PlainDatagrams:
 def open_datagrams(sock: socket.socket, failed: Failed) -> Datagrams:
     """The quickest there is for a non-blocking socket."""
     try:
-        from ringfence.transport._datagrams import NativeDatagrams
-    except ImportError:  # not compiled
+        from ringfence.transport._datagrams import NativeDatagrams, prepare
+    except ImportError:  # not compiled, or from another version of the source
         return PlainDatagrams(sock, failed)
+    prepare(FIRST_OCTETS)
     return NativeDatagrams(sock.fileno(), failed)
 
 

@@ -17,7 +17,7 @@ import structlog
 
 from ringfence.engine.effects import Deliver, Due, Effect, Ended, Failed, Send
 from ringfence.engine.machine import ClientTransaction, ServerTransaction
-from ringfence.engine.places import is_private
+from ringfence.engine.places import Destination, is_private
 from ringfence.engine.transactions import Transactions
 from ringfence.message import Message, PeerError, Request, Response, parse, response_to
 from ringfence.message.build import explain
@@ -90,6 +90,7 @@ class Driver:
         self._tasks: set[asyncio.Task[None]] = set()
         self._over = False
         self._answers: Answers
+        self._reached: dict[Endpoint, Flow] = {}
         self._answering: ServerTransaction | None = None
 
     def bind(
@@ -107,6 +108,7 @@ class Driver:
         ``locate`` finds where a response may go whose flow has failed (RFC 3263 section 5).
         """
         self.pool = pool
+        self._reached = pool.reached
         self._on_request = on_request
         self._admit = admit
         self._elsewhere = elsewhere
@@ -185,6 +187,14 @@ class Driver:
     def trying(self, transaction: ServerTransaction) -> None:
         """Tell the client that its INVITE has arrived, unless it has been told something already."""
         self.perform(self.transactions.trying(transaction, self.time()))
+
+    def flow_to(self, place: Destination) -> Flow:
+        """See ``Pool.flow_to``; the usual case is here, where it is compiled."""
+        if place.transport == "UDP":
+            known = self._reached.get(place.endpoint)
+            if known is not None and not known.closed:
+                return known
+        return self.pool.flow_to(place.transport, place.endpoint, place.server_name)
 
     def request(self, request: Request, flow: Flow, user: TransactionUser) -> ClientTransaction:
         """Start a client transaction; the topmost Via of the request is ours already."""

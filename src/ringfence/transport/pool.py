@@ -26,7 +26,7 @@ from ringfence.transport.sockets import bound_socket, connected_socket, is_addre
 from ringfence.transport.stream import STOPS, ByteStream, Streams
 from ringfence.transport.tcp import StreamFlow
 from ringfence.transport.tls import TlsStream, proves
-from ringfence.transport.udp import MAX_FLOWS, UdpFlow, UdpListener, open_udp
+from ringfence.transport.udp import MAX_FLOWS, UdpListener, open_udp
 from ringfence.transport.websocket import WebSocketFlow, WebSocketPolicy
 
 TRANSPORTS = frozenset({"UDP", "TCP", "TLS", "WS", "WSS"})
@@ -86,7 +86,7 @@ class Pool:
         self._streams = Streams(self.limits, self._pace)
         self._udp: list[UdpListener] = []
         self._kept: dict[Endpoint, UdpListener] = {}
-        self._reached: dict[Endpoint, UdpFlow] = {}
+        self.reached: dict[Endpoint, Flow] = {}
         """By what flow a peer of UDP was reached last, so that nothing has to be chosen again."""
         self._by_key: dict[str, StreamFlow] = {}
         self._by_remote: dict[tuple[str, Endpoint], list[StreamFlow]] = {}
@@ -125,7 +125,7 @@ class Pool:
             shared = reuse_port or self._worker is not None
             udp = open_udp(host, port, self._upward, self._pace, reuse_port=shared)
             self._udp.append(udp)
-            self._reached.clear()
+            self.reached.clear()
             listener = udp
         else:
             listener = await self._listen(transport, host, port, contexts or self._contexts, reuse_port)
@@ -162,13 +162,13 @@ class Pool:
         if own not in ports or by not in ports:
             return
         self._kept[remote] = ports[own]
-        self._reached.pop(remote, None)
+        self.reached.pop(remote, None)
         if by != own or at != remote:
             ports[own].answer_by(remote, ports[by], at)
 
     def release(self, remote: Endpoint) -> None:
         """The end of ``keep``."""
-        self._reached.pop(remote, None)
+        self.reached.pop(remote, None)
         if (listener := self._kept.pop(remote, None)) is not None:
             listener.forget(remote)
 
@@ -187,14 +187,14 @@ class Pool:
         a name that DNS gave for it (RFC 5922 section 7.3). ``local`` chooses the listener or source address.
         """
         if transport == "UDP":
-            known = self._reached.get(remote) if local is None else None
+            known = self.reached.get(remote) if local is None else None
             if known is not None and not known.closed:
                 return known
             listener = self._kept.get(remote) or self._udp_listener(remote, local)
             if listener is not None:
                 found = listener.flow_to(remote)
-                if local is None and len(self._reached) < MAX_FLOWS:
-                    self._reached[remote] = found
+                if local is None and len(self.reached) < MAX_FLOWS:
+                    self.reached[remote] = found
                 return found
             return self._dead(transport, remote, f"no UDP socket can reach {remote}")
         for flow in self._by_remote.get((transport, remote), ()):

@@ -16,11 +16,9 @@ import select
 import socket
 import struct
 import sys
-from collections.abc import Callable
 
-from ringfence.message.framing import FIRST_OCTETS
 from ringfence.transport import stun
-from ringfence.transport.datagrams import Address, open_datagrams, packed, unpacked
+from ringfence.transport.datagrams import Address, Send, open_datagrams, packed, unpacked
 from ringfence.transport.flow import Endpoint, Flow, PeerCertificate, Upward
 from ringfence.transport.pace import Pace
 from ringfence.transport.pings import Pings
@@ -56,7 +54,7 @@ _FRAGMENTATION_NEEDED = (2, 3, 4)
 class UdpFlow(Flow):
     """A peer of a UDP socket. Two objects with the same ``key`` are the same flow."""
 
-    __slots__ = ("_address", "_listener", "_post", "_to", "closed", "local", "remote")
+    __slots__ = ("_address", "_listener", "closed", "local", "remote", "send")
 
     transport = "UDP"
     reliable = False
@@ -64,12 +62,15 @@ class UdpFlow(Flow):
     peer: PeerCertificate | None = None
     user: object | None = None
     closed: bool
+    send: Send  # type: ignore[assignment]
+    """Send one datagram; ``UdpListener.send_failed`` hears of it when that can't be."""
 
     def __init__(self, listener: UdpListener, address: Address, remote: Endpoint) -> None:
         self._listener = listener
         self._address = address
-        self._post, self._to = listener.ways.get(remote) or (listener.datagrams.post, packed(address))
-        self.closed = listener.closed  # a plain attribute, since it is asked for with each response
+        # Plain attributes, both: every message asks for them.
+        self.send = listener.ways.get(remote) or listener.datagrams.way(packed(address))
+        self.closed = listener.closed
         self.local = listener.local
         self.remote = remote
 
@@ -77,10 +78,6 @@ class UdpFlow(Flow):
     def key(self) -> str:
         """The same after a restart too, as long as the addresses are."""
         return f"UDP,{self.local},{self.remote}"
-
-    def send(self, data: bytes) -> None:
-        """Send one datagram; ``UdpListener.send_failed`` hears of it when that can't be."""
-        self._post(data, self._to)
 
     def close(self, reason: str) -> None:
         """Nothing: the socket serves other flows."""
@@ -124,7 +121,7 @@ class UdpListener:
         self._taken = 0
         self._flows: dict[Address | bytes, UdpFlow] = {}
         """By (host, port), and by the octets of the address that datagrams come with."""
-        self.ways: dict[Endpoint, tuple[Callable[[bytes, bytes], None], bytes]] = {}
+        self.ways: dict[Endpoint, Send] = {}
         """Peers that are answered from another socket, at another port of theirs (3GPP TS 33.203 section 7.1)."""
         self.pings = Pings(upward.closed)
         self.datagrams = open_datagrams(sock, self.send_failed)
@@ -154,18 +151,10 @@ class UdpListener:
         self._taken += len(found)
         self.datagrams.hold()
         try:
-            for data, address in found:
-                self._take(data, self._flows.get(address) or self._met(address))
+            self.datagrams.hand_up(found, self._flows, self._met, self._received, self._not_sip)
         finally:
             self.datagrams.release()
         self._pace.took(len(found))
-
-    def _take(self, data: bytes, flow: UdpFlow) -> None:
-        """The busiest function of all: pass the datagram up."""
-        if data and data[0] in FIRST_OCTETS:
-            self._received(data, flow)
-        else:
-            self._not_sip(data, flow)
 
     def _met(self, address: bytes) -> UdpFlow:
         flow = self.flow_to(unpacked(address))
@@ -202,7 +191,7 @@ class UdpListener:
 
     def answer_by(self, remote: Endpoint, other: UdpListener, at: Endpoint) -> None:
         """From now on, send what is for ``remote`` by the socket of ``other``, to ``at``."""
-        self.ways[remote] = (other.datagrams.post, packed(at))
+        self.ways[remote] = other.datagrams.way(packed(at))
         self._drop(remote)
 
     def forget(self, remote: Endpoint) -> None:
