@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ringfence.client import RegistrationState, RequestFailed, UserAgent
+from ringfence.client import IpsecSettings, RegistrationState, RequestFailed, UserAgent
+from ringfence.client.account import make_account
+from ringfence.client.agreement import wanted_mechanisms
 from ringfence.message import LocalError, Message, Request, Response, sip_uri
 from tests.client.node import Node, serving
 from tests.client.phones import TIMERS
@@ -190,3 +192,12 @@ async def test_what_can_not_be_agreed_on() -> None:
         UserAgent("sip:alice@example.org", password="x", security_agreement=["ipsec-ike"])
     with pytest.raises(LocalError, match="with a server"):
         UserAgent("sip:alice@example.org", security_agreement=True)
+
+
+async def test_by_tcp_only_the_mechanism_that_has_a_port_to_connect_from() -> None:
+    keys = IpsecSettings(subscriber=Path("ik"), keys=Path("k"), spi_in=7001, spi_out=7002)
+    account = make_account("sip:alice@example.org", password="x", transport="TCP")
+    with pytest.raises(LocalError, match="ipsec-man goes over UDP: TCP needs ipsec-3gpp"):
+        wanted_mechanisms(account, ["ipsec-man"], keys)
+    assert wanted_mechanisms(account, ["ipsec-3gpp"], keys) == ("ipsec-3gpp",)
+    assert wanted_mechanisms(account, True, keys) == ("ipsec-3gpp", "tls", "digest")

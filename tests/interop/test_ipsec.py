@@ -103,7 +103,7 @@ class Domain:
     def configure(self, ipsec: str) -> None:
         node = self.directory / "node"
         sh(RINGFENCE, "init", "example.org", "--dir", node, "--host", SERVER, f"--listen=udp:{SERVER}:5060",
-           f"--listen=tls:{SERVER}:5061")  # fmt: skip
+           f"--listen=tcp:{SERVER}:5060", f"--listen=tls:{SERVER}:5061")  # fmt: skip
         config = node / "ringfence.toml"
         with config.open("a", encoding="utf-8") as file:
             file.write(f'\n[metrics]\nlisten = ""\n{ipsec}')
@@ -215,7 +215,7 @@ def test_a_phone_registers_and_writes_under_esp(
     try:
         if not esp:
             assert node.wait(30) != 0
-            assert "can't do this part of IPsec" in node.log.read_text()
+            assert "can't do this part of IPsec, ESP" in node.log.read_text()
             return
         eventually(lambda: '"serving"' in node.log.read_text() or not node.running, "the node")
         assert node.running, node.log.read_text()

@@ -43,7 +43,13 @@ def wanted_mechanisms(
     able = (*(ipsec.mechanisms(account) if ipsec is not None else ()), *MECHANISMS)
     mechanisms: tuple[str, ...] = able if wanted is True else tuple(wanted or ())
     if unable := [name for name in mechanisms if name not in able]:
-        lacking = f"; {unable[0]} needs keys: see IpsecSettings" if unable[0].startswith("ipsec") else ""
+        lacking = ""
+        if unable[0].startswith("ipsec"):
+            lacking = f"; {unable[0]} needs keys: see IpsecSettings"
+            if account.transport == "TCP" and unable[0] != Name.IPSEC_3GPP:
+                lacking = (
+                    f"; {unable[0]} goes over UDP: TCP needs ipsec-3gpp, which has a port to connect from"
+                )
         raise LocalError(f"a security agreement can be on {', '.join(able)}{lacking}")
     if mechanisms and account.home() is None:
         raise LocalError("a security agreement is with a server: name a proxy, or give a password")
@@ -159,12 +165,15 @@ class Agreement:
         home = self._line.home
         assert home is not None  # there is an agreement with a server only
         try:
-            port = await ipsec.turn_on(mechanism, self._server)
+            transport = home.transport or self._line.account.transport or "UDP"
+            port = await ipsec.turn_on(mechanism, self._server, transport)
         except (LocalError, PeerError) as error:
             raise RequestFailed(494, f"{mechanism.name} can't be turned on: {error}", response) from None
         self._home = home
         host = f"[{self._server}]" if ":" in self._server else self._server
-        self._line.home = home.replace(host=host, port=port, params=home.params.with_("transport", "udp"))
+        self._line.home = home.replace(
+            host=host, port=port, params=home.params.with_("transport", transport.lower())
+        )
 
     def _turn_to_tls(self, port: str | None) -> None:
         """Section 2.4: the URI of the next hop is taken as if its scheme were ``sips``; its port was that of another

@@ -1,8 +1,8 @@
 """IPsec to our own server, as a phone does it (RFC 3329 section 2.4, 3GPP TS 33.203 section 7).
 
 Its ports are opened and shut before anything is said, so that nothing leaves them, or comes to them, in clear. Once the
-server has told its side, the kernel gets the keys, or strongSwan makes them. Over UDP alone: a connection of ours would
-come from a port that was not agreed on.
+server has told its side, the kernel gets the keys, or strongSwan makes them. TCP goes under ``ipsec-3gpp`` alone, which
+agrees on a port to connect from; the one port of the others is already the one that we listen at.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class IpsecSettings:
     """For ``ipsec-3gpp``: the port that we send from."""
 
     def mechanisms(self, account: Account) -> tuple[str, ...]:
-        """What can be agreed on with it, the preferred first."""
+        """What can be agreed on with it, the preferred first; over TCP ``ipsec-3gpp`` alone."""
         able = (
             (Name.IPSEC_3GPP, self.subscriber is not None),
             (
@@ -72,7 +72,8 @@ class IpsecSettings:
             ),
             (Name.IPSEC_MAN, self.keys is not None and self.spi_in > 0 and self.spi_out > 0),
         )
-        return tuple(name for name, able_to in able if able_to)
+        by_tcp = account.transport == "TCP"
+        return tuple(name for name, able_to in able if able_to and (not by_tcp or name == Name.IPSEC_3GPP))
 
 
 class IpsecHop:
@@ -120,7 +121,7 @@ class IpsecHop:
             self._side = Side(spi, spi ^ 1, self._settings.client_port, self._settings.port)
             self.offer = mechanism_of(self._side)
 
-    async def turn_on(self, mechanism: Mechanism, server: str) -> int:
+    async def turn_on(self, mechanism: Mechanism, server: str, transport: str) -> int:
         """Have the hop protected by what the server offers; gives the port of the server's that is.
 
         Raises:
@@ -135,12 +136,20 @@ class IpsecHop:
             keys = read_secrets(_text(self._settings.subscriber))
             self._add(of_3gpp(own.host, self._side, server, ours, keys))
             client, port = Endpoint(own.host, self._side.port_c), ours.port_s
+            if transport == "TCP":
+                await self._by_tcp(client, Endpoint(server, port))
         else:
             port = _port(mechanism)
             await self._pair(mechanism.name, Endpoint(server, port))
         line.protected = {own: own, client: own}
         line.home_local = client
         return port
+
+    async def _by_tcp(self, client: Endpoint, server: Endpoint) -> None:
+        try:
+            await self._line.connect_from(self._own, client, server)
+        except OSError as error:
+            raise LocalError(f"{self._own} is needed for IPsec: {error.strerror}") from None
 
     async def _pair(self, name: str, server: Endpoint) -> None:
         settings, account = self._settings, self._line.account

@@ -118,6 +118,16 @@ class Line:
         """Open a port for IPsec, beside the others. Raises OSError when it is taken."""
         await self._pool.listen("UDP", own.host, own.port)
 
+    async def connect_from(self, own: Endpoint, client: Endpoint, server: Endpoint) -> None:
+        """Make connections to the server from ``client``, and take its connections at ``own`` (IPsec over TCP).
+
+        Raises:
+            OSError: when that port is taken.
+        """
+        if all((each.transport, each.local) != ("TCP", own) for each in self._pool.listeners):
+            await self._pool.listen("TCP", own.host, own.port)
+        self._pool.connect_from(client, server)
+
     def fetcher(self, allowed: Iterable[str]) -> Fetcher:
         """What fetches over the web, by names that this line looks up; ``allowed`` are networks besides public ones."""
         if self._fetcher is None:

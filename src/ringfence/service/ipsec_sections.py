@@ -58,7 +58,7 @@ class Ipsec(Section):
     port: Port = 5062
     """The protected port, UDP and TCP. The kernel drops what comes to it in clear."""
     client_port: Port = 5064
-    """For ipsec-3gpp: the port that we send from."""
+    """For ipsec-3gpp: the port that we send and connect from."""
     lifetime_seconds: Annotated[int, Field(ge=60, le=86_400)] = 7_200
     """For ipsec-3gpp: how long associations last after a phone was last heard of. Longer than registrations."""
     phone: Many[IpsecPhone] = ()

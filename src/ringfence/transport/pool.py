@@ -13,13 +13,13 @@ import secrets
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count
-from typing import Protocol
 
 from ringfence.message import LocalError
 from ringfence.transport.contexts import Contexts, Inquire, TlsSettings
 from ringfence.transport.dead import DeadFlow
 from ringfence.transport.flow import Endpoint, Flow, Upward
 from ringfence.transport.limits import Limits
+from ringfence.transport.listener import Listener, StreamListener
 from ringfence.transport.mesh import key_of
 from ringfence.transport.pace import Pace
 from ringfence.transport.sockets import bound_socket, connected_socket, is_address
@@ -36,31 +36,6 @@ BACKLOG = 1_024
 
 MAX_ALIASES = 8
 """Ports that one peer may have its connection used for (RFC 5923)."""
-
-
-class Listener(Protocol):
-    """An open port."""
-
-    transport: str
-    local: Endpoint
-
-    def close(self) -> None:
-        """Accept and receive nothing more; connections live on."""
-
-
-class StreamListener:
-    """An open port for connections."""
-
-    __slots__ = ("_server", "local", "transport")
-
-    def __init__(self, transport: str, local: Endpoint, server: asyncio.Server) -> None:
-        self.transport = transport
-        self.local = local
-        self._server = server
-
-    def close(self) -> None:
-        """Accept nothing more."""
-        self._server.close()
 
 
 class Pool:
@@ -86,6 +61,7 @@ class Pool:
         self._streams = Streams(self.limits, self._pace)
         self._udp: list[UdpListener] = []
         self._kept: dict[Endpoint, UdpListener] = {}
+        self._sources: dict[Endpoint, Endpoint] = {}
         self.reached: dict[Endpoint, Flow] = {}
         """By what flow a peer of UDP was reached last, so that nothing has to be chosen again."""
         self._by_key: dict[str, StreamFlow] = {}
@@ -157,7 +133,10 @@ class Pool:
         self._contexts.load(settings)
 
     def keep(self, remote: Endpoint, own: Endpoint, by: Endpoint, at: Endpoint) -> None:
-        """Whatever is for this peer over UDP belongs to our port ``own``: it is sent from ``by`` to ``at`` (IPsec)."""
+        """Whatever is for this peer over UDP belongs to our port ``own``: it is sent from ``by`` to ``at`` (IPsec).
+
+        Where these are two ports, connections to ``at`` are made from ``by``, too.
+        """
         ports = {listener.local: listener for listener in self._udp if not listener.closed}
         if own not in ports or by not in ports:
             return
@@ -165,9 +144,16 @@ class Pool:
         self.reached.pop(remote, None)
         if by != own or at != remote:
             ports[own].answer_by(remote, ports[by], at)
+        if by != own:
+            self.connect_from(by, at)
+
+    def connect_from(self, own: Endpoint, remote: Endpoint) -> None:
+        """Make connections to this peer from this port of ours: under IPsec it is agreed on. ``release`` ends it."""
+        self._sources[remote] = own
 
     def release(self, remote: Endpoint) -> None:
-        """The end of ``keep``."""
+        """The end of ``keep`` and of ``connect_from``."""
+        self._sources.pop(remote, None)
         self.reached.pop(remote, None)
         if (listener := self._kept.pop(remote, None)) is not None:
             listener.forget(remote)
@@ -240,7 +226,8 @@ class Pool:
     async def _open(self, stream: ByteStream, remote: Endpoint, local: Endpoint | None) -> None:
         try:
             async with asyncio.timeout(self.limits.connect_time):
-                sock = await connected_socket(remote, local.host if local else None)
+                source = self._sources.get(remote) or (Endpoint(local.host, 0) if local else None)
+                sock = await connected_socket(remote, source)
                 try:
                     await asyncio.get_running_loop().create_connection(lambda: stream, sock=sock)
                 except BaseException:

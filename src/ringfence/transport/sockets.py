@@ -43,8 +43,8 @@ def bound_socket(kind: socket.SocketKind, host: str, port: int, *, reuse_port: b
     return sock
 
 
-async def connected_socket(remote: Endpoint, local_host: str | None) -> socket.socket:
-    """A TCP connection to an address, from ``local_host`` if that is given.
+async def connected_socket(remote: Endpoint, local: Endpoint | None) -> socket.socket:
+    """A TCP connection to an address, from ``local`` if that is given; its port 0 is any.
 
     Raises:
         OSError: when it cannot be made.
@@ -54,8 +54,10 @@ async def connected_socket(remote: Endpoint, local_host: str | None) -> socket.s
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         _watch_for_dead_peers(sock)
-        if local_host is not None:
-            sock.bind(_address(local_host, 0))
+        if local is not None:
+            if local.port:  # several peers are reached from it
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(_address(*local))
         await asyncio.get_running_loop().sock_connect(sock, _address(*remote))
     except BaseException:
         sock.close()

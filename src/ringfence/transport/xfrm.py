@@ -215,7 +215,10 @@ class Xfrm:
         if number in (errno.EPERM, errno.EACCES):
             raise IpsecError("setting up IPsec needs the right CAP_NET_ADMIN; give it, or leave ipsec out")
         if number in (errno.ENOSYS, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT):
-            raise IpsecError(f"the kernel can't do this part of IPsec: {os.strerror(number)}")
+            missing = (
+                "this part of IPsec, ESP (module esp4, or esp6)" if kind == _NEW_SA else "this part of IPsec"
+            )
+            raise IpsecError(f"the kernel can't do {missing}: {os.strerror(number)}")
         if number:
             raise IpsecError(f"the kernel refuses: {os.strerror(number)}")
 
