@@ -12,8 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ringfence.bench.measure import Measured
-from ringfence.bench.report import is_beside
+from ringfence.bench.measure import Measured, is_beside
 from ringfence.bench.rows import ALL
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +30,7 @@ def draw(kept: dict[str, Any], directory: Path) -> None:
     rows = [Measured.of(each) for each in kept.get("rows", []) if each["row"] in ALL]
     beside = [
         (f"{row.row}: {row.what}", [("Ringfence", OURS, row.us()), ("Kamailio", THEIRS, row.us("kamailio"))])
-        for row in rows if is_beside(row.row)
+        for row in rows if is_beside(ALL[row.row])
     ]  # fmt: skip
     prices = [
         (f"{row.row}: {row.what}", [("Ringfence", OURS, row.us())]) for row in rows if ALL[row.row].price

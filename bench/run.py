@@ -42,7 +42,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows", default="all", help="names, rows, prices, workers, half, all")
+    parser.add_argument("--rows", default="all", help="names, rows, prices, workers, half, small, all")
     parser.add_argument("--rate", type=float, default=600, help="calls a second, or less where a row says so")
     parser.add_argument("--price-rate", type=float, default=200, help="the same for the rows of prices")
     parser.add_argument("--runs", type=int, default=5, help="of each server")
@@ -74,7 +74,7 @@ def run_all(options: argparse.Namespace, out: Path) -> None:
     rows = chosen(options.rows)
     facts = measure.conditions(measure.Options(options.rate, *common))
     for row in rows:
-        if report.is_beside(row.id):
+        if measure.is_beside(row):
             with going_on():
                 found = measure.measure(row, measure.Options(options.rate, *common), say)
                 measure.keep(out, conditions=facts, rows=measure.as_json([found]))
@@ -83,7 +83,7 @@ def run_all(options: argparse.Namespace, out: Path) -> None:
             found_prices = measure.measure_all(prices, measure.Options(options.price_rate, *common), say)
             measure.keep(out, conditions=facts, rows=measure.as_json(found_prices))
     for row in rows:
-        if row.half or (row.workers > 1):
+        if row.half or row.workers > 1 or row.small:
             with going_on():
                 found = measure.measure_all([row], measure.Options(options.rate, *common), say)
                 measure.keep(out, conditions=facts, rows=measure.as_json(found))

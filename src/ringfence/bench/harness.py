@@ -20,7 +20,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -231,6 +232,22 @@ class Loaded:
             max(each) / max(1, sum(each)),
             load_cpu / load_seconds,
         )
+
+    def runs_beside(
+        self, calls: float, registrations: float, seconds: float, also: Callable[[], int]
+    ) -> float:
+        """CPU seconds for calls and registrations at these rates, while ``also`` does something that takes as long."""
+        before = cpu_seconds(self.process)
+        jobs: list[Callable[[], object]] = [also]
+        if calls:
+            jobs.append(lambda: self._load("call", int(calls * seconds), calls, *self._callers()))
+        if registrations:
+            caller = self._callers()[0]
+            jobs.append(lambda: self._load("register", int(registrations * seconds), registrations, caller))
+        with ThreadPoolExecutor() as pool:
+            for job in [pool.submit(each) for each in jobs]:
+                job.result()
+        return cpu_seconds(self.process) - before
 
     def stop(self) -> None:
         """End the server and its phone."""

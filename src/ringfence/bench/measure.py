@@ -125,6 +125,22 @@ def measure_half(row: Row, options: Options, say: Say) -> Measured:
     return Measured(row.id, row.what, rate, {"ringfence": runs[0]})
 
 
+def measure_small(row: Row, options: Options, say: Say) -> Measured | None:
+    """A row of ``small``; None where what it needs is not installed."""
+    from ringfence.bench import small  # databases and cryptography, which nothing else here needs
+
+    runs = []
+    for _ in range(options.runs):
+        try:
+            found = small.run(row, options.seconds, (options.server_core, options.load_core))
+        except small.NotHere as error:
+            say(f"NOT MEASURED: {row.id}: {error}")
+            return None
+        runs.append(found)
+        say(f"  {row.id:3} {row.what}: {found.us_per_call:.1f} us, failed {found.failed}")
+    return Measured(row.id, row.what, 0, {"ringfence": runs})
+
+
 def _measure_together(rows: Sequence[Row], options: Options, world: World, say: Say) -> list[Measured]:
     rate = min([options.rate, *(row.top_rate for row in rows)])
     try:
@@ -139,14 +155,20 @@ def _measure_together(rows: Sequence[Row], options: Options, world: World, say: 
     ]
 
 
+def is_beside(row: Row) -> bool:
+    """Whether a row stands beside Kamailio's."""
+    return not (row.price or row.half or row.links or row.small)
+
+
 def measure_all(rows: Sequence[Row], options: Options, say: Say) -> list[Measured]:
     """All of these, prices together with what they are told over."""
-    measured = [measure(row, options, say) for row in rows if not (row.price or row.half or row.links)]
+    measured = [measure(row, options, say) for row in rows if is_beside(row)]
     if prices := [row for row in rows if row.price]:
         measured += measure_prices(with_bases(prices), options, say)
     for pair in {row.over or row.id: row for row in rows if row.links}:
         measured += measure_workers([row for row in WORKERS if pair in (row.id, row.over)], options, say)
-    return measured + [measure_half(row, options, say) for row in rows if row.half]
+    measured += [measure_half(row, options, say) for row in rows if row.half]
+    return measured + [each for row in rows if row.small and (each := measure_small(row, options, say))]
 
 
 def with_bases(rows: Sequence[Row]) -> list[Row]:

@@ -142,7 +142,7 @@ def _run(
     command += ["--cert", str(world.cert), "--key", str(world.key), "--users", str(world.one_caller)]
     process = world.spawn([*command, "--dir", str(world.fresh("node")), *words], world.server_core, log)
     try:
-        _wait(server, process, log)
+        wait(server, process, log)
         load(server, process)
         time.sleep(2.0)
         return megabytes(process.pid)
@@ -150,7 +150,7 @@ def _run(
         world.end(process)
 
 
-def _wait(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
     """Until it answers."""
     end = time.monotonic() + WAIT_SECONDS
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ringfence.bench.measure import Measured, ratios
+from ringfence.bench.measure import Measured, is_beside, ratios
 from ringfence.bench.rows import ALL
 
 RING, KAMAILIO = "ringfence", "kamailio"
@@ -117,6 +117,15 @@ def half_table(measured: Sequence[Measured]) -> str:
     return "\n".join([*lines, "", "Where the load takes nearly a core, the times are its own."])
 
 
+def small_table(measured: Sequence[Measured]) -> str:
+    """What a plan needs besides calls."""
+    lines = ["|  | what | us of CPU each | failed |", "|---|---|---|---|"]
+    for each in measured:
+        failed = sum(run.failed for run in each.runs[RING])
+        lines.append(f"| {each.row} | {each.what} | {spread(each.us(), '{:.1f}')} | {failed} |")
+    return "\n".join(lines)
+
+
 def classics(measured: Sequence[Measured]) -> str:
     """The figures of the literature beside ours, of the rows that are there."""
     rows = {each.row: each for each in measured}
@@ -153,7 +162,7 @@ def told(conditions: Mapping[str, Any], measured: Sequence[Measured]) -> str:
 def everything(conditions: Mapping[str, Any], measured: Sequence[Measured]) -> str:
     """All tables that there is something for, in Markdown."""
     parts = []
-    if rows := [each for each in measured if is_beside(each.row)]:
+    if rows := [each for each in measured if is_beside(ALL[each.row])]:
         parts.append(table(rows))
     if prices := [each for each in measured if ALL[each.row].price]:
         parts.append(price_table(prices))
@@ -161,14 +170,11 @@ def everything(conditions: Mapping[str, Any], measured: Sequence[Measured]) -> s
         parts.append(workers_table(workers))
     if halves := [each for each in measured if ALL[each.row].half]:
         parts.append(half_table(halves))
+    if small := [each for each in measured if ALL[each.row].small]:
+        parts.append(small_table(small))
     if {"c", "f", "p1"} & {each.row for each in measured}:
         parts.append(classics(measured))
     return "\n\n".join([*parts, told(conditions, measured)])
-
-
-def is_beside(row: str) -> bool:
-    """Whether a row stands beside Kamailio's."""
-    return not (ALL[row].price or ALL[row].half or ALL[row].links)
 
 
 def _figure(values: Sequence[float]) -> str:

@@ -1,8 +1,8 @@
 """What is measured: each row is a kind of call, the node that it goes through, and how it is loaded.
 
-Rows a to g stand beside Kamailio's. Rows w.. have one worker and two, h.. are at half load. Rows p.. are prices: one
-thing turned on at a time, on a node that has nothing else but what the row before it in ``over`` has, with one caller
-on one TLS connection, as a phone has.
+Rows a to g stand beside Kamailio's. Rows w.. have one worker and two, h.. are at half load, k.. are what a plan
+needs besides calls. Rows p.. are prices: one thing turned on at a time, on a node that has nothing else but
+what the row before it in ``over`` has, with one caller on one TLS connection, as a phone has.
 """
 
 from __future__ import annotations
@@ -44,6 +44,11 @@ class Row:
     workers: int = 1
     half: bool = False
     """The rate is the one that takes half of the node's core, found out by measuring."""
+
+    @property
+    def small(self) -> bool:
+        """Whether it is no call and no registration of a node."""
+        return self.kind in ("ping", "packet", "database")
 
     @property
     def by_load(self) -> bool:
@@ -131,16 +136,27 @@ HALVES = tuple(
 )
 """The times of a call at half load."""
 
-ALL = _BY_ID | {row.id: row for row in WORKERS + HALVES}
+SMALL = (
+    Row("k1", "keep-alive, UDP (STUN)", "udp", "noauth", kind="ping"),
+    Row("k2", "keep-alive, TCP", "tcp", "noauth", kind="ping"),
+    Row("k3", "keep-alive, TLS", "tls", "noauth", kind="ping"),
+    Row("k4", "a relayed packet of media", "udp", "noauth", kind="packet"),
+    Row("k5", "a call in the ledger: PostgreSQL's own CPU", "", "ledger", kind="database"),
+    Row("k6", "a registration: PostgreSQL's own CPU", "", "registration", kind="database"),
+)
+"""What a plan needs besides calls: see ``small``."""
+
+ALL = _BY_ID | {row.id: row for row in WORKERS + HALVES + SMALL}
 
 
 def chosen(names: str) -> list[Row]:
-    """The rows of a comma-separated list of names; ``all``, ``rows``, ``prices``, ``workers`` and ``half`` name many.
+    """The rows of a comma-separated list of names; some name many: see ``groups``.
 
     Raises ValueError for a name that there is not.
     """
     groups = {
         "all": tuple(ALL.values()), "rows": ROWS, "prices": PRICES, "workers": WORKERS, "half": HALVES,
+        "small": SMALL,
     }  # fmt: skip
     found: dict[str, Row] = {}
     for name in names.split(","):

@@ -14,7 +14,9 @@ from ringfence.cli.options import JsonOption
 
 Rows = Annotated[
     str,
-    typer.Option(help="Which, separated by commas: names, or rows, prices, workers, half, all. See --list."),
+    typer.Option(
+        help="Which, separated by commas: names, or rows, prices, workers, half, small, all. See --list."
+    ),
 ]
 Runs = Annotated[int, typer.Option(min=1, help="How often each is measured; medians are shown.")]
 Beside = Annotated[bool, typer.Option("--kamailio/--alone", help="Beside Kamailio, where it is installed.")]
