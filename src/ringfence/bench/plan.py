@@ -2,8 +2,8 @@
 
 Costs add up: a call with several protections costs the plain one and what each adds alone; calls, registrations,
 keep-alives and relayed packets are added. And they fall with load: messages that meet in one turn of the loop share
-what it takes to be woken, so that each time the rate grows by e a call costs so many microseconds less, whatever else it
-has (`Fall`). `check` compares that with what was measured together, so that the rules themselves are tested.
+what it takes to be woken, so that each time the rate grows by e a call costs so many microseconds less, whatever else
+it has (`Fall`). `check` compares that with what was measured together, so that the rules themselves are tested.
 """
 
 from __future__ import annotations
