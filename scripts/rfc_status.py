@@ -131,6 +131,7 @@ TITLES = {
     "8443": "PASSporT: Resource-Priority",
     "8550": "S/MIME 4.0 certificates",
     "8551": "S/MIME 4.0",
+    "8555": "ACME",
     "8588": "PASSporT: SHAKEN",
     "8591": "S/MIME in messaging",
     "8606": "ISUP location in Reason",
@@ -144,6 +145,7 @@ TITLES = {
     "9060": "STIR certificate delegation",
     "9110": "HTTP",
     "9111": "HTTP caching",
+    "9773": "when to renew, by ACME",
 }
 
 

@@ -99,7 +99,8 @@ def pinged(connection: socket.socket, number: int) -> str:
     return connection.recv(65536).decode().partition("\r\n")[0]
 
 
-@pytest.mark.rfc("8555", "7.4", "8.3")
+@pytest.mark.rfc("8555", "7.4")
+@pytest.mark.rfc("8555", "8.3")
 @pytest.mark.rfc("5922", "7.1")
 def test_workers_start_without_a_certificate_get_one_and_renew_it(server: Pebble, tmp_path: Path) -> None:
     node = domain(tmp_path / "node", server, top="workers = 2\n")
@@ -192,7 +193,8 @@ async def test_what_fails_is_one_sentence(server: Pebble, tmp_path: Path) -> Non
     assert last_failure(nowhere) is None
 
 
-@pytest.mark.rfc("8555", "7.3.3", "7.3.4")
+@pytest.mark.rfc("8555", "7.3.3")
+@pytest.mark.rfc("8555", "7.3.4")
 async def test_terms_and_accounts_that_are_bound(tmp_path: Path) -> None:
     key = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
     settings = {"externalAccountBindingRequired": True, "externalAccountMACKeys": {"kid-1": key}}

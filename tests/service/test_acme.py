@@ -302,7 +302,9 @@ def answering(directory: Path, info: bytes, status: int = 200) -> Iterator[Acme]
         thread.join()
 
 
-@pytest.mark.rfc("9773", "4.1", "4.2", "4.3")
+@pytest.mark.rfc("9773", "4.1")
+@pytest.mark.rfc("9773", "4.2")
+@pytest.mark.rfc("9773", "4.3")
 async def test_the_server_says_when_to_renew(tmp_path: Path) -> None:
     start = datetime.fromtimestamp(NOW, UTC) - timedelta(days=2)
     window = (

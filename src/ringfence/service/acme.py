@@ -184,9 +184,14 @@ class AcmeKeeper:
                 shown=str(self._config.shown_pair[0]),
                 names=files.names_of(self._config),
             )
-        if failure := files.last_failure(self._config):
+        failure = files.last_failure(self._config)
+        pause = failure[1] + FIRST_PAUSE - time.time() if failure is not None else 0.0
+        if 0 < pause <= FIRST_PAUSE:
             # A node that is started again and again must not use up what the server allows.
-            await asyncio.sleep(min(max(failure[1] + FIRST_PAUSE - time.time(), 0.0), FIRST_PAUSE))
+            log.info(
+                "the last order failed just now: ringfence cert acme orders at once", again_in=round(pause)
+            )
+            await asyncio.sleep(pause)
         while True:
             try:
                 pause = await self._once()

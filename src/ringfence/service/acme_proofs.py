@@ -59,7 +59,7 @@ class Records:
     def add(self, proof: Proof) -> None:
         """Have the record published. Raises AcmeError."""
         if reason := self._run("add", proof):
-            raise AcmeError(f"{proof.name} could not be published: {reason}")
+            raise AcmeError(f"the record for {proof.name} could not be published: {reason}")
 
     def remove(self, proof: Proof) -> None:
         """Have it taken away. One that stays proves nothing any more, so that failing fails nothing."""
