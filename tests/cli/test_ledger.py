@@ -92,6 +92,12 @@ def test_what_was_written_is_verified_with_the_public_key_alone(kept: Shell, tmp
     assert offline.code == 0
     assert "as it was written" in offline.out
     assert "no witness" in offline.err
+    assert kept.type("ledger", "verify", "--key", str(public), "--database", str(book(kept))).code == 0
+    for database, code in (("nosuch://x", 69), ("sqlite://[", 69), ("absent.db", 69)):
+        assert kept.type("ledger", "verify", "--key", str(public), "--database", database).code == code
+    (tmp_path / "empty").write_text("no key\n")
+    none = kept.type("ledger", "verify", "--key", "empty", "--database", url)
+    assert (none.code, "no public key" in none.err) == (65, True)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from ringfence.message.errors import LocalError
 from ringfence.security.digest import Algorithm, make_ha1
 from tests.cli.running import Shell
 from tests.cli.test_user import listed, stored
+from tests.store.raw import sql
 
 HA1 = make_ha1("bob", "example.org", "secret-of-bob", Algorithm.MD5)
 
@@ -124,6 +125,24 @@ def test_many_passwords_are_made_anew(domain: Shell) -> None:
     assert "MD5" not in bob.credentials
     assert domain.type("user", "rotate", "--md5-only", "-o", "new.csv").code == 69, "it is not overwritten"
     assert domain.type("user", "rotate", "--older", "1", "-o", "old.csv", "--json").json["changed"] == 0
+
+
+def test_passwords_that_have_not_changed_for_long_are_made_anew(domain: Shell) -> None:
+    for user in ("alice", "bob"):
+        domain.type("user", "add", user)
+    book = domain.directory / "data" / "ringfence.db"
+    sql(book, "UPDATE accounts SET updated = updated - 100 * 86400 WHERE username = 'alice'")
+    before = {user: stored(domain, f"sip:{user}@example.org") for user in ("alice", "bob")}
+    done = domain.type("user", "rotate", "--older", "90", "-o", "new.csv", "--json").json
+    assert done["changed"] == 1
+    (row,) = csv.DictReader((domain.directory / "new.csv").read_text().splitlines())
+    after = {user: stored(domain, f"sip:{user}@example.org") for user in ("alice", "bob")}
+    assert after["bob"] == before["bob"]
+    assert after["alice"] is not None
+    assert after["alice"].credentials["SHA-256"] == make_ha1(
+        "alice", "example.org", row["password"], Algorithm.SHA_256
+    )
+    assert domain.type("user", "rotate", "--older", "90", "-o", "again.csv", "--json").json["changed"] == 0
 
 
 def test_money_is_shown_and_changed(domain: Shell) -> None:

@@ -117,7 +117,8 @@ def verify(
         typer.Option(metavar="FILE", help="The public key. Default: that of the configuration."),
     ] = None,
     database: Annotated[
-        str, typer.Option(metavar="URL", help="The ledger. Default: the configuration's.")
+        str,
+        typer.Option(metavar="URL", help="The ledger, a file or a URL. Default: the configuration's."),
     ] = "",
     witness: Annotated[
         Path | None,
@@ -136,12 +137,15 @@ def verify(
     from ringfence.ledger.reading import reading
     from ringfence.ledger.witness import read_witness
     from ringfence.service.ledger import public_path
+    from ringfence.store.connect import sqlite_url
 
     if not (key and database):
         loaded = load_config(config)
         key = key or [public_path(loaded.ledger_key)]
         database = database or loaded.ledger_url
         witness = witness or loaded.ledger_witness
+    if ":" not in database:
+        database = sqlite_url(Path(database))
     keys = [each for path in key for each in read_public_keys(path)]
     witnessed = read_witness(witness) if witness is not None else {}
     with reading(database) as reader, counting("events", reader.length()) as told:
@@ -244,7 +248,7 @@ def prune(
     from ringfence.service.retention import needed_from
 
     loaded = load_config(config)
-    _stopped(loaded)
+    _stopped(loaded, f"stop it first: ringfence stop; or have it do that: keep_days = {days} under [ledger]")
 
     async def remove() -> int:
         removed = 0
@@ -294,7 +298,7 @@ def _privacy(config: Config) -> Privacy:
     return Privacy(derive(read_secret(config.secret_file), "ledger"))
 
 
-def _stopped(config: Config) -> None:
+def _stopped(config: Config, fix: str = "stop it first: ringfence stop") -> None:
     """A chain has one writer: two would each find that somebody else changes it."""
     from ringfence.service.control_client import NodeUnavailable, ask
 
@@ -302,7 +306,7 @@ def _stopped(config: Config) -> None:
         ask(config.control_socket, "status")
     except NodeUnavailable:
         return
-    raise Failure(Exit.NO, "the node runs, and writes the ledger", "stop it first: ringfence stop")
+    raise Failure(Exit.NO, "the node runs, and writes the ledger", fix)
 
 
 def _time(text: str, absent: float) -> float:

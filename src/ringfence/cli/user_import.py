@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -168,7 +168,7 @@ def rotate(
     loaded = load_config(config)
     with open(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         changed = asyncio.run(
-            _rotate(loaded, csv.writer(file), md5_only=md5_only, before=time.time() - older * DAY)
+            _rotate(loaded, file, md5_only=md5_only, before=time.time() - older * DAY)
         )
     facts = {"changed": changed, "passwords": str(output)}
     if json:
@@ -177,8 +177,9 @@ def rotate(
         print_facts(facts)
 
 
-async def _rotate(config: Config, file: Any, *, md5_only: bool, before: float) -> int:
-    file.writerow(("aor", "user", "realm", "password"))
+async def _rotate(config: Config, file: TextIO, *, md5_only: bool, before: float) -> int:
+    writer = csv.writer(file)
+    writer.writerow(("aor", "user", "realm", "password"))
     changed = 0
     async with open_database(config) as database:
         after = ""
@@ -188,7 +189,8 @@ async def _rotate(config: Config, file: Any, *, md5_only: bool, before: float) -
                     continue
                 password = generate_password()
                 stored = credentials(account.user, config, password, md5=False)
-                file.writerow((account.aor, account.user, config.realm, password))
+                writer.writerow((account.aor, account.user, config.realm, password))
+                file.flush()  # before it counts: whoever kills us must not lock anybody out
                 now = time.time()
                 await database.accounts.update(
                     replace(account, realm=config.realm, credentials=stored, updated=now)

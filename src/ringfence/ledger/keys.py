@@ -74,8 +74,10 @@ def read_public_keys(path: Path) -> list[Ed25519PublicKey]:
         if b"PRIVATE KEY" in data:
             return [read_signing_key(path).public_key()]
         keys = [load_pem_public_key(part + _END) for part in data.split(_END) if part.strip()]
-    except (OSError, ValueError, UnsupportedAlgorithm) as error:
-        raise LocalError(f"{path} has no public key that can be read: {error}") from None
+    except OSError as error:
+        raise LocalError(f"{path} can't be read: {error.strerror}") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise LocalError(f"{path} has no public key in PEM form, such as ledger.pub") from None
     if not keys or not all(isinstance(key, Ed25519PublicKey) for key in keys):
         raise LocalError(f"{path} has a key of another kind than Ed25519")
     return [key for key in keys if isinstance(key, Ed25519PublicKey)]

@@ -9,6 +9,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from ringfence.ledger.chain import Checkpoint, Link
 from ringfence.ledger.events import Event, event_of
@@ -123,7 +124,12 @@ def reading(url: str) -> Iterator[Reader]:
     Raises:
         StoreError: There is none, it can't be read, or it is of another version.
     """
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise StoreError(
+            "the URL of the ledger can't be read; write sqlite:///PATH or postgresql://..."
+        ) from None
     if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file():
         raise StoreError(f"there is no ledger in {parsed.database}: no call has been recorded")
     engine = engine_for(url)
