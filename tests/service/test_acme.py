@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import socket
 import ssl
 import threading
 import time
@@ -14,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptography import x509
 
 from ringfence.message import LocalError
 from ringfence.security.authority import DAY, Authority, new_key
@@ -221,6 +223,37 @@ async def test_a_thread_is_not_waited_for() -> None:
         await in_thread(lambda: os.environ["NO SUCH NAME"])
 
 
+async def test_what_is_served_over_https_takes_a_new_certificate(tmp_path: Path) -> None:
+    wanted = config(tmp_path)
+    first = files.keep(wanted, *issue())
+    server = WebServer(Pages().app(), Address("127.0.0.1", 0), wanted.shown_pair)
+    await server.start()
+    try:
+        assert await shown(server.address) == first
+        wanted.shown_pair[0].write_bytes(b"half of it")
+        with pytest.raises(LocalError, match="is no certificate"):
+            server.renew(*wanted.shown_pair)
+        assert await shown(server.address) == first
+        second = files.keep(wanted, *issue())
+        server.renew(*wanted.shown_pair)
+        assert await shown(server.address) == second != first
+    finally:
+        await server.stop()
+
+
+async def shown(address: Address) -> x509.Certificate:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    for _ in range(500):  # it reads its certificate once it runs
+        with contextlib.suppress(ConnectionError):
+            _, writer = await asyncio.open_connection(*address, ssl=context)
+            break
+        await asyncio.sleep(0.01)
+    found = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.transport.abort()
+    return x509.load_der_x509_certificate(found)
+
+
 # ---- proofs ----
 
 
@@ -245,6 +278,20 @@ async def test_pages_are_there_as_long_as_they_are_asked_for() -> None:
             assert (await get("abc-_1"))[0] == 404
     finally:
         await server.stop()
+
+
+async def test_pages_are_on_every_address_while_it_orders() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    wanted = Acme(directory=NOWHERE, port=port)
+    async with proving(wanted) as prover, httpx.AsyncClient(trust_env=False) as client:
+        prover.add(Proof("example.org", "t", "t.thumb"))
+        for host in ("127.0.0.1", *(["[::1]"] if "::" in wanted.hosts else [])):
+            answer = await client.get(f"http://{host}:{port}/.well-known/acme-challenge/t")
+            assert answer.text == "t.thumb"
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
 
 
 async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:

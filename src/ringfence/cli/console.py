@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -13,11 +15,18 @@ import typer
 from ringfence.cli.failure import Exit, Failure
 from ringfence.cli.options import ConfigOption, load_config
 from ringfence.cli.output import remark
+from ringfence.message import LocalError
 from ringfence.service.addresses import Address, parse_address
 from ringfence.service.config import Config
 from ringfence.service.logs import configure
 
+Pair = Callable[[], tuple[Path, Path]]
+"""The certificate and the key, as they are now."""
+
 DEFAULT = "127.0.0.1:8443"
+
+RENEW_SECONDS = 600.0
+"""How often the certificate is read again: the node may have a new one."""
 
 
 def console(
@@ -42,8 +51,11 @@ def console(
         address = parse_address(listen)
     except ValueError:
         raise Failure(Exit.USAGE, f"{listen!r} is not an address", f"write one such as {DEFAULT}") from None
-    tls = (certificate or loaded.shown_pair[0], key or loaded.shown_pair[1])
-    _check(*tls)
+
+    def tls() -> tuple[Path, Path]:
+        return certificate or loaded.shown_pair[0], key or loaded.shown_pair[1]
+
+    _check(*tls())
     hosts = [loaded.domain.name, "localhost", "127.0.0.1", "[::1]", *loaded.node.advertise, *(host or ())]
     configure(level=loaded.log.level, console=True)
     raise typer.Exit(uvloop.run(_serve(loaded, address, tls, hosts)))
@@ -58,7 +70,7 @@ def _check(certificate: Path, key: Path) -> None:
         raise Failure(Exit.UNAVAILABLE, reason, "name others with --certificate and --key") from None
 
 
-async def _serve(config: Config, address: Address, tls: tuple[Path, Path], hosts: list[str]) -> int:
+async def _serve(config: Config, address: Address, tls: Pair, hosts: list[str]) -> int:
     from ringfence.console.app import make_app, opened
     from ringfence.service.web import WebServer
 
@@ -67,13 +79,17 @@ async def _serve(config: Config, address: Address, tls: tuple[Path, Path], hosts
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     async with opened(config) as office:
-        web = WebServer(make_app(office, hosts), address, tls)
+        web = WebServer(make_app(office, hosts), address, tls())
         try:
             await web.start()
         except OSError as error:
             reason = f"cannot listen on {address}: {(error.strerror or str(error)).partition(' (')[0]}"
             raise Failure(Exit.UNAVAILABLE, reason, "name another port with --listen") from None
         remark(f"The console is at https://{web.address}/ ; sign in as an administrator.")
-        await stopping.wait()
+        while not stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), RENEW_SECONDS)
+            with contextlib.suppress(LocalError):  # half written: the old one holds until the next look
+                web.renew(*tls())
         await web.stop()
     return 0
