@@ -144,11 +144,12 @@ class Stranger(asyncio.DatagramProtocol):
         cseq: int = 1,
         branch: str | None = None,
         contact: str | None = None,
+        uri: str = "",
     ) -> None:
         """Send a request of our own to an agent."""
         self._count += 1
         self.dial(agent)
-        uri = agent.addresses[0].partition(";")[0]
+        uri = uri or agent.addresses[0].partition(";")[0]
         kind = f"Content-Type: {content_type}\n" if body else ""
         tag = f";tag={to_tag}" if to_tag else ""
         head = (

@@ -116,10 +116,11 @@ async def test_a_180_that_is_never_acknowledged_ends_the_call(phones: Phones, st
 async def test_a_cancel_ends_the_ringing(phones: Phones, stranger: Stranger) -> None:
     bob = await phones("bob")
     stranger.begin("INVITE", bob, body=stranger.sdp(), branch="x")
-    await stranger.response(180)
+    ringing = await stranger.response(180)
     stranger.begin("CANCEL", bob, branch="x")
-    statuses = {(await stranger.response()).status for _ in range(2)}
-    assert statuses == {200, 487}
+    responses = [await stranger.response() for _ in range(2)]
+    assert {response.status for response in responses} == {200, 487}
+    assert {response.to.tag for response in responses} == {ringing.to.tag}
     assert not bob.desk.calls
     stranger.begin("CANCEL", bob, branch="unknown")
     await stranger.response(481)

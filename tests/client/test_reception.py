@@ -131,6 +131,13 @@ async def test_a_server_asks_whether_the_device_is_there(phones: Phones, strange
     await stranger.response(200)
 
 
+@pytest.mark.rfc("3261", "19.1.4")
+async def test_an_address_is_the_same_with_escapes(phones: Phones, stranger: Stranger) -> None:
+    bob = await phones("bob")
+    stranger.begin("OPTIONS", bob, uri=bob.addresses[0].replace("bob@", "%62o%62@"))
+    assert (await stranger.response()).status == 200
+
+
 @pytest.mark.rfc("3261", "7.3.1")
 async def test_option_tags_are_the_same_in_any_case(phones: Phones, stranger: Stranger) -> None:
     response = await answer_to(phones, stranger, "OPTIONS", headers="Require: Timer, 100Rel\n")

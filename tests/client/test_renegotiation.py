@@ -120,6 +120,16 @@ async def test_requests_out_of_order(phones: Phones, stranger: Stranger) -> None
 
 
 @pytest.mark.rfc("3311", "5.2")
+async def test_an_offer_while_the_first_one_waits_is_put_off(phones: Phones, stranger: Stranger) -> None:
+    bob = await phones("bob")
+    stranger.begin("INVITE", bob, body=stranger.sdp())
+    tag = (await stranger.response(180)).to.tag or ""
+    stranger.begin("UPDATE", bob, to_tag=tag, cseq=2, body=stranger.sdp())
+    later = await stranger.response(500)
+    assert 0 <= int(later.headers.get("Retry-After") or "none") <= 10
+
+
+@pytest.mark.rfc("3311", "5.2")
 async def test_update_changes_the_session(phones: Phones, stranger: Stranger) -> None:
     bob = await phones("bob")
     call, tag = await received(bob, stranger)

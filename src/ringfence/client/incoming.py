@@ -61,7 +61,7 @@ class IncomingCall(Call):
         self.request = request
         self._transaction = transaction
         self._flow = flow
-        self._tag = desk.token()
+        self.tag = desk.token()
         self._offer = sdp_of(request)
         self._reliable: Ringing | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -90,7 +90,7 @@ class IncomingCall(Call):
             )
 
     def _response(self, status: int) -> Response:
-        response = response_to(self.request, status, to_tag=self._tag)
+        response = response_to(self.request, status, to_tag=self.tag)
         if status < 300:
             secure = self._flow.secure and needs_sips_contact(self.request)
             response.headers.add(

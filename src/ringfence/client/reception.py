@@ -23,6 +23,7 @@ from ringfence.engine.routing import is_sips
 from ringfence.message import PeerError, Request, SipUri, response_to
 from ringfence.message.fields import ACCEPT as ACCEPTED_TYPES
 from ringfence.message.fields import REPLACES, REQUIRE
+from ringfence.message.grammar import unescape
 from ringfence.transport.driver import Work
 from ringfence.transport.flow import Flow
 
@@ -126,10 +127,12 @@ class Reception:
             gruus = (registration.public_gruu, registration.temporary_gruu)
             if any(gruu is not None and gruu.user == uri.user for gruu in gruus):
                 return
-        asks_the_device = (
-            request.method == "OPTIONS" and uri.user is None
-        )  # a server that looks whether we are there
-        if uri.user != self._desk.account.aor.user and not asks_the_device:
+        ours = self._desk.account.aor.user
+        if uri.user is None:
+            here = request.method == "OPTIONS" or ours is None  # a server that looks whether we are there
+        else:
+            here = ours is not None and unescape(uri.user) == unescape(ours)
+        if not here:
             raise PeerError(404, "nobody of that name is here")
 
     @staticmethod
@@ -211,8 +214,15 @@ class Reception:
         """RFC 3261 section 9.2. It has no credentials: it counts because it comes the way of its INVITE."""
         invite = self._desk.driver.transactions.find_invite(request)
         mine = invite is not None and (not invite.flow.reliable or invite.flow.key == transaction.flow.key)
-        self._desk.respond(transaction, 200 if mine else 481)
+        called = (
+            invite.user if mine and invite is not None and isinstance(invite.user, IncomingCall) else None
+        )
+        # "the To tag of the response to the CANCEL and the To tag in the response to the original request SHOULD be
+        # the same"
+        self._desk.respond(
+            transaction, 200 if mine else 481, to_tag=called.tag if called is not None else None
+        )
         if mine and invite is not None and invite.user is None and not invite.answered:
             self._desk.respond(invite, 487)  # it waits for ``_settled``
-        if mine and invite is not None and isinstance(invite.user, IncomingCall):
-            invite.user.cancelled(reason_of(request, "the caller gave up"))
+        if called is not None:
+            called.cancelled(reason_of(request, "the caller gave up"))

@@ -18,6 +18,7 @@ from ringfence.client.connected import introduce_ourselves, note_identity
 from ringfence.client.desk import ALLOW, SUPPORTED
 from ringfence.client.errors import CallError, RequestFailed
 from ringfence.client.states import Ending
+from ringfence.engine.dialog import MAX_RETRY_AFTER
 from ringfence.engine.machine import ServerTransaction
 from ringfence.message import LocalError, PeerError, Request, Response, response_to
 from ringfence.transport.driver import Work
@@ -215,8 +216,11 @@ async def _update_accepted(call: Call, request: Request, transaction: ServerTran
     response = response_to(request, 200)
     if offer is not None:
         if call.session.agreed is None:
-            # Section 5.2: an offer before the first exchange is complete.
-            raise PeerError(500, "the first offer has not been answered yet")
+            # Section 5.2: an offer before the first one is answered is put off, with a Retry-After at random.
+            later = response_to(request, 500)
+            later.headers.add("Retry-After", random.randint(0, MAX_RETRY_AFTER))  # noqa: S311
+            call.reply(request, transaction, later)
+            return
         response.set_body(await call.session.receive_offer(offer), SDP)
     response.headers.add("Contact", call.desk.contact(call.desk.flow_of(transaction), secure=_secure(call)))
     response.headers.add("Allow", ALLOW)
