@@ -96,3 +96,11 @@ def test_a_websocket_that_can_not_be_read_ends() -> None:
     broken = there + b"\xff\xff\xff" + there[-300:]
     assert texts(pcap(sent(101, broken))) == [MESSAGE]
     assert texts(pcap(sent(101, b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 9_000))) == []
+
+
+def test_http_is_no_sip() -> None:
+    web = b"POST /a HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc"
+    asked = [tcp(100, flags=SYN, source=40001), tcp(101, web, source=40001)]
+    packets = [ip4(each[:2] + b"\x00\x50" + each[4:], protocol=6) for each in asked]
+    assert texts(pcap(*packets)) == []
+    assert texts(pcap(sent(100, flags=SYN), sent(101, web))) == [web]  # somebody sends it to our port

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from ringfence.service.capture_file import frames
 from ringfence.service.capture_packets import TCP, UDP, Packets
-from ringfence.service.capture_streams import START, Segment, Streams
+from ringfence.service.capture_streams import START, Segment, Streamed, Streams
 
 SIP_PORTS: Final = frozenset({5060, 5061})
 """A datagram from or to these is SIP, whatever it looks like; another one, if it begins like SIP."""
@@ -65,10 +65,16 @@ def messages(data: bytes) -> Iterator[Heard]:
                 missing = min(datagram.missing, length - 8 - len(content))
                 yield Heard(frame.time, "UDP", source, target, content, missing)
         elif datagram.protocol == TCP and len(datagram.payload) >= 20:
-            for found in streams.take(Segment(frame.time, source, target, datagram.payload)):
-                yield Heard(*found)
-    for found in streams.rest():
-        yield Heard(*found)
+            yield from _heard(streams.take(Segment(frame.time, source, target, datagram.payload)))
+    yield from _heard(streams.rest())
+
+
+def _heard(found: Iterator[Streamed]) -> Iterator[Heard]:
+    """Without what other protocols frame alike: HTTP has a Content-Length too."""
+    for each in found:
+        by_port = any(int(end.rpartition(":")[2]) in SIP_PORTS for end in (each.source, each.target))
+        if _is_sip(each.data, by_port=by_port):
+            yield Heard(*each)
 
 
 def _is_sip(content: bytes, *, by_port: bool) -> bool:
