@@ -33,6 +33,7 @@ from ringfence.security.pem import (
     read_key,
 )
 from ringfence.security.smime_signer import USAGES, Pinned, Speaks, pin_of, pinned, speaks_for
+from ringfence.security.unreadable import UNREADABLE
 from ringfence.transport.inquiry import Revocation
 
 MAX_FILES = 2_000
@@ -215,7 +216,7 @@ def _pem(data: bytes, load: Callable[[bytes], x509.Certificate | x509.Certificat
         return data
     try:
         return load(data).public_bytes(Encoding.PEM)
-    except ValueError:
+    except UNREADABLE:
         return data
 
 

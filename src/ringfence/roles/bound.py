@@ -15,6 +15,7 @@ from ringfence.message import NameAddr
 from ringfence.roles.call import Authenticated, Call
 from ringfence.roles.steps.claims import is_anonymous
 from ringfence.security.certificates import user_identities
+from ringfence.security.unreadable import UNREADABLE
 from ringfence.transport.flow import Flow, PeerCertificate
 
 PROVING_TRANSPORTS = frozenset({"TLS", "WSS"})
@@ -115,6 +116,6 @@ def _named(peer: PeerCertificate, authorities: frozenset[bytes]) -> str:
         return ""
     try:
         names = user_identities(x509.load_der_x509_certificate(peer.der))
-    except ValueError:
+    except UNREADABLE:
         return ""
     return names[0] if names else ""

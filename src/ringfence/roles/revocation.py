@@ -12,6 +12,7 @@ from cryptography import x509
 
 from ringfence.security.chains import revocation_flaws, subject_text
 from ringfence.security.revocation import unknown_status
+from ringfence.security.unreadable import UNREADABLE
 from ringfence.transport.flow import PeerCertificate
 from ringfence.transport.inquiry import Inquiry, Revocation, Verdict
 
@@ -50,7 +51,7 @@ class PeerStatus:
             return known[0]
         try:
             chain = [x509.load_der_x509_certificate(one) for one in peer.chain]
-        except ValueError as error:
+        except UNREADABLE as error:
             return f"the certificate cannot be read: {error}"
         if not unknown_status(chain[:-1], ()):
             return self._keep(peer.der, "", self._ticks() + KNOWN_AGE)  # it names nobody to ask
@@ -68,7 +69,7 @@ class PeerStatus:
         verdict = Verdict()
         try:
             flaws = [each.detail for each in revocation_flaws(chain, found.lists, time.time())]
-        except ValueError as error:  # an entry of a list
+        except UNREADABLE as error:  # an entry of a list
             flaws = [f"a revocation list can't be read: {str(error)[:80]}"]
         if not flaws:
             verdict = await self._inquiry.status(chain, (*lists, *found.lists))

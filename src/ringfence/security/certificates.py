@@ -23,6 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from ringfence.message import PeerError, SipUri, parse_uri
 from ringfence.security.chains import Judged, judge_chain
 from ringfence.security.reasons import Reason, Reasons
+from ringfence.security.unreadable import UNREADABLE
 
 ID_KP_SIP_DOMAIN = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.20")
 """The extended key usage of a SIP domain certificate (RFC 5924 section 4.1)."""
@@ -133,7 +134,7 @@ def _alternative_names(certificate: x509.Certificate) -> list[x509.GeneralName] 
         return list(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
     except x509.ExtensionNotFound:
         return None
-    except (ValueError, x509.DuplicateExtension):
+    except UNREADABLE:
         return []
 
 
@@ -162,7 +163,7 @@ def sip_usage(certificate: x509.Certificate) -> Usage:
         usages = set(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
     except x509.ExtensionNotFound:
         return Usage.ABSENT
-    except (ValueError, x509.DuplicateExtension):
+    except UNREADABLE:
         return Usage.OTHER
     if ID_KP_SIP_DOMAIN in usages:
         return Usage.SIP_DOMAIN

@@ -24,6 +24,7 @@ from ringfence.message.errors import PeerError
 from ringfence.security.edwards_paths import build_path, has_edwards_key
 from ringfence.security.reasons import Reason, Reasons
 from ringfence.security.revocation import applies, revokes
+from ringfence.security.unreadable import UNREADABLE
 
 MAX_CHAIN_OCTETS = 65536
 """Longest chain that is read: ten certificates with 4096-bit keys fit four times."""
@@ -60,7 +61,7 @@ def read_certificates(data: bytes) -> list[x509.Certificate]:
         if _PEM not in data:
             return [fully_read(x509.load_der_x509_certificate(data))]
         found = [fully_read(one) for one in x509.load_pem_x509_certificates(data)]
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         raise PeerError(436, f"not a certificate: {str(error)[:80]}", header="Identity") from None
     if not 0 < len(found) <= MAX_CERTIFICATES:
         raise PeerError(436, f"{len(found)} certificates, at most {MAX_CERTIFICATES}", header="Identity")
@@ -173,7 +174,7 @@ def _path_flaw(leaf: x509.Certificate, error: Exception) -> Reason:
 def _usage_flaws(leaf: x509.Certificate, usages: Iterable[x509.ObjectIdentifier]) -> Reasons:
     try:
         extensions = leaf.extensions
-    except (ValueError, x509.DuplicateExtension) as error:
+    except UNREADABLE as error:
         return (Reason(ChainFlaw.USAGE, f"unreadable extensions: {str(error)[:80]}"),)
     for extension in extensions:
         value = extension.value
@@ -249,7 +250,7 @@ def _may_sign_lists(issuer: x509.Certificate) -> bool:
         return issuer.extensions.get_extension_for_class(x509.KeyUsage).value.crl_sign
     except x509.ExtensionNotFound:
         return True
-    except (ValueError, x509.DuplicateExtension):
+    except UNREADABLE:
         return False
 
 

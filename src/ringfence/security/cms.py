@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 from asn1crypto import cms, core, parser  # type: ignore[import-untyped]
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.utils import CryptographyDeprecationWarning
 
 from ringfence.message.errors import PeerError
+from ringfence.security.unreadable import NO_EXTENSION, UNREADABLE
 
 MAX_CMS = 1 << 18
 """Largest object in octets, four times the largest SIP message: it may come from a directory as well."""
@@ -129,6 +129,16 @@ CIPHERS = {
 """The accepted ciphers, the preferred first."""
 
 
+_MALFORMED: tuple[type[Exception], ...] = (
+    TypeError,
+    KeyError,
+    RecursionError,
+    OverflowError,
+    CryptographyDeprecationWarning,
+    *UNREADABLE,
+)
+
+
 @contextmanager
 def malformed(status: int = 400) -> Iterator[None]:
     """Turn what ``asn1crypto`` and ``cryptography`` raise over bad input into a PeerError, once, here.
@@ -139,15 +149,7 @@ def malformed(status: int = 400) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("error", CryptographyDeprecationWarning)
             yield
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        RecursionError,
-        OverflowError,
-        UnsupportedAlgorithm,
-        CryptographyDeprecationWarning,
-    ) as error:
+    except _MALFORMED as error:
         if isinstance(error, PeerError):
             raise
         raise PeerError(status, f"malformed CMS object: {str(error)[:80]}") from None
@@ -214,7 +216,7 @@ def key_identifier(certificate: x509.Certificate) -> bytes | None:
     """The subject key identifier extension, or None."""
     try:
         return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
-    except (x509.ExtensionNotFound, ValueError, x509.DuplicateExtension):
+    except NO_EXTENSION:
         return None
 
 

@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from ringfence.message.errors import LocalError, PeerError
 from ringfence.security import cms as syntax
 from ringfence.security.cms import AES256_GCM, CIPHERS, DIGESTS, SHA256, ContentCipher
+from ringfence.security.unreadable import UNREADABLE
 
 _OAEP = "1.2.840.113549.1.1.7"
 # dhSinglePass-stdDH, and below it dhSinglePass-cofactorDH, with the X9.63 key derivation (RFC 5753 section 7.1.4).
@@ -176,7 +177,7 @@ def encryption_flaw(certificate: x509.Certificate) -> str | None:
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound:
         return None
-    except (ValueError, x509.DuplicateExtension):
+    except UNREADABLE:
         return "the certificate's extensions can't be read"
     allowed = usage.key_encipherment if isinstance(public, rsa.RSAPublicKey) else usage.key_agreement
     return None if allowed else "the certificate's key usage does not allow encryption"

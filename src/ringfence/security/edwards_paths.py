@@ -16,6 +16,8 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from ringfence.security.unreadable import UNREADABLE
+
 MAX_STEPS = 10
 """From the first certificate to a trusted one; as many as the verifier of the library goes."""
 
@@ -90,7 +92,7 @@ def _flaw(certificate: x509.Certificate, moment: datetime) -> str:
         return "a key or digest in the path is too weak"
     try:
         extensions = list(certificate.extensions)
-    except (ValueError, x509.DuplicateExtension):
+    except UNREADABLE:
         return "its extensions can't be read"
     for each in extensions:
         if isinstance(each.value, x509.NameConstraints):

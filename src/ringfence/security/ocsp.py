@@ -15,12 +15,14 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
+
+from ringfence.security.unreadable import NO_EXTENSION, UNREADABLE
 
 MAX_ANSWER = 65_536
 """Octets of an answer: one status and a few certificates are four thousand."""
@@ -34,6 +36,7 @@ SKEW = timedelta(minutes=5)
 UNSAID = timedelta(days=1)
 """How long an answer holds that does not say when the next one comes (RFC 6960 section 2.4: newer is always there)."""
 
+_BAD: tuple[type[Exception], ...] = (TypeError, *UNREADABLE)
 _STRONG = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
 
@@ -57,7 +60,7 @@ def responders(certificate: x509.Certificate) -> list[str]:
     """The URLs of the responders that a certificate names (RFC 5280 section 4.2.2.1), in its order."""
     try:
         access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except NO_EXTENSION:
         return []
     return [
         each.access_location.value
@@ -98,7 +101,7 @@ def judge_answer(
         if any(each.critical and not isinstance(each.value, x509.OCSPNonce) for each in answer.extensions):
             return Told(Status.UNKNOWN, "the answer has a critical extension that is not understood")
         return _status(answer, _question(certificate, issuer), moment)
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+    except _BAD as error:
         return Told(Status.UNKNOWN, f"the answer can't be read: {str(error)[:80]}")
 
 

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from ringfence.message import LocalError
+from ringfence.security.unreadable import UNREADABLE
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
@@ -35,7 +36,7 @@ def read_chain(data: bytes) -> list[x509.Certificate]:
         raise LocalError(f"the certificate file is larger than {MAX_PEM} bytes")
     try:
         return x509.load_pem_x509_certificates(data)
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         raise LocalError(f"not a PEM file of certificates: {error}") from None
 
 
@@ -47,7 +48,7 @@ def read_crl(data: bytes) -> x509.CertificateRevocationList:
     """
     try:
         return x509.load_pem_x509_crl(data)
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         raise LocalError(f"not a PEM revocation list: {error}") from None
 
 

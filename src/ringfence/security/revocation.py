@@ -12,17 +12,17 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from ringfence.security.ocsp import responders
+from ringfence.security.unreadable import NO_EXTENSION, UNREADABLE
 
 
 def distribution_points(certificate: x509.Certificate) -> list[x509.DistributionPoint]:
     """Where the lists for a certificate are; none when it does not say, or it can't be read."""
     try:
         return list(certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value)
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except NO_EXTENSION:
         return []
 
 
@@ -46,7 +46,7 @@ def issuer_urls(crl: x509.CertificateRevocationList) -> list[str]:
     """Where the certificate of who signed a list is (section 5.2.7)."""
     try:
         access = crl.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except NO_EXTENSION:
         return []
     return [
         each.access_location.value
@@ -70,7 +70,7 @@ def read_list(data: bytes) -> x509.CertificateRevocationList | None:
             crl.next_update_utc,
         )  # read only when they are asked for; what is wrong has to come out here
         return crl
-    except (ValueError, UnsupportedAlgorithm):
+    except UNREADABLE:
         return None
 
 
@@ -96,7 +96,7 @@ def applies(crl: x509.CertificateRevocationList, certificate: x509.Certificate) 
         return False
     try:
         critical = [each.value for each in crl.extensions if each.critical]
-    except (ValueError, x509.DuplicateExtension):
+    except UNREADABLE:
         return False
     known = all(isinstance(each, x509.IssuingDistributionPoint) for each in critical)
     return known and (scope is None or _in_scope(scope, certificate))
@@ -105,7 +105,7 @@ def applies(crl: x509.CertificateRevocationList, certificate: x509.Certificate) 
 def _scope(crl: x509.CertificateRevocationList) -> x509.IssuingDistributionPoint | None:
     try:
         return crl.extensions.get_extension_for_class(x509.IssuingDistributionPoint).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except NO_EXTENSION:
         return None
 
 
@@ -140,7 +140,7 @@ def _shares_a_name(names: Iterable[x509.GeneralName], certificate: x509.Certific
 def _is_authority(certificate: x509.Certificate) -> bool:
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except NO_EXTENSION:
         return False
 
 
@@ -148,7 +148,7 @@ def is_delta(crl: x509.CertificateRevocationList) -> bool:
     """Whether a list has only what has changed since another one (section 5.2.4)."""
     try:
         return any(isinstance(each.value, x509.DeltaCRLIndicator) for each in crl.extensions)
-    except (ValueError, x509.DuplicateExtension):
+    except UNREADABLE:
         return False
 
 
@@ -212,6 +212,6 @@ def _readable(certificate: x509.Certificate) -> bool:
         certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints)
     except x509.ExtensionNotFound:
         return True
-    except (ValueError, x509.DuplicateExtension):
+    except UNREADABLE:
         return False
     return True

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 from asn1crypto import core  # type: ignore[import-untyped]
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 
 from ringfence.message.errors import LocalError, PeerError
 from ringfence.security.canonical import Party
@@ -22,6 +21,7 @@ from ringfence.security.certificates import domain_identities
 from ringfence.security.chains import fingerprint, judge_chain, read_certificates, subject_text
 from ringfence.security.claims import canonical_json
 from ringfence.security.reasons import Reason, Reasons
+from ringfence.security.unreadable import NO_EXTENSION, UNREADABLE
 
 TN_AUTHORIZATION_LIST = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.26")
 JWT_CLAIM_CONSTRAINTS = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.27")
@@ -297,7 +297,7 @@ def credential_from(
             constraints=tuple(claim_constraints(raw) for raw in limits if raw is not None),
             problems=judged.reasons,
         )
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+    except UNREADABLE as error:
         raise PeerError(437, f"unsupported certificate: {str(error)[:100]}", header="Identity") from None
 
 
@@ -319,7 +319,7 @@ def tn_list_url(certificate: x509.Certificate) -> str | None:
     """Where the list of numbers is, when it is given by reference (RFC 8226 section 10.1); HTTPS only."""
     try:
         access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
-    except (x509.ExtensionNotFound, ValueError, x509.DuplicateExtension):
+    except NO_EXTENSION:
         return None
     for item in access:
         name = item.access_location

@@ -20,6 +20,7 @@ from cryptography import x509
 
 from ringfence.security.certificates import WEB_USAGES, domain_flaws
 from ringfence.security.chains import revocation_flaws
+from ringfence.security.unreadable import UNREADABLE
 from ringfence.transport.contexts import Contexts
 from ringfence.transport.flow import PeerCertificate
 from ringfence.transport.stream import Above, ByteStream, Streams
@@ -238,7 +239,7 @@ class TlsStream(ByteStream):
                 if not self._contexts.vouched_for(peer, self.server_name):
                     return f"the certificate is not from an authority that may vouch for {self.server_name}"
                 return name_flaw(peer, self.server_name)
-        except ValueError as error:
+        except UNREADABLE as error:
             return f"the certificate cannot be read: {error}"
         return None
 
@@ -261,7 +262,7 @@ def name_flaw(peer: PeerCertificate, domain: str) -> str | None:
     An address in the place of a domain, which RFC 5922 does not foresee, has to stand as iPAddress.
 
     Raises:
-        ValueError: when the certificate cannot be read.
+        UNREADABLE: when the certificate cannot be read.
     """
     certificate = x509.load_der_x509_certificate(peer.der)
     address = _address(domain)
@@ -281,7 +282,7 @@ def proves(peer: PeerCertificate, domain: str) -> bool:
     """Whether a connection's peer has proved to be this domain (RFC 5923 section 8.2)."""
     try:
         return peer.verified and name_flaw(peer, domain) is None
-    except ValueError:
+    except UNREADABLE:
         return False
 
 
