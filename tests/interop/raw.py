@@ -85,7 +85,7 @@ class RawPhone:
         """Send a request with credentials, and do not wait for what becomes of it."""
         self.send(data)
         challenge = self.final(call_id=call_id_of(data))
-        self.send(self._answered(data, challenge))
+        self.send(self.answered(data, challenge))
 
     def next_request(self, method: str, seconds: float = PATIENCE) -> Request:
         """The next request of this method."""
@@ -104,10 +104,11 @@ class RawPhone:
                 return message
 
     def _authorized(self, data: bytes, challenge: Response, seconds: float) -> Response:
-        self.send(self._answered(data, challenge))
+        self.send(self.answered(data, challenge))
         return self.final(seconds, call_id_of(data))
 
-    def _answered(self, data: bytes, challenge: Response) -> bytes:
+    def answered(self, data: bytes, challenge: Response) -> bytes:
+        """The request again, with credentials for the challenge."""
         request = parse(data)
         assert isinstance(request, Request)
         name = "WWW-Authenticate" if challenge.status == 401 else "Proxy-Authenticate"

@@ -88,7 +88,7 @@ def test_guessing_is_banned_over_a_restart_and_honest_ones_are_not(node: Node) -
             challenge = guesser.receive(1.0)
             if challenge is None:
                 break
-            wrong = guesser._answered(data, challenge).replace(b'response="', b'response="00')  # type: ignore[arg-type]
+            wrong = guesser.answered(data, challenge).replace(b'response="', b'response="00')  # type: ignore[arg-type]
             guesser.send(wrong)
             guesser.receive(1.0)
         ban = listed(node)[GUESSER]

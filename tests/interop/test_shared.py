@@ -63,7 +63,7 @@ def nodes(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Itera
     other = twin(one, directory / "other")
     for node in (one, other):
         node.serve()
-    eventually(lambda: is_shared(one) and is_shared(other), "both count together", 30)
+    eventually(lambda: is_shared(one) and is_shared(other), "both count together", 60)
     yield one, other
     for node in (one, other):
         node.end()
@@ -135,6 +135,29 @@ def test_an_account_has_its_rate_once(nodes: tuple[Node, Node]) -> None:
     )
     here.close()
     there.close()
+
+
+@pytest.mark.rfc("7616", "3.4")
+def test_a_nonce_of_one_node_is_stale_at_the_other_and_the_phone_needs_nobody(
+    nodes: tuple[Node, Node],
+) -> None:
+    """The nodes have one secret, and a key for nonces each: what was recorded at one can't be replayed at the other."""
+    one, other = nodes
+    phone = RawPhone(one, "callee", "127.0.0.64")
+    data = phone.text("REGISTER", "sip:example.org", to="sip:callee@example.org")
+    phone.send(data)
+    answered = phone.answered(data, phone.final())
+    phone.send(answered)
+    assert phone.final().status == 200
+    phone.server = (HOST, other.listen["udp"])
+    phone.send(answered)
+    elsewhere = phone.final()
+    assert elsewhere.status == 401
+    assert "stale=true" in (elsewhere.headers.get("WWW-Authenticate") or "")
+    again = phone.text("REGISTER", "sip:example.org", to="sip:callee@example.org")
+    phone.send(phone.answered(again, elsewhere))
+    assert phone.final().status == 200
+    phone.close()
 
 
 async def status_of(phone: UserAgent, uri: str) -> tuple[int, object]:
