@@ -2,8 +2,8 @@
 
     edge1 10.77.0.11   edge2 10.77.0.12   core1 10.77.0.21   core2 10.77.0.22   phones 10.77.0.100   names 10.77.0.254
 
-The cores have their registrations in one Redis, and all have the accounts in one database; both are reached by Unix
-sockets and files, which namespaces do not part.
+The cores have their registrations in one Redis, by which all nodes tell each other of bans and counts. It is reached by
+a Unix socket, which namespaces do not part.
 """
 
 from __future__ import annotations
@@ -127,6 +127,7 @@ class Cluster:
         for name in NODES:
             text = self.config(name).read_text(encoding="utf-8")
             text = text.replace(ADDRESSES["core1"], ADDRESSES[name]) if name == "core2" else text
+            text = f'{text}\n[shared]\nredis = "{redis}"\n'
             self.config(name).write_text(text, encoding="utf-8")
         for user in ("alice", "bob"):
             typed = f"{password_of(user)}\n"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
-from tests.interop.cluster import Cluster
+from tests.interop.cluster import NODES, Cluster
+from tests.interop.node import ringfence
 from tests.interop.processes import Program, eventually
 from tests.store.redis_server import RedisServer
 
@@ -48,6 +50,16 @@ def bob(cluster: Cluster) -> Program:
 
 def test_a_call_between_phones_of_two_edges(cluster: Cluster, bob: Program) -> None:
     assert_called(cluster, "edge1", bob)
+
+
+def test_whom_one_edge_bans_all_nodes_ban(cluster: Cluster) -> None:
+    ringfence("ban", "add", "10.77.0.200", "--for", "1h", "--config", cluster.config("edge1"))
+    for name in NODES:
+        eventually(partial(has_banned, cluster, name, "10.77.0.200"), f"{name} has it too", 10)
+
+
+def has_banned(cluster: Cluster, name: str, network: str) -> bool:
+    return network in ringfence("ban", "list", "--config", cluster.config(name))
 
 
 def test_a_core_is_lost_and_no_registration_is(cluster: Cluster, bob: Program) -> None:
