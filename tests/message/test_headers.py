@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringfence.message import Headers, LocalError, PeerError
-from ringfence.message.fields import CONTACT, CSEQ, EXPIRES, ROUTE, SUPPORTED, VIA
+from ringfence.message.fields import CONTACT, CSEQ, EXPIRES, REGISTRY, ROUTE, SUPPORTED, VIA
 from tests.message.samples import names, values
 
 V1, V2, V3 = (f"SIP/2.0/UDP h{i};branch=z9hG4bK{i}" for i in (1, 2, 3))
@@ -163,3 +163,13 @@ def test_edits_do_what_a_plain_list_does(items: list[tuple[str, str]], data: st.
                 headers.prepend(name, value)
                 model.insert(at[0] if at else 0, (canonical, value))
         assert list(headers) == model
+
+
+@pytest.mark.rfc("3261", "7.3.1")
+@pytest.mark.parametrize("end", ["\r\n ", " \r\n\t", "\r\n \r\n "])
+def test_a_value_that_ends_in_a_fold_with_nothing_behind_it(end: str) -> None:
+    headers = Headers.received(["To", "Route"], [f"To: <sip:a@h>{end}", f"Route:{end}<sip:b;lr>{end}"])
+    for name, uri in (("To", "sip:a@h"), ("Route", "sip:b;lr")):
+        value = headers.first(REGISTRY[name])
+        assert f"<{uri}>" == str(value) == headers.get(name)
+        assert headers.every(REGISTRY[name]) == [value]

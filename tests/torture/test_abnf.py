@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from ringfence.message import PeerError, parse
+from ringfence.message.fields import REGISTRY
 from ringfence.message.uri import parse_uri
 from ringfence.message.validate import validate
 from tests.message.samples import invite_bytes, status_of
@@ -84,13 +85,21 @@ EACH = 60
 """Lines of each field: three thousand in all take two seconds."""
 
 
-def faults(data: bytes) -> list[PeerError]:
-    """What is wrong with it, apart from parameters that chance has made twice."""
+def faults(data: bytes, name: str = "Via") -> list[PeerError]:
+    """What is wrong with it, apart from parameters that chance has made twice. The field is asked for its first
+    value, too, and then for all of them."""
     try:
-        found = validate(parse(data))
+        message = parse(data)
+        message.headers.first(REGISTRY[name])
+        found = validate(message)
     except PeerError as error:
         found = [error]
     return [each for each in found if each.reason != ONCE]
+
+
+def with_line(name: str, line: bytes) -> bytes:
+    """A good INVITE with this line for one field."""
+    return invite_bytes({name: None}, length=None, extra=("X-Here: 1",)).replace(b"X-Here: 1", line)
 
 
 def why(uri: str) -> str:
@@ -106,8 +115,28 @@ def test_a_header_field_of_the_grammar(name: str) -> None:
     chance = Random(name)
     for _ in range(EACH):
         line = GRAMMAR.make(name, chance)
-        data = invite_bytes({name: None}, length=None, extra=("X-Here: 1",)).replace(b"X-Here: 1", line)
-        assert not faults(data), line
+        assert not faults(with_line(name, line), name), line
+
+
+@pytest.mark.rfc("3261", "7.3.1")
+@pytest.mark.parametrize("name", ["Via", "Route", "Record-Route"])
+def test_the_top_value_of_a_list_is_taken_off_and_put_back(name: str) -> None:
+    chance, field = Random(name), REGISTRY[name]
+    for _ in range(EACH):
+        data = with_line(name, GRAMMAR.make(name, chance) + b"\r\n" + GRAMMAR.make(name, chance))
+        headers = parse(data).headers if not faults(data, name) else None
+        try:
+            values = headers.every(field) if headers is not None else []
+        except PeerError:
+            continue  # a parameter that stands twice
+        if headers is None or not values:
+            continue
+        top = headers.first(field)
+        headers.remove_top(name)
+        assert headers.every(field) == values[1:], data
+        headers.prepend(name, top)
+        headers.set_top(name, top)
+        assert headers.every(field) == values, data
 
 
 @pytest.mark.rfc("3261", "25.1")

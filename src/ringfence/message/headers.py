@@ -283,10 +283,12 @@ class Headers:
         if not mark and name not in self._names:
             return None
         line = self._lines[self._names.index(name)]
-        text = line[line.index(":") + 1 :].strip(" \t")
-        value = (
-            self._read_first(field, text) if "," in text or "\r" in text or not text else read(field, text)
-        )
+        received = line[line.index(":") + 1 :]
+        text = received.strip(" \t")
+        if "," in text or "\r" in text or not text:
+            value = self._read_first(field, received)
+        else:
+            value = read(field, text)
         if value is not None:
             self.know(field, value)
         return value
