@@ -68,7 +68,7 @@ async def test_writers_of_several_workers_have_a_chain_each(url: str, tmp_path: 
         for number in range(3)
     ]
     for number in range(12):
-        start, answer, stop = call_events(number)
+        start, answer, stop = (each._replace(time=each.time + 100 * number) for each in call_events(number))
         await ledgers[number % 3].append(start)
         await ledgers[(number + 1) % 3].append(answer)  # a response that the kernel gave to another one
         await ledgers[(number + 1) % 3].append(stop)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
+from heapq import nlargest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,11 +64,12 @@ def list_calls(
     loaded = load_config(config)
     with _reading(loaded) as reader:
         records = _records(reader, loaded, reveal, since, until)
-        found = [
+        chosen = (
             each
-            for each in sorted(records, key=lambda record: record.started)
+            for each in records
             if (not account or each.account.endswith(account)) and (each.open or not going_on)
-        ][-last:]
+        )
+        found = nlargest(last, chosen, key=lambda record: record.started)[::-1]
     from ringfence.ledger.export import row_of
 
     if json:
@@ -129,8 +131,7 @@ def verify(
 ) -> None:
     """Check that no event was changed, removed, inserted or moved; exit 1 names the first that was.
 
-    With --key and --database no configuration is needed, and no node: whoever has the ledger can check it. A chain of
-    any length is read piece by piece.
+    With --key and --database no configuration is needed, and no node: whoever has the ledger can check it.
     """
     from ringfence.cli.counting import counting
     from ringfence.ledger.keys import read_public_keys

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from heapq import merge
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -34,10 +35,12 @@ class Reader:
         return rows.writers(self._connection)
 
     def events(self) -> Iterator[Event]:
-        """The events in the order of their chain; those of several writers in order of time."""
-        writers = self.writers()
-        events = (event_of(link.body) for writer in writers for link in self.links(writer))
-        return events if len(writers) < 2 else iter(sorted(events, key=lambda event: event.time))
+        """The events in the order of their chain; those of several writers in order of time.
+
+        Within a chain times go up, but for a start that had to wait for credit: nothing of its call is before it.
+        """
+        chains = [map(_event, self.links(writer)) for writer in self.writers()]
+        return chains[0] if len(chains) == 1 else merge(*chains, key=_time)
 
     def links(self, writer: str) -> Iterator[Link]:
         """The chain of one writer."""
@@ -115,6 +118,14 @@ class _Chain(Iterable[Link]):
 
     def __iter__(self) -> Iterator[Link]:
         return (Link(*row) for row in rows.as_stored(self._connection, self._writer))
+
+
+def _event(link: Link) -> Event:
+    return event_of(link.body)
+
+
+def _time(event: Event) -> float:
+    return event.time
 
 
 @contextmanager
