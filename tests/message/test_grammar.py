@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 
@@ -25,6 +26,7 @@ def test_unfolding_leaves_one_space() -> None:
 def test_quoting_is_undone(text: str) -> None:
     assert grammar.unquote(grammar.quote(text)) == text
     assert grammar.quoted(grammar.quote(text)) or "\n" in text or "\r" in text
+    assert not re.search(r"(?<!\\)[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", grammar.quote(text).replace("\\\\", ""))
 
 
 @pytest.mark.parametrize("text", ["a", '"a', 'a"', '"', ""])

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from ringfence.message import PeerError, parse
+from ringfence.message import PeerError, Request, parse, response_to
 from ringfence.message.fields import REGISTRY
 from ringfence.message.uri import parse_uri
 from ringfence.message.validate import validate
@@ -86,12 +86,14 @@ EACH = 60
 
 
 def faults(data: bytes, name: str = "Via") -> list[PeerError]:
-    """What is wrong with it, apart from parameters that chance has made twice. The field is asked for its first
-    value, too, and then for all of them."""
+    """What is wrong with it, or with an answer to it, apart from parameters that chance has made twice. The field
+    is asked for its first value, too, and then for all of them."""
     try:
         message = parse(data)
         message.headers.first(REGISTRY[name])
         found = validate(message)
+        if isinstance(message, Request) and not found:
+            parse(response_to(message, 200, to_tag="1").to_bytes())
     except PeerError as error:
         found = [error]
     return [each for each in found if each.reason != ONCE]

@@ -44,6 +44,9 @@ _IPV4_LIKE = re.compile(r"[0-9.]+").fullmatch
 _IPV4: Final = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)").fullmatch
 _ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 _QUOTED_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
+# qdtext lacks these; HTAB is whitespace in it, and neither CR nor LF can be escaped.
+_TO_ESCAPE: Final = re.compile(r'["\\\x00-\x08\x0b\x0c\x0e-\x1f\x7f]')
+_ESCAPED_PAIR: Final = r"\\\g<0>"
 _FOLD: Final = re.compile(r"[ \t]*\r\n[ \t]+")
 # One element of a comma list: commas inside quotes and inside <> do not separate (RFC 3261 section 7.3.1).
 _ELEMENT: Final = re.compile(rf'(?:[^,"<]++|{QUOTED}|<[^>]*+>)*+', re.DOTALL)
@@ -68,8 +71,8 @@ def unquote(text: str) -> str:
 
 
 def quote(text: str) -> str:
-    """A quoted-string with this content (RFC 3261 section 25.1)."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    """A quoted-string with this content, control characters as quoted-pairs (RFC 3261 section 25.1)."""
+    return f'"{_TO_ESCAPE.sub(_ESCAPED_PAIR, text)}"'
 
 
 def unescape(text: str) -> str:
