@@ -45,6 +45,7 @@ from ringfence.service.peer_checks import (
 from ringfence.service.privacy_checks import privacy_can_be_given
 from ringfence.service.role_checks import network_holds_together, the_border_signs, the_inside_is_closed
 from ringfence.service.secrets import read_secret
+from ringfence.service.shared_checks import shared_state_is_safe
 from ringfence.service.webhooks import webhooks_can_be_told
 
 LEAST_DIFFERENT = 16
@@ -308,6 +309,7 @@ RULES: tuple[Rule, ...] = (
     peers_are_vouched_for,
     peers_are_others,
     network_holds_together,
+    shared_state_is_safe,
     the_inside_is_closed,
     the_border_signs,
     methods_are_challenged,
