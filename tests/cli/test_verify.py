@@ -16,7 +16,10 @@ from ringfence.client.protection import Wish
 from ringfence.client.secure import Secure
 from ringfence.message import Request, parse
 from ringfence.message.multipart import make_entity
+from ringfence.security.cms import AES128_CBC, AES256_GCM
+from ringfence.security.cms_enveloped import encrypt
 from ringfence.security.cms_signed import Signatory, sign
+from ringfence.security.pem import key_pem
 from ringfence.security.smime import signed_body
 from tests.cli.running import Shell
 from tests.client import keys
@@ -224,3 +227,26 @@ def test_a_published_certificate_vouches(shell: Shell) -> None:
         result = shell.type("verify", signature, *options, "--trust", put(shell, "ca.cer", known[authority]))
         assert result.code == 0, result.out
         assert result.json[0]["addresses"] == [f"sip:{name}@smime.example"]
+
+
+def test_an_encryption_that_proves_nothing_takes_nothing_from_the_signature_inside(shell: Shell) -> None:
+    known = published("rfc9216")
+    alice = load_der_x509_certificate(known["alice-sign.cer"])
+    key = load_der_private_key(known["alice-sign.key"], None)
+    inside = sign(b"hello", [Signatory(key, alice)], time.time(), detached=False)  # type: ignore[arg-type]
+    entity = make_entity("application/pkcs7-mime", inside)
+    certificate = load_der_x509_certificate(known["bob-encrypt.cer"])
+    put(shell, "bob.pem", certificate.public_bytes(Encoding.PEM))
+    path = shell.directory / "bob.key"
+    path.touch(0o600)
+    path.write_bytes(key_pem(load_der_private_key(known["bob-encrypt.key"], None)))  # type: ignore[arg-type]
+    for cipher in (AES128_CBC, AES256_GCM):
+        mail = put(shell, "mail", encrypt(entity.raw, [certificate], cipher))
+        options = ("--certificate", "bob.pem", "--trust", put(shell, "ca.cer", known["ca-rsa.cer"]), "--json")
+        result = shell.type("verify", mail, *options)
+        assert [each["cipher"] for each in result.json if "cipher" in each] == [cipher.name]
+        assert result.json[1]["signature"] == "good"
+        assert result.code == 0
+        assert shell.type("verify", mail, *options[:2]).code == 1
+    put(shell, "plain", encrypt(b"\r\nhello", [certificate], AES128_CBC))
+    assert shell.type("verify", "plain", "--certificate", "bob.pem").code == 1

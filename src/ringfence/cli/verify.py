@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 MAX_FILE = 1_048_576
 """Octets of a file that are read: more than any message that a node takes."""
 
+UNSIGNED = ("S/MIME enveloped-data", "S/MIME authEnveloped-data", "S/MIME compressed-data")
+"""Layers without a signature."""
+
 _TOKEN = re.compile(rb"\s*[\w-]*\.[\w-]*\.[\w-]+\s*")
 _START_LINE = re.compile(rb"(?:\r?\n)*(?:SIP/|[^\s:]+[ \t]\S+[ \t]SIP/)", re.IGNORECASE)
 
@@ -137,7 +140,9 @@ def verify(
             if place:
                 print()
             print_facts({name: value for name, value in each.items() if value not in (None, "", [], {})})
-    if not found or not all(each["proven"] for each in found):
+    # What only hides or packs is no proof, and takes nothing from the signature that is inside or around it.
+    signed = [each for each in found if each["object"] not in UNSIGNED]
+    if not found or not all(each["proven"] for each in signed or found):
         raise typer.Exit(Exit.NO)
 
 

@@ -172,7 +172,7 @@ def encryption_flaw(certificate: x509.Certificate) -> str | None:
     """Why nothing can be encrypted to this certificate, or None."""
     public = certificate.public_key()
     if not isinstance(public, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
-        return "the certificate's key is for signatures only"
+        return "nothing can be encrypted to a key of this kind"
     try:
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound:
