@@ -59,6 +59,38 @@ def test_a_dump_is_taken_over(domain: Shell) -> None:
     assert (again["imported"], again["skipped: here already"]) == (0, 2)
 
 
+SCHEMA = Path("/usr/share/kamailio/db_sqlite")
+"""What Debian's package kamailio-sqlite-modules makes a database from."""
+
+
+@pytest.mark.skipif(not SCHEMA.is_dir(), reason="kamailio-sqlite-modules is not installed")
+def test_a_database_of_kamailio_s_own_making(domain: Shell) -> None:
+    """Its schema, with the rows that its kamctl writes: with and without the password, with SHA-256, by user alone."""
+    realm = "example.org"
+    sha = make_ha1("carol", realm, "secret-of-carol", Algorithm.SHA_256)
+    dave = make_ha1("dave", realm, "secret-of-dave", Algorithm.MD5)
+    with sqlite3.connect(domain.directory / "kamailio.sqlite") as database:
+        for name in ("standard", "auth_db"):
+            database.executescript((SCHEMA / f"{name}-create.sql").read_text())
+        database.executemany(
+            "INSERT INTO subscriber (username, domain, password, ha1, ha1b) VALUES (?, ?, ?, ?, '')",
+            [
+                ("alice", realm, "secret-of-alice", ""),
+                ("bob", realm, "", HA1),
+                ("carol", realm, "", sha),
+                ("dave", "", "secret-of-dave", dave),
+            ],
+        )
+    done = domain.type("user", "import", f"sqlite:///{domain.directory}/kamailio.sqlite", "--json").json
+    assert done == {"imported": 4, "md5 only": 1}
+    known = {user: stored(domain, f"sip:{user}@{realm}") for user in ("alice", "bob", "carol", "dave")}
+    kinds = {user: set(account.credentials) for user, account in known.items() if account is not None}
+    new = {"SHA-512-256", "SHA-256"}
+    assert kinds == {"alice": new, "bob": {"MD5"}, "carol": {"SHA-256"}, "dave": new}
+    assert known["carol"] is not None
+    assert known["carol"].credentials["SHA-256"] == sha
+
+
 def test_a_password_that_ha1_denies_is_not_believed(domain: Shell) -> None:
     text = f"username,domain,password,ha1\nbob,example.org,an older password,{HA1}\n"
     assert domain.type("user", "import", source(domain, "s.csv", text), "--json").json["md5 only"] == 1

@@ -33,6 +33,10 @@ BATCH = 500
 DAY = 86_400.0
 
 
+_ALGORITHMS = {HA1_LENGTHS[each]: each for each in (Algorithm.MD5, Algorithm.SHA_256)}
+"""Of ha1, by its digits: Kamailio has these two (parameter ``algorithm`` of its module auth)."""
+
+
 @dataclass(slots=True)
 class _Import:
     """What comes of the rows."""
@@ -60,8 +64,8 @@ def import_accounts(
 ) -> None:
     """Take accounts over from Kamailio's table subscriber. Accounts that are here already stay as they are.
 
-    Where the password is known, it is stored as SHA-512-256 and SHA-256. Where only ha1 is, the account knows MD5
-    only, until it gets a new password.
+    Where the password is known, it is stored as SHA-512-256 and SHA-256. Where only ha1 is, the account knows what that
+    was made by, MD5 mostly, until it gets a new password.
     """
     loaded = load_config(config)
     rows = read_subscribers(source)
@@ -133,12 +137,13 @@ def _account(
         made.skipped["here already"] += 1
         return None
     ha1 = row.ha1.strip().lower()
-    usable = len(ha1) == HA1_LENGTHS["MD5"] and not set(ha1) - set("0123456789abcdef")
-    proved = not usable or make_ha1(row.username, row.domain, row.password, Algorithm.MD5) == ha1
+    kind = _ALGORITHMS.get(len(ha1)) if not set(ha1) - set("0123456789abcdef") else None
+    realm = row.domain or config.realm
+    proved = kind is None or make_ha1(row.username, realm, row.password, kind) == ha1
     if row.password and proved:
         stored = credentials(name, config, row.password, md5=md5)
-    elif usable and domain == config.realm and name == row.username:
-        stored = {"MD5": ha1}
+    elif kind is not None and domain == config.realm and name == row.username:
+        stored = {str(kind): ha1}
     else:
         made.skipped["no password, and ha1 is none for the realm"] += 1
         return None
@@ -167,9 +172,7 @@ def rotate(
         raise Failure(Exit.USAGE, "all accounts would get new passwords", "say --md5-only, or --older DAYS")
     loaded = load_config(config)
     with open(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        changed = asyncio.run(
-            _rotate(loaded, file, md5_only=md5_only, before=time.time() - older * DAY)
-        )
+        changed = asyncio.run(_rotate(loaded, file, md5_only=md5_only, before=time.time() - older * DAY))
     facts = {"changed": changed, "passwords": str(output)}
     if json:
         print_json(facts)
