@@ -41,6 +41,9 @@ LONGEST_PAUSE = 6 * 3600.0
 WAKE_SECONDS = 3600.0
 """The longest sleep: the clock may be set, and the file replaced, meanwhile."""
 
+SHORTEST_SLEEP = 60.0
+"""Seconds after an order that was filled, for the shortest certificates: those of step-ca may last five minutes."""
+
 ASK_AFTER, ASK_WITHIN = 3600.0, 86_400.0
 """Seconds between questions when to renew: the server says how many (RFC 9773 section 4.3), within these limits."""
 
@@ -206,12 +209,14 @@ class AcmeKeeper:
         if left > 0:
             return min(left, WAKE_SECONDS)
         try:
-            await self.renew()
+            certificate = await self.renew()
         except AcmeError as error:
             pause = pause_after(self._failures)
             log.error("no certificate from the ACME server", reason=str(error), again_in=round(pause))
             return pause
-        return min(WAKE_SECONDS, FIRST_PAUSE)
+        # Not at once, even if it is due again: a clock or a server that is wrong must not have us order on and on.
+        lifetime = certificate.not_valid_after_utc - certificate.not_valid_before_utc
+        return min(max(lifetime.total_seconds() / 10, SHORTEST_SLEEP), WAKE_SECONDS)
 
     async def _due(self) -> float:
         """When to order, in seconds since 1970."""

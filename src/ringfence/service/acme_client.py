@@ -253,4 +253,5 @@ def _innermost(error: BaseException) -> str:
 
 
 def _flat(text: str) -> str:
-    return " ".join(text.split())
+    """One line, with nothing that moves a cursor: a server wrote it."""
+    return "".join(each if each.isprintable() else "?" for each in " ".join(text.split()))
