@@ -13,12 +13,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ringfence.message import Headers, PeerError, Request, parse, parse_uri
-from ringfence.message.multipart import Entity, make_entity, split_entity
+from ringfence.message.multipart import Entity, join, make_entity, split_entity
+from ringfence.message.params import Params
 from ringfence.security import cms
 from ringfence.security.chains import ChainFlaw
 from ringfence.security.cms_enveloped import Keyring
 from ringfence.security.cms_fit import SignatureFlaw
-from ringfence.security.cms_signed import Signatory
+from ringfence.security.cms_signed import Signatory, sign
 from ringfence.security.smime import (
     CAPABILITIES,
     MAX_LAYERS,
@@ -212,6 +213,20 @@ def test_what_is_malformed_is_a_400(entity: Entity) -> None:
     with pytest.raises(PeerError) as caught:
         open_body(entity, OPENS)
     assert caught.value.status == 400
+
+
+def test_a_signature_that_brings_another_content_does_not_count() -> None:
+    """It fits what it brings along; what is shown is another text."""
+    shown = make_entity("text/plain", b"Transfer all of it.")
+    signature = sign(sdp().raw, SIGNS, NOW, detached=False)
+    part = make_entity("application/pkcs7-signature", signature)
+    params = Params((("protocol", '"application/pkcs7-signature"'), ("micalg", "sha-256")))
+    secured = open_body(join([shown, part], "boundary", "signed", params))
+    assert secured.entity is not None
+    assert secured.entity.body == shown.body
+    assert not secured.layers[0].intact
+    same = open_body(join([sdp(), part], "boundary", "signed", params))
+    assert same.layers[0].intact
 
 
 @pytest.mark.rfc("8551", "3.1.1")
