@@ -5,6 +5,7 @@ import contextlib
 import os
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -183,6 +184,33 @@ async def test_a_server_that_is_away_costs_one_line_and_a_pause(tmp_path: Path) 
     problem = await keeper.problem() or ""
     assert problem.startswith(f"the last order of a certificate failed: {NOWHERE} can't be reached: ")
     assert problem.endswith("Connection refused")
+
+
+async def test_a_node_that_is_started_again_does_not_order_again_at_once(tmp_path: Path) -> None:
+    wanted = config(tmp_path, host="127.0.0.1", port=0)
+    files.note_failure(wanted, "the server was away")
+    keeper = AcmeKeeper(wanted, lambda: None)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(keeper._keep(), 0.2)
+    assert keeper.counts["failed"] == 0
+    os.utime(files.failure_file(wanted), (NOW - 400, NOW - 400))
+    keeping = asyncio.create_task(keeper._keep())
+    async with asyncio.timeout(10):
+        while not keeper.counts["failed"]:
+            await asyncio.sleep(0.01)
+    keeping.cancel()
+
+
+def test_without_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("acme", "acme.client"):
+        monkeypatch.setitem(sys.modules, name, None)
+    wanted = config(tmp_path, agree_to_terms=True)
+    (missing, *_) = certificates_can_be_ordered(wanted)
+    assert str(missing.problem).endswith("is not there; run pip install 'ringfence[acme]'")
+    with pytest.raises(
+        AcmeError, match=r"is not there \(acme.*\); install it with: pip install 'ringfence\[acme\]'"
+    ):
+        AcmeServer(wanted.acme, files.account_key(wanted))
 
 
 async def test_nothing_is_ordered_before_it_is_due(tmp_path: Path) -> None:
