@@ -96,7 +96,7 @@ def test_the_challenge_is_what_the_server_wants(alice: Phone, server: Server) ->
     found = challenge(alice)
     assert (found.nonce, found.realm, found.algorithm) == ("n1", DOMAIN, "SHA-512-256")
     assert (found.qop, found.domain, found.stale) == (("auth-int",), "sip:a sip:b", False)
-    assert server.wanted == [Wanted("REGISTER", "sip:example.org", DOMAIN, alice.aor, "alice")]
+    assert server.wanted == [Wanted("REGISTER", "sip:example.org", DOMAIN, alice.aor, "alice", True)]
     alice >> alice.authorized() << 200
     (asked,) = server.asked
     assert asked.ticket == "t9", "what it gave with the nonce comes back to it"

@@ -18,7 +18,7 @@ from ringfence.ledger.diameter_credit import DiameterCredit
 from ringfence.ledger.diameter_digest import DiameterAuthority
 from ringfence.security.credentials import Credentials
 from ringfence.security.digest import Algorithm, Outcome, make_ha1, request_digest
-from ringfence.store.authority import NoJudgement, Question
+from ringfence.store.authority import Demand, NoJudgement, Question, Wanted
 from ringfence.store.balances import MemoryBalances
 from tests.interop.freediameter import AGENT, FREEDIAMETER, Agent, Purse, answer, serving
 from tests.interop.node import Node, password_of
@@ -37,9 +37,35 @@ class Passwords:
 
     def __init__(self) -> None:
         self.delegate = False
+        self.nonces: dict[str, str] = {}
+        """Those that it has made, with the session of each."""
+
+    def challenge(self, request: Message, *, stale: bool = False) -> Message:
+        """A nonce of its own (section 8.8)."""
+        nonce = f"n{len(self.nonces)}"
+        self.nonces[nonce] = value(request, constants.AVP_SESSION_ID)
+        challenge = [
+            (constants.AVP_DIGEST_REALM, "example.org"),
+            (constants.AVP_DIGEST_NONCE, nonce),
+            (constants.AVP_DIGEST_ALGORITHM, "SHA-256"),
+            (constants.AVP_DIGEST_QOP, "auth,auth-int"),
+            (constants.AVP_DIGEST_OPAQUE, "the server's"),
+            (constants.AVP_DIGEST_STALE, "true" if stale else "false"),
+        ]
+        item = [(constants.AVP_SIP_AUTHENTICATE, challenge)]
+        return answer(request, 1001, [(constants.AVP_SIP_AUTH_DATA_ITEM, item)])
 
     def judge(self, _app: Any, request: Message) -> Message:
         """Answer a Multimedia-Auth-Request."""
+        nonce = value(request, *ITEM, constants.AVP_DIGEST_NONCE)
+        if nonce is None:
+            return self.challenge(request)
+        if nonce in self.nonces:
+            assert value(request, *ITEM, constants.AVP_DIGEST_OPAQUE) == "the server's"
+            first = value(request, *ITEM, constants.AVP_DIGEST_NONCE_COUNT) == "00000001"
+            assert (self.nonces[nonce] == value(request, constants.AVP_SESSION_ID)) is first
+            if nonce == "n0" and not first:
+                return self.challenge(request, stale=True)
         given = {name: value(request, *ITEM, code) for name, code in DIGEST.items()}
         user = value(request, constants.AVP_USER_NAME)
         if user != "alice":
@@ -254,6 +280,41 @@ async def test_passwords_are_asked_about(
     await diameter.close()
     with pytest.raises(NoJudgement) as gap:
         await authority.judge(question())
+    assert gap.value.status == 503
+
+
+@pytest.mark.rfc("4740", "8.8")
+async def test_the_server_makes_the_nonces(
+    agent: Agent, domain: Node, purse: Purse, passwords: Passwords
+) -> None:
+    passwords.delegate = False
+    diameter = await connected(client(agent, domain, tls=True, name="edge6"))
+    authority = DiameterAuthority(diameter, "sip:node.example.org")
+
+    def over(demand: Demand, password: str = "secret-alice", count: int = 1) -> Question:
+        asked = question()
+        given = asked.credentials
+        given.nonce, given.algorithm, given.nc = demand.nonce, demand.algorithm, f"{count:08x}"
+        ha1 = make_ha1("alice", "example.org", password, Algorithm.SHA_256)
+        given.response = request_digest(given, ha1, "REGISTER")
+        return asked._replace(ticket=demand.ticket)
+
+    wanted = Wanted("REGISTER", "sip:example.org", "example.org", "sip:alice@example.org", "alice", True)
+    demand = await authority.demand(wanted)
+    assert (demand.realm, demand.algorithm, demand.qop) == ("example.org", "SHA-256", ("auth", "auth-int"))
+    assert (await authority.judge(over(demand, "guess"))).outcome is Outcome.WRONG
+    assert (await authority.judge(over(demand))).outcome is Outcome.OK
+    stale = await authority.judge(over(demand, count=2))
+    assert stale.outcome is Outcome.STALE
+    assert stale.demand is not None
+    assert (await authority.judge(over(stale.demand))).outcome is Outcome.OK
+    first = next(
+        each for each in agent.decoded("Multimedia-Auth-Request") if 'Origin-Host="edge6.example.org"' in each
+    )
+    assert "SIP-Authorization" not in first
+    await diameter.close()
+    with pytest.raises(NoJudgement) as gap:
+        await authority.demand(wanted)
     assert gap.value.status == 503
 
 

@@ -1,21 +1,30 @@
 """Digest authentication by Diameter servers: the Diameter SIP Application (RFC 4740), Multimedia-Auth.
 
-The credentials of a request go to the server as they came, over a nonce of ours, and the server says whether they are
-right (section 6.2); or it gives H(A1), and we compute the response ourselves (section 6.3). A server that insists on
-nonces of its own answers with a challenge, which lets nobody in.
+The credentials of a request go to the server as they came, and the server says whether they are right (section 6.2); or
+it gives H(A1), and we compute the response ourselves (section 6.3). The nonce is ours; or the server's, which is asked
+for one before each challenge, and then the credentials are of the session that the nonce came in.
 """
 
 from __future__ import annotations
 
 import hmac
-from typing import Any
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Any, NamedTuple
 
 from diameter.message import Message
 from diameter.message import constants as names
 
 from ringfence.ledger.diameter import SUCCESS, DiameterClient, Fields, NoDiameter, value
 from ringfence.security.digest import Outcome, request_digest
-from ringfence.store.authority import Authority, Judgement, NoJudgement, Question
+from ringfence.store.authority import (
+    Authority,
+    Demand,
+    Judgement,
+    NoJudgement,
+    NonceMaker,
+    Question,
+    Wanted,
+)
 
 APPLICATION = 6
 MULTIMEDIA_AUTH = 286
@@ -31,7 +40,26 @@ CHALLENGED = frozenset({1001, 2008})
 REFUSED = frozenset({4001, 4013, 5003, 5032, 5033, 5034, 5035})
 """AUTHENTICATION_REJECTED, USER_NAME_REQUIRED, AUTHORIZATION_REJECTED, and the user errors of section 10.1.3."""
 
+USER_NAME_REQUIRED = 4013
+"""May come with a challenge (section 8.8)."""
+
 ITEM = names.AVP_SIP_AUTH_DATA_ITEM
+
+
+class Ticket(NamedTuple):
+    """What a server wants to see again with the credentials over its nonce: its session, and its Digest-Opaque."""
+
+    session: str
+    opaque: str
+
+    def __str__(self) -> str:
+        return ".".join(urlsafe_b64encode(each.encode()).decode() for each in self)
+
+    @classmethod
+    def parse(cls, text: str) -> Ticket:
+        """The reverse, of what we have written ourselves."""
+        session, opaque = (urlsafe_b64decode(each).decode() for each in text.split("."))
+        return cls(session, opaque)
 
 
 class DiameterAuthority:
@@ -43,21 +71,54 @@ class DiameterAuthority:
 
     async def judge(self, question: Question) -> Judgement:
         """See `Authority.judge`."""
+        ticket = Ticket.parse(question.ticket) if question.ticket is not None else None
+        session = ticket.session if ticket is not None and question.credentials.count == 1 else ""
+        return self._judged(await self._ask(session, self._request(question, ticket)), question, ticket)
+
+    async def demand(self, wanted: Wanted) -> Demand:
+        """See `NonceMaker.demand`."""
+        session = self._client.session_id()
+        answer = await self._ask(session, self._wanted(wanted))
         try:
-            answer = await self._client.ask(
-                MULTIMEDIA_AUTH, APPLICATION, self._client.session_id(), self._request(question)
+            result = value(answer, names.AVP_RESULT_CODE)
+            found = _demand(answer, session) if result in CHALLENGED or result == USER_NAME_REQUIRED else None
+        except ValueError as error:
+            raise NoJudgement(503, str(error)) from None
+        if found is None:
+            raise NoJudgement(503, f"the Diameter server was asked for a nonce and answered {result}")
+        return found
+
+    async def _ask(self, session: str, fields: Fields) -> Message:
+        try:
+            return await self._client.ask(
+                MULTIMEDIA_AUTH, APPLICATION, session or self._client.session_id(), fields
             )
-            return self._judgement(answer, question)
         except NoDiameter as error:
             status = 504 if self._client.connected else 503
             raise NoJudgement(status, str(error)) from None
+
+    def _judged(self, answer: Message, question: Question, ticket: Ticket | None) -> Judgement:
+        try:
+            return self._judgement(answer, question, ticket)
         except ValueError as error:
             raise NoJudgement(503, str(error)) from None
 
     async def close(self) -> None:
         """See `Authority.close`. The client is its owner's."""
 
-    def _request(self, question: Question) -> Fields:
+    def _wanted(self, wanted: Wanted) -> Fields:
+        item = [(names.AVP_SIP_AUTHENTICATION_SCHEME, DIGEST_SCHEME)]
+        return [
+            (names.AVP_AUTH_SESSION_STATE, NO_STATE_MAINTAINED),
+            (names.AVP_DESTINATION_REALM, self._client.us.realm.encode()),
+            (names.AVP_SIP_AOR, wanted.address if wanted.registers else wanted.destination),
+            (names.AVP_SIP_METHOD, wanted.method),
+            (names.AVP_SIP_SERVER_URI, self._server_uri if wanted.registers else ""),
+            (names.AVP_SIP_NUMBER_AUTH_ITEMS, 1),
+            (ITEM, item),
+        ]
+
+    def _request(self, question: Question, ticket: Ticket | None) -> Fields:
         given = question.credentials
         digest = [
             (names.AVP_DIGEST_USERNAME, given.username),
@@ -67,7 +128,7 @@ class DiameterAuthority:
             (names.AVP_DIGEST_RESPONSE, given.response),
             (names.AVP_DIGEST_ALGORITHM, given.algorithm),
             (names.AVP_DIGEST_CNONCE, given.cnonce),
-            (names.AVP_DIGEST_OPAQUE, given.opaque),
+            (names.AVP_DIGEST_OPAQUE, given.opaque if ticket is None else ticket.opaque),
             (names.AVP_DIGEST_QOP, given.qop),
             (names.AVP_DIGEST_NONCE_COUNT, given.nc),
             (names.AVP_DIGEST_METHOD, question.method),
@@ -86,13 +147,21 @@ class DiameterAuthority:
             (ITEM, item),
         ]
 
-    def _judgement(self, answer: Message, question: Question) -> Judgement:
+    def _judgement(self, answer: Message, question: Question, ticket: Ticket | None) -> Judgement:
         result = value(answer, names.AVP_RESULT_CODE)
         if result in AUTHENTICATED:
             proof = value(answer, ITEM, names.AVP_SIP_AUTHENTICATION_INFO, names.AVP_DIGEST_RESPONSE_AUTH)
-            return Judgement(Outcome.OK, rspauth=str(proof or ""))
+            following = value(answer, ITEM, names.AVP_SIP_AUTHENTICATION_INFO, names.AVP_DIGEST_NEXTNONCE)
+            after = None
+            if following and ticket is not None:
+                after = Demand(
+                    str(following), question.credentials.realm, ticket=str(Ticket("", ticket.opaque))
+                )
+            return Judgement(Outcome.OK, rspauth=str(proof or ""), nextnonce=after)
         if result in CHALLENGED:
-            return self._decide(answer, question)
+            session = str(value(answer, names.AVP_SESSION_ID) or "")
+            judgement = self._decide(answer, question)
+            return judgement if ticket is None else judgement._replace(demand=_demand(answer, session))
         if result in REFUSED:
             return Judgement(Outcome.WRONG)
         raise ValueError(f"the Diameter server answered {result}")
@@ -109,4 +178,23 @@ class DiameterAuthority:
         return Judgement(Outcome.STALE if str(stale).lower() == "true" else Outcome.WRONG)
 
 
+def _demand(answer: Message, session: str) -> Demand | None:
+    """What an answer asks for in a challenge (section 9.5.4); None where it has no nonce."""
+
+    def text(code: int) -> str:
+        found = str(value(answer, ITEM, names.AVP_SIP_AUTHENTICATE, code) or "")
+        if not found.isprintable():
+            raise ValueError("the Diameter server has sent what no header field can hold")
+        return found
+
+    nonce, realm = text(names.AVP_DIGEST_NONCE), text(names.AVP_DIGEST_REALM)
+    if not nonce or not realm:
+        return None
+    qop = tuple(each.strip().lower() for each in text(names.AVP_DIGEST_QOP).split(",") if each.strip())
+    ticket = Ticket(session, text(names.AVP_DIGEST_OPAQUE))
+    algorithm = text(names.AVP_DIGEST_ALGORITHM) or "MD5"
+    return Demand(nonce, realm, algorithm, qop, text(names.AVP_DIGEST_DOMAIN), str(ticket))
+
+
 _PROVED: type[Authority] = DiameterAuthority  # by the type checker
+_PROVED_TOO: type[NonceMaker] = DiameterAuthority

@@ -14,12 +14,12 @@ from ringfence.security.nonces import Nonces
 from ringfence.service.aaa_sections import Radius
 from ringfence.service.addresses import parse_address
 from ringfence.service.config import Config
-from ringfence.store.authority import Authority
 from ringfence.store.known import KnownAccounts
 from ringfence.store.ports import Accounts
 
 if TYPE_CHECKING:
     from ringfence.ledger.diameter import DiameterClient
+    from ringfence.ledger.diameter_digest import DiameterAuthority
 
 
 def make_remote(
@@ -32,13 +32,11 @@ def make_remote(
     profiles = {each.name: each.rights() for each in config.profile}
     known = KnownAccounts(accounts, section.cache_seconds, time.time)
     authority = make_authority(config, diameter)
-    theirs = None
-    if section.nonces == "server" and isinstance(authority, RadiusAuthority):
-        theirs = TheirNonces(authority, ForeignNonces(nonces))
+    theirs = TheirNonces(authority, ForeignNonces(nonces)) if section.nonces == "server" else None
     return Remote(authority, known, section.rights(), profiles, theirs)
 
 
-def make_authority(config: Config, diameter: DiameterClient | None) -> Authority:
+def make_authority(config: Config, diameter: DiameterClient | None) -> RadiusAuthority | DiameterAuthority:
     """The servers that are asked about passwords."""
     if diameter is not None and config.accounts.source == "diameter":
         from ringfence.ledger.diameter_digest import DiameterAuthority  # needs an optional package

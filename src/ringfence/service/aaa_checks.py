@@ -36,8 +36,8 @@ def nonces_are_made(config: Config) -> Iterator[Finding]:
     if config.accounts.nonces == "node":
         return
     place, fix = ("accounts", "nonces"), 'write nonces = "node"'
-    if config.accounts.source != "radius":
-        yield error(config, place, "only RADIUS servers are asked for nonces", fix)
+    if config.accounts.source == "database":
+        yield error(config, place, "no server is asked about passwords that could make nonces", fix)
     for number, server in enumerate(config.radius):
         if server.authentication and server.digest == "sterman":
             reason = "the draft before RFC 5090 has no nonces of the server"

@@ -50,8 +50,8 @@ class AccountsSection(_RightsSection):
     """database: those that `ringfence user` has stored. radius: the servers of [[radius]] are asked about each digest
     (RFC 5090). diameter: those of [diameter] (RFC 4740). What is stored of a user then gives its rights and aliases."""
     nonces: Literal["node", "server"] = "node"
-    """Who makes the nonces of challenges. server: the RADIUS servers do (RFC 5090 section 2.1.5), and are asked for
-    each challenge, so that whoever sends requests without credentials costs them a question."""
+    """Who makes the nonces of challenges. server: those of RADIUS (RFC 5090 section 2.1.5) or Diameter do, and are
+    asked for each challenge, so that whoever sends requests without credentials costs them a question."""
     cache_seconds: Seconds = 300.0
     """How long a TLS connection speaks for a user after the server has vouched for it. Digests are always asked
     about."""

@@ -41,6 +41,8 @@ class Wanted(NamedTuple):
     """Whom the sender claims to be; empty where it says nothing."""
     user: str = ""
     """The name in that address."""
+    registers: bool = False
+    """The request is a registration here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,7 +159,7 @@ def _wanted(call: Call) -> Wanted:
     realm = call.services.policy.realm
     if is_anonymous(uri):
         return Wanted(request.method, call.received_uri, realm)
-    return Wanted(request.method, call.received_uri, realm, str(uri), user or "")
+    return Wanted(request.method, call.received_uri, realm, str(uri), user or "", _registers(call))
 
 
 def _question(call: Call, credentials: Credentials, aor: str, ticket: str | None) -> Question:
