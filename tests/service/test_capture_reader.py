@@ -151,6 +151,18 @@ def test_a_compressed_file_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         opened(gzip.compress(bytes(1_000_001)))
 
 
+def test_times_that_are_counted_from_another_day() -> None:
+    packet = ip4(udp(MESSAGE))
+    options = struct.pack("<HHB3xHHq", 9, 1, 3, 14, 8, 1_000_000_000) + bytes(4)
+    size = struct.pack("<I", 20 + len(options))
+    interface = struct.pack("<I", 1) + size + struct.pack("<HHI", 101, 0, 0) + options + size
+    body = struct.pack("<IIIII", 0, 0, 250, len(packet), len(packet)) + packet
+    body += bytes(-len(body) % 4)
+    size = struct.pack("<I", 12 + len(body))
+    (found,) = messages(beginning("")[:36] + interface + struct.pack("<I", 6) + size + body + size)
+    assert found.time == 1_000_000_000.25
+
+
 def test_the_packet_block_of_old_pcapng_files() -> None:
     packet = ip4(udp(MESSAGE))
     body = struct.pack("<HHIIII", 0, 5, 0, 250_000, len(packet), len(packet)) + packet

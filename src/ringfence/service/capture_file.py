@@ -31,7 +31,7 @@ _GZIP: Final = b"\x1f\x8b"
 _SECTION: Final = b"\x0a\x0d\x0d\x0a"
 _ORDERS: Final = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
 _INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _PACKET = 1, 2, 3, 6
-_RESOLUTION = 9
+_RESOLUTION, _OFFSET = 9, 14
 
 
 class Frame(NamedTuple):
@@ -45,6 +45,8 @@ class _Interface(NamedTuple):
     link: int
     parts: float
     """Of a second, in which times are counted."""
+    offset: int = 0
+    """Seconds to add to them."""
 
 
 def opened(data: bytes) -> bytes:
@@ -115,7 +117,7 @@ def _pcapng(data: bytes) -> Iterator[Frame]:
         if at > len(data):
             return
         if kind == _INTERFACE and len(body) >= 8:
-            interfaces.append(_Interface(struct.unpack_from(f"{order}H", body)[0], _parts(order, body[8:])))
+            interfaces.append(_described(order, body))
         elif kind in (_PACKET, _OLD_PACKET) and len(body) >= 20:
             number, high, low, size = struct.unpack_from(f"{order}IIII", body)
             if kind == _OLD_PACKET:  # it has a count of drops beside the number of its interface
@@ -123,7 +125,8 @@ def _pcapng(data: bytes) -> Iterator[Frame]:
             if number < len(interfaces):
                 _bounded(size)
                 interface = interfaces[number]
-                yield from _ip(interface, (high << 32 | low) / interface.parts, body[20 : 20 + size])
+                time = interface.offset + (high << 32 | low) / interface.parts
+                yield from _ip(interface, time, body[20 : 20 + size])
         elif kind == _SIMPLE_PACKET and interfaces and len(body) >= 4:
             yield from _ip(interfaces[0], 0.0, body[4:])
 
@@ -133,17 +136,20 @@ def _bounded(length: int) -> None:
         raise LocalError(f"a packet of the capture has {length} octets, at most {MAX_FRAME} are read")
 
 
-def _parts(order: str, options: bytes) -> float:
-    at = 0
-    while at + 4 <= len(options):
-        code, length = struct.unpack_from(f"{order}HH", options, at)
-        if code == _RESOLUTION and length == 1 and at + 4 < len(options):
-            value = options[at + 4]
-            return float(2 ** (value & 0x7F) if value & 0x80 else 10**value)
+def _described(order: str, body: bytes) -> _Interface:
+    """What an interface description block says: the link, and how times are counted."""
+    parts, offset, at = 1_000_000.0, 0, 8
+    while at + 4 <= len(body):
+        code, length = struct.unpack_from(f"{order}HH", body, at)
+        value = body[at + 4 : at + 4 + length]
+        if code == _RESOLUTION and len(value) == 1:
+            parts = float(2 ** (value[0] & 0x7F) if value[0] & 0x80 else 10 ** value[0])
+        elif code == _OFFSET and len(value) == 8:
+            offset = struct.unpack(f"{order}q", value)[0]
         at += 4 + length + -length % 4
         if not code:
             break
-    return 1_000_000.0
+    return _Interface(struct.unpack_from(f"{order}H", body)[0], parts, offset)
 
 
 def _ip(interface: _Interface, time: float, frame: bytes) -> Iterator[Frame]:
