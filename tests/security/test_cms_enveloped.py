@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from asn1crypto.cms import ContentInfo  # type: ignore[import-untyped]
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +19,7 @@ from ringfence.message import LocalError, PeerError
 from ringfence.security import cms
 from ringfence.security.cms_enveloped import DecryptionKey, Keyring, decrypt, encrypt
 from tests.security import openssl
-from tests.security.pki import Pair, issue
+from tests.security.pki import Pair, der, issue
 
 ROOT = issue("Test root", ca=True)
 PAIRS = {
@@ -166,3 +171,26 @@ class TestOpenssl:
         with pytest.raises(PeerError, match="cipher des-ede3-cbc is not supported") as caught:
             decrypt(data, [keyring(pair)])
         assert caught.value.status == 493
+
+
+@pytest.mark.rfc("8418", "2.2")
+def test_x25519_as_the_rfc_has_it() -> None:
+    """What we write, opened here from primitives; and by us."""
+    key = x25519.X25519PrivateKey.generate()
+    pair = issue("X25519", ROOT, key=key)  # type: ignore[arg-type]
+    data = encrypt(CONTENT, [pair.certificate])
+    value = ContentInfo.load(data)["content"]
+    agreed = value["recipient_infos"][0].chosen
+    assert agreed["key_encryption_algorithm"]["algorithm"].dotted == "1.2.840.113549.1.9.16.3.19"
+    sender = x25519.X25519PublicKey.from_public_bytes(agreed["originator"].chosen["public_key"].contents[1:])
+    wrapping = der(0x30, bytes.fromhex("060960864801650304012d"))  # id-aes256-wrap
+    info = der(0x30, wrapping, der(0xA2, der(0x04, (256).to_bytes(4, "big"))))
+    kek = HKDF(SHA256(), 32, None, info).derive(key.exchange(sender))
+    content_key = aes_key_unwrap(kek, agreed["recipient_encrypted_keys"][0]["encrypted_key"].native)
+    inner = value["auth_encrypted_content_info"]
+    nonce = inner["content_encryption_algorithm"]["parameters"].dump()[4:16]  # SEQUENCE { OCTET STRING, ... }
+    sealed = inner["encrypted_content"].native + value["mac"].native
+    assert AESGCM(content_key).decrypt(nonce, sealed, None) == CONTENT
+    assert decrypt(data, [Keyring(key, pair.certificate)]).content == CONTENT
+    with pytest.raises(PeerError, match="could not be decrypted"):
+        decrypt(data, [Keyring(x25519.X25519PrivateKey.generate(), pair.certificate)])

@@ -17,7 +17,7 @@ from ringfence.message import PeerError
 from ringfence.message.multipart import make_entity
 from ringfence.security import cms
 from ringfence.security.chains import judge_chain
-from ringfence.security.cms_enveloped import Keyring, decrypt, encrypt, encryption_flaw
+from ringfence.security.cms_enveloped import DecryptionKey, Keyring, decrypt, encrypt, encryption_flaw
 from ringfence.security.cms_fit import WEAK, SignatureFlaw
 from ringfence.security.cms_signed import PrivateKey, Signatory, Signature
 from ringfence.security.smime import Kind, Secured, detached, open_body, signed_body
@@ -218,10 +218,10 @@ def test_the_sample_keys_sign(name: str) -> None:
     assert [codes(each) for each in secured.layers[0].signatures] == [set()]
 
 
-@pytest.mark.parametrize("name", ["alice", "bob"])
+@pytest.mark.parametrize("name", PEOPLE)
 def test_the_sample_keys_decrypt(name: str) -> None:
     key, certificate = key_of(f"{name}-encrypt"), certificates("rfc9216")[f"{name}-encrypt.cer"]
-    assert isinstance(key, rsa.RSAPrivateKey)
+    assert isinstance(key, DecryptionKey)
     assert encryption_flaw(certificate) is None
     assert decrypt(encrypt(b"hello", [certificate]), [Keyring(key, certificate)]).content == b"hello"
     assert encryption_flaw(certificates("rfc9216")[f"{name}-sign.cer"]) is not None

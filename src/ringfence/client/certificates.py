@@ -25,12 +25,13 @@ from ringfence.security.cms_enveloped import DecryptionKey, Keyring, encryption_
 from ringfence.security.cms_signed import Signatory
 from ringfence.security.pem import (
     MAX_PEM,
+    PrivateKey,
     chain_pem,
     check_pair,
     key_file_flaw,
     read_chain,
     read_crl,
-    read_key,
+    read_key_or_agreement,
 )
 from ringfence.security.smime_signer import USAGES, Pinned, Speaks, pin_of, pinned, speaks_for
 from ringfence.security.unreadable import UNREADABLE
@@ -114,9 +115,10 @@ class Certificates:
             raise LocalError(f"{key_path}: {error.strerror}") from None
         if flaw is not None:
             raise LocalError(f"{key_path}: {flaw}")
-        key = read_key(_read(key_path))
+        key = read_key_or_agreement(_read(key_path))
         check_pair(leaf, key)
-        self.own = Signatory(key, leaf, tuple(chain))
+        if isinstance(key, PrivateKey):
+            self.own = Signatory(key, leaf, tuple(chain))
         if isinstance(key, DecryptionKey):
             self.keyrings = (Keyring(key, leaf),)
 

@@ -20,9 +20,10 @@ from cryptography import x509
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives import padding as block_padding
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, x25519
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -49,6 +50,13 @@ _AGREEMENTS: dict[str, hashes.HashAlgorithm] = {
     "1.3.132.1.14.3": hashes.SHA512(),
 }
 _AGREEMENT_SHA256 = "1.3.132.1.11.1"
+_HKDF_AGREEMENTS: dict[str, hashes.HashAlgorithm] = {
+    "1.2.840.113549.1.9.16.3.19": hashes.SHA256(),
+    "1.2.840.113549.1.9.16.3.20": hashes.SHA384(),
+    "1.2.840.113549.1.9.16.3.21": hashes.SHA512(),
+}
+"""dhSinglePass-stdDH with HKDF (RFC 8418 section 2.2)."""
+_HKDF_SHA256 = "1.2.840.113549.1.9.16.3.19"
 _KEY_WRAPS = {"2.16.840.1.101.3.4.1.5": 128, "2.16.840.1.101.3.4.1.25": 192, "2.16.840.1.101.3.4.1.45": 256}
 _WRAP_FOR = {bits: oid for oid, bits in _KEY_WRAPS.items()}
 
@@ -63,7 +71,8 @@ _NONCE_OCTETS = 12  # RFC 5084 section 3.2 recommends twelve
 _TAG_OCTETS = 16
 _MIN_TAG_OCTETS = 12  # "a length of 12 octets is RECOMMENDED", and shorter ones can be guessed
 
-DecryptionKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+DecryptionKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | x25519.X25519PrivateKey
+_AgreeingKey = ec.EllipticCurvePublicKey | x25519.X25519PublicKey
 
 
 class Opened(NamedTuple):
@@ -164,14 +173,14 @@ def _recipient_info(certificate: x509.Certificate, key: bytes) -> Any:
     rid = syntax.issuer_and_serial(certificate)
     if isinstance(public, rsa.RSAPublicKey):
         return cms.RecipientInfo("ktri", _transported(public, rid, key))
-    assert isinstance(public, ec.EllipticCurvePublicKey)  # encryption_flaw knows no other kind
+    assert isinstance(public, _AgreeingKey)  # encryption_flaw knows no other kind
     return cms.RecipientInfo("kari", _agreed(public, rid, key))
 
 
 def encryption_flaw(certificate: x509.Certificate) -> str | None:
     """Why nothing can be encrypted to this certificate, or None."""
     public = certificate.public_key()
-    if not isinstance(public, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+    if not isinstance(public, rsa.RSAPublicKey | _AgreeingKey):
         return "nothing can be encrypted to a key of this kind"
     try:
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
@@ -204,17 +213,22 @@ def _oaep(digest: hashes.HashAlgorithm, mask: hashes.HashAlgorithm, label: bytes
     return padding.OAEP(padding.MGF1(mask), digest, label or None)
 
 
-def _agreed(public: ec.EllipticCurvePublicKey, rid: Any, key: bytes) -> Any:
-    ephemeral = ec.generate_private_key(public.curve)
+def _agreed(public: _AgreeingKey, rid: Any, key: bytes) -> Any:
     wrap = algos.AlgorithmIdentifier({"algorithm": _WRAP_FOR[len(key) * 8]})
-    secret = ephemeral.exchange(ec.ECDH(), public)
-    wrapped = aes_key_wrap(_derived(secret, wrap, None, hashes.SHA256(), len(key)), key)
+    ephemeral: ec.EllipticCurvePrivateKey | x25519.X25519PrivateKey
+    if isinstance(public, x25519.X25519PublicKey):
+        ephemeral, oid = x25519.X25519PrivateKey.generate(), _HKDF_SHA256  # RFC 8418 section 2
+        secret = ephemeral.exchange(public)
+    else:
+        ephemeral, oid = ec.generate_private_key(public.curve), _AGREEMENT_SHA256
+        secret = ephemeral.exchange(ec.ECDH(), public)
+    wrapped = aes_key_wrap(_derived(secret, wrap, None, oid, len(key)), key)
     point = ephemeral.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return cms.KeyAgreeRecipientInfo(
         {
             "version": "v3",
             "originator": cms.OriginatorIdentifierOrKey("originator_key", keys.PublicKeyInfo.load(point)),
-            "key_encryption_algorithm": {"algorithm": _AGREEMENT_SHA256, "parameters": wrap},
+            "key_encryption_algorithm": {"algorithm": oid, "parameters": wrap},
             "recipient_encrypted_keys": [
                 {
                     "rid": cms.KeyAgreementRecipientIdentifier("issuer_and_serial_number", rid),
@@ -225,11 +239,14 @@ def _agreed(public: ec.EllipticCurvePublicKey, rid: Any, key: bytes) -> Any:
     )
 
 
-def _derived(secret: bytes, wrap: Any, ukm: bytes | None, digest: hashes.HashAlgorithm, length: int) -> bytes:
+def _derived(secret: bytes, wrap: Any, ukm: bytes | None, oid: str, length: int) -> bytes:
     fields = {"key_info": wrap, "supp_pub_info": (length * 8).to_bytes(4, "big")}
     if ukm is not None:
         fields["entity_u_info"] = ukm
-    return X963KDF(digest, length, _SharedInfo(fields).dump()).derive(secret)
+    info = _SharedInfo(fields).dump()
+    if (digest := _HKDF_AGREEMENTS.get(oid)) is not None:
+        return HKDF(digest, length, ukm, info).derive(secret)
+    return X963KDF(_AGREEMENTS[oid], length, info).derive(secret)
 
 
 # ---- decrypting ----
@@ -297,21 +314,23 @@ def _content_key(info: Any, ring: Keyring) -> bytes | None:
             # other failure.
             return key.decrypt(sealed, padding.PKCS1v15())
         return key.decrypt(sealed, _oaep_of(algorithm["parameters"])) if oid == _OAEP else None
-    digest = _AGREEMENTS.get(oid)
-    if info.name != "kari" or not isinstance(key, ec.EllipticCurvePrivateKey) or digest is None:
+    if (
+        info.name != "kari"
+        or isinstance(key, rsa.RSAPrivateKey)
+        or oid not in {*_AGREEMENTS, *_HKDF_AGREEMENTS}
+    ):
         return None
     wrap = algos.AlgorithmIdentifier.load(algorithm["parameters"].dump())
     bits = _KEY_WRAPS.get(wrap["algorithm"].dotted)
-    sender = _sender_key(value["originator"], key)
-    if bits is None or sender is None:
+    secret = _shared_secret(value["originator"], key)
+    if bits is None or secret is None:
         return None
     wrapped = next(
         one["encrypted_key"].native
         for one in value["recipient_encrypted_keys"]
         if syntax.identifies(one["rid"], ring.certificate)
     )
-    secret = key.exchange(ec.ECDH(), sender)
-    return aes_key_unwrap(_derived(secret, wrap, value["ukm"].native, digest, bits // 8), wrapped)
+    return aes_key_unwrap(_derived(secret, wrap, value["ukm"].native, oid, bits // 8), wrapped)
 
 
 def _oaep_of(parameters: Any) -> padding.OAEP:
@@ -321,12 +340,16 @@ def _oaep_of(parameters: Any) -> padding.OAEP:
     return _oaep(digest, mask, label or b"")
 
 
-def _sender_key(originator: Any, key: ec.EllipticCurvePrivateKey) -> ec.EllipticCurvePublicKey | None:
+def _shared_secret(
+    originator: Any, key: ec.EllipticCurvePrivateKey | x25519.X25519PrivateKey
+) -> bytes | None:
     if originator.name != "originator_key":
         return None  # a static sender key: RFC 5753 section 3.1.1 wants an ephemeral one
     # The curve is that of the recipient; RFC 5753 section 3.1.1 lets the parameters be absent.
     point = originator.chosen["public_key"].contents[1:]
-    return ec.EllipticCurvePublicKey.from_encoded_point(key.curve, point)
+    if isinstance(key, x25519.X25519PrivateKey):
+        return key.exchange(x25519.X25519PublicKey.from_public_bytes(point))
+    return key.exchange(ec.ECDH(), ec.EllipticCurvePublicKey.from_encoded_point(key.curve, point))
 
 
 def _open(value: Any, inner: Any, sealed: bytes, key: bytes, authenticated: bool) -> bytes:

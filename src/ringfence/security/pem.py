@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 
 from ringfence.message import LocalError
 from ringfence.security.unreadable import UNREADABLE
@@ -58,15 +58,25 @@ def read_key(data: bytes, password: bytes | None = None) -> PrivateKey:
     Raises:
         LocalError: when it can't be read or decrypted, or is of a kind or size that we refuse.
     """
-    try:
-        key = serialization.load_pem_private_key(data, password)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise LocalError(f"not a private key that can be read: {error}") from None
+    key = _load_key(data, password)
     if not isinstance(key, PrivateKey):
         raise LocalError("a private key is EC, RSA or Ed25519")
     if isinstance(key, rsa.RSAPrivateKey) and key.key_size < MIN_RSA_BITS:
         raise LocalError(f"an RSA key has at least {MIN_RSA_BITS} bits, this one {key.key_size}")
     return key
+
+
+def read_key_or_agreement(data: bytes) -> PrivateKey | x25519.X25519PrivateKey:
+    """The same, where one that can only agree on keys will do: to decrypt, not to sign. Raises LocalError."""
+    key = _load_key(data, None)
+    return key if isinstance(key, x25519.X25519PrivateKey) else read_key(data)
+
+
+def _load_key(data: bytes, password: bytes | None) -> object:
+    try:
+        return serialization.load_pem_private_key(data, password)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise LocalError(f"not a private key that can be read: {error}") from None
 
 
 def read_public_key(data: bytes) -> object:
@@ -99,7 +109,7 @@ def key_pem(key: PrivateKey, password: bytes | None = None) -> bytes:
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
 
 
-def check_pair(certificate: x509.Certificate, key: PrivateKey) -> None:
+def check_pair(certificate: x509.Certificate, key: PrivateKey | x25519.X25519PrivateKey) -> None:
     """Whether the key is that of the certificate.
 
     Raises:
