@@ -121,6 +121,31 @@ def test_a_server_is_told_of_calls(url: str, tmp_path: Path) -> None:
     assert "Calling-Station-Id" not in requests[3]
 
 
+@pytest.mark.rfc("2866", "5.10")
+def test_it_is_told_why_a_call_ended(url: str, tmp_path: Path) -> None:
+    causes = {
+        "the caller hung up": "User-Request",
+        "the node crashed": "NAS-Reboot",
+        "it lasted as long as a call may": "Session-Timeout",
+        "its credit is used up": "Session-Timeout",
+        "its session was not refreshed": "NAS-Error",
+        "it was not refreshed": "NAS-Error",
+        "its account has called too much": "Admin-Reset",
+        "the account has too many calls": "Admin-Reset",
+        "its credit server has ended it": "Admin-Reset",
+    }
+    events = []
+    for number, reason in enumerate(causes):
+        *begin, stop = call(f"c{number}", time.time() - 100)
+        events += [*begin, stop._replace(facts={"reason": reason, "status": 200})]
+    record(url, tmp_path, events)
+    port = free_port()
+    with freeradius(tmp_path / "radius", port):
+        everything(accounting(url, tmp_path, port))
+    stops = [each for each in written(tmp_path / "radius") if each["Acct-Status-Type"] == "Stop"]
+    assert [each["Acct-Terminate-Cause"] for each in stops] == list(causes.values())
+
+
 def test_what_happened_while_the_server_was_away_is_told_when_it_is_back(url: str, tmp_path: Path) -> None:
     now = time.time() - 100
     first, second, port = call("c1", now), call("c2", now + 1), free_port()

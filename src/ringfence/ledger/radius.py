@@ -48,8 +48,11 @@ _CAUSES = {
     "the node stopped": "NAS-Reboot",
     "it lasted as long as a call may": "Session-Timeout",
     "its session was not refreshed": "NAS-Error",
+    "it was not refreshed": "NAS-Error",
     "its credit is used up": "Session-Timeout",
     "its account has called too much": "Admin-Reset",
+    "the account has too many calls": "Admin-Reset",
+    "its credit server has ended it": "Admin-Reset",
 }
 
 
