@@ -110,6 +110,20 @@ async def test_calls_that_a_crash_left_open_are_closed_once(
     assert records["sip:b0@x.org"].seconds == pytest.approx(995), "until it was last known to live"
 
 
+async def test_nobody_pays_for_the_time_that_a_node_was_down(path: Path, sealing: Sealing) -> None:
+    url, now = sqlite_url(path), NOW
+    ledger = await SqlLedger.open(url, WRITER, sealing, lambda: now)
+    start, answer, _ = call_events(0)
+    await ledger.append(start)
+    await ledger.append(answer)
+    await ledger.append(Event(Kind.NOTE, NOW + 60, "", {"text": "the node lives"}))
+    await ledger._store.close()
+    now = NOW + 86_400
+    await (await SqlLedger.open(url, WRITER, sealing, lambda: now)).close()
+    (record,) = records_of(events(path))
+    assert (record.ended, record.seconds) == (NOW + 60, 55)
+
+
 async def test_a_ledger_that_was_cut_is_not_continued(path: Path, begin: Open) -> None:
     ledger = await begin()
     await calls(ledger, 10)

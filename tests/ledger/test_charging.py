@@ -299,6 +299,24 @@ def test_a_session_that_nobody_refreshes_is_ended(
     assert record(book).reason == "its session was not refreshed"
 
 
+def test_a_node_that_stops_ends_the_bills_of_calls_that_go_on(
+    network: Network, alice: Phone, bob: Phone, book: MemoryLedger
+) -> None:
+    talks(alice, bob)
+    network.wait(60)
+    charging = network.services.charging
+    assert charging is not None
+    charging.close(network.services.clock())
+    network_is_quiet(alice, bob)
+    found = record(book)
+    assert (found.reason, found.status) == ("the node stopped", 200)
+    assert found.seconds == pytest.approx(60, abs=0.1)
+    alice >> alice.within("BYE")
+    bob << "BYE" >> bob.answer(200)
+    alice << 200
+    assert len(book.events) == 3, "what comes later changes nothing"
+
+
 # -- privacy ---------------------------------------------------------------------------------------------
 
 
