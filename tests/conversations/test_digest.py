@@ -31,6 +31,17 @@ def test_there_is_a_challenge_for_each_algorithm_best_first(alice: Phone, callee
     assert all(each is not None and each.qop == ("auth",) for each in challenges)
 
 
+@pytest.mark.rfc("3261", "8.2.7")
+def test_a_request_that_is_sent_again_is_challenged_with_the_same_tag(alice: Phone, callee: str) -> None:
+    request = alice.ask("MESSAGE", callee)
+    alice >> request << 407
+    tag = alice.response.to.tag
+    alice >> request << 407
+    assert alice.response.to.tag == tag
+    alice >> alice.ask("MESSAGE", callee) << 407
+    assert alice.response.to.tag != tag
+
+
 @pytest.mark.rfc("8760", "2.6")
 @pytest.mark.parametrize("choice", [0, 1])
 def test_either_algorithm_does(alice: Phone, bob: Phone, choice: int) -> None:

@@ -89,7 +89,8 @@ class Server:
     def _answer(self, call: Call, transaction: ServerTransaction, verdict: Answer) -> None:
         driver = self.services.driver
         if verdict.once and transaction.response is None:
-            driver.reject(transaction, answer(call.request, verdict, ONCE_TAG + driver.token()))
+            tag = ONCE_TAG + driver.stateless_tag(call.request)
+            driver.reject(transaction, answer(call.request, verdict, tag))
         else:
             driver.respond(transaction, answer(call.request, verdict, driver.token()))
 

@@ -24,7 +24,7 @@ from ringfence.message.build import explain
 from ringfence.transport.answers import Answers, Locate
 from ringfence.transport.flow import Endpoint, Flow
 from ringfence.transport.pool import Pool
-from ringfence.transport.tokens import Tokens
+from ringfence.transport.tokens import StatelessTags, Tokens
 
 log = structlog.get_logger("ringfence.driver")
 
@@ -74,6 +74,7 @@ class Driver:
         self.transactions = transactions
         self.counts: Counter[str] = Counter()
         self.token = Tokens()
+        self.stateless_tag = StatelessTags()
         self.pool: Pool
         self._loop = loop
         self.time = loop.time
@@ -325,7 +326,7 @@ class Driver:
             return
         with suppress(PeerError):  # a Via that can't be read goes back as it came, to where it came from
             flow = _stamp(request, flow)
-        response = response_to(request, error.status, explain(error), to_tag=self.new_tag())
+        response = response_to(request, error.status, explain(error), to_tag=self.stateless_tag(request))
         headers = response.headers
         for name in ("From", "To", "Call-ID", "CSeq"):
             if headers.count(name) > 1:  # the fault need not go back
