@@ -38,6 +38,7 @@ def test_a_user_gets_a_certificate_for_the_address(domain: Shell) -> None:
     assert domain.type("cert", "issue", "alice@example.org", "--out", "certs").code == 0
     leaf = chain(domain, "certs/alice@example.org.pem")[0]
     assert user_identities(leaf) == ("sip:alice@example.org",)
+    assert (domain.directory / "certs/alice@example.org.key").stat().st_mode & 0o777 == 0o600
     assert domain.type("cert", "issue", "alice@example.org", "bob@example.org").code == 2
 
 
