@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from itertools import pairwise
 
 import pytest
 
@@ -297,6 +298,46 @@ def test_a_session_that_nobody_refreshes_is_ended(
     network.wait(25)
     ended_by_us(network, alice, bob)
     assert record(book).reason == "its session was not refreshed"
+
+
+def test_a_call_that_two_phones_answer_is_over_with_the_second(
+    network: Network, alice: Phone, bob: Phone, book: MemoryLedger
+) -> None:
+    desk = Phone(network, "bob", "198.51.100.21")
+    desk >> desk.register(call_id="the-desk") << 401 >> desk.authorized() << 200
+    alice >> alice.invite(BOB) << 407 >> alice.ack() >> alice.authorized() << 100
+    dialogs = []
+    for phone in (bob, desk):
+        phone << "INVITE"
+    for phone in (bob, desk):  # both are picked up before any CANCEL could come
+        phone >> phone.answer(200)
+        dialogs.append((alice << 200).begin().dialog)
+    for dialog, phone, over in zip(dialogs, (bob, desk), (False, True), strict=True):
+        network.wait(10)
+        alice.dialog = dialog
+        alice.inbox.clear()
+        phone.inbox.clear()
+        alice >> alice.within("BYE")
+        phone << "BYE" >> phone.answer(200)
+        assert record(book).open is not over
+    assert record(book).seconds == pytest.approx(20, abs=0.1)
+
+
+def test_while_calls_go_on_the_ledger_says_once_a_minute_that_the_node_lives(
+    network: Network, alice: Phone, bob: Phone, book: MemoryLedger
+) -> None:
+    charging = network.services.charging
+    assert charging is not None
+    charging.sweep(network.services)
+    assert book.events == [], "without calls there is nothing to lose"
+    talks(alice, bob)
+    begun = len(book.events)
+    for _ in range(180):
+        network.wait(1)
+        charging.sweep(network.services)
+    said = book.events[begun:]
+    assert [event.facts["text"] for event in said] == ["the node lives"] * 3
+    assert [round(later.time - one.time) for one, later in pairwise(said)] == [60, 60]
 
 
 def test_a_node_that_stops_ends_the_bills_of_calls_that_go_on(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -71,6 +72,13 @@ def test_every_format_has_every_call(read: Any) -> None:
     )
     assert second["call"] == "c2"
     assert second["ended"] in ("", None)
+
+
+@pytest.mark.parametrize("read", [as_csv, as_json, as_parquet])
+@pytest.mark.parametrize("cost", ["0.000001", "123456.789012"])
+def test_a_cost_is_exact_to_the_last_digit(read: Any, cost: str) -> None:
+    (row,) = read([CallRecord("c1", cost=cost, started=NOW)])
+    assert Decimal(row["cost"]) == Decimal(cost)
 
 
 @pytest.mark.parametrize("read", [as_csv, as_json, as_parquet])
