@@ -90,7 +90,7 @@ class SharedState:
     """All of it, for one process of a node."""
 
     def __init__(self, parts: Parts) -> None:
-        """Raises LocalError: the address can't be used, or the package is missing."""
+        """Raises ValueError: the address can't be used; ModuleNotFoundError: the package is missing."""
         from ringfence.store.exchange import Exchange
         from ringfence.store.redis_bans import RedisBans
 

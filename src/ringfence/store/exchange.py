@@ -108,7 +108,7 @@ class Exchange:
             while True:
                 try:
                     await self._connected()
-                except* (RedisError, OSError, TimeoutError) as group:
+                except* (RedisError, OSError, TimeoutError, ValueError) as group:
                     self._gone(group.exceptions[0])
                 await asyncio.sleep(RETRY_SECONDS)
         finally:
