@@ -51,8 +51,9 @@ def arguments() -> argparse.Namespace:
         "--settle", type=float, default=1.5, help="seconds after a run that count too: timers"
     )
     parser.add_argument("--servers", default="ringfence,kamailio")
-    parser.add_argument("--server-core", default="0")
-    parser.add_argument("--load-core", default="1")
+    here = measure.cores_here()
+    parser.add_argument("--server-core", default=here[0])
+    parser.add_argument("--load-core", default=here[-1])
     parser.add_argument(
         "--no-memory", action="store_true", help="not the memory of registrations and connections"
     )

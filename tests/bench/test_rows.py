@@ -54,6 +54,12 @@ def test_what_was_measured_is_kept_row_by_row(tmp_path: Path) -> None:
     assert [(each.row, each.median()) for each in kept] == [("b", 1.0), ("c", 2.0)]
 
 
+def test_a_core_that_there_is_not_is_a_usage_error() -> None:
+    done = CliRunner().invoke(build(), ["bench", "--rows", "b", "--core", "977"])
+    assert done.exit_code == 2
+    assert "we may use the cores" in done.output
+
+
 @pytest.mark.interop("openssl", "taskset")
 def test_the_command_measures_a_call_with_everything_on(tmp_path: Path) -> None:
     assert shutil.which("openssl")

@@ -37,6 +37,11 @@ HALF = 0.5
 Say = Callable[[str], None]
 
 
+def cores_here() -> list[str]:
+    """The processor cores that we may use, in order."""
+    return [str(each) for each in sorted(os.sched_getaffinity(0))]
+
+
 @dataclass(frozen=True)
 class Options:
     """How to measure."""
@@ -48,8 +53,8 @@ class Options:
     settle: float = 5.5
     """Seconds after a run that count as well: timers."""
     servers: tuple[str, ...] = ("ringfence", "kamailio")
-    server_core: str = "0"
-    load_core: str = "1"
+    server_core: str = field(default_factory=lambda: cores_here()[0])
+    load_core: str = field(default_factory=lambda: cores_here()[-1])
 
     def present(self) -> list[str]:
         """The servers that are installed."""

@@ -28,8 +28,8 @@ def bench(
     seconds: Annotated[float, typer.Option(min=1, help="Of one run.")] = 3,
     runs: Runs = 5,
     beside: Beside = True,
-    core: Annotated[str, typer.Option(help="The processor core of the node.")] = "0",
-    load_core: Annotated[str, typer.Option(help="That of callers and callees.")] = "1",
+    core: Annotated[str, typer.Option(help="The processor core of the node; else the first.")] = "",
+    load_core: Annotated[str, typer.Option(help="That of callers and callees; else the last.")] = "",
     show: Annotated[bool, typer.Option("--list", help="Show what can be measured.")] = False,
     out: Annotated[
         Path | None, typer.Option(help="Keep the runs as JSON, for ringfence plan --costs.")
@@ -53,6 +53,13 @@ def bench(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--rows") from None
     servers = ("ringfence", "kamailio") if beside else ("ringfence",)
+    here = measure.cores_here()
+    core, load_core = core or here[0], load_core or here[-1]
+    for name, option in ((core, "--core"), (load_core, "--load-core")):
+        if name not in here:
+            raise typer.BadParameter(f"we may use the cores {', '.join(here)}", param_hint=option)
+    if core == load_core:
+        typer.echo("node and load share a core: times and ratios say little", err=True)
     options = measure.Options(rate, runs, seconds, 1.5, servers, core, load_core)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended
     measured = measure.measure_all(wanted, options, lambda line: typer.echo(line, err=True))
