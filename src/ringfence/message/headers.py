@@ -285,10 +285,8 @@ class Headers:
         line = self._lines[self._names.index(name)]
         received = line[line.index(":") + 1 :]
         text = received.strip(" \t")
-        if "," in text or "\r" in text or not text:
-            value = self._read_first(field, received)
-        else:
-            value = read(field, text)
+        plain = text and "," not in text and "\r" not in text
+        value = read(field, text) if plain else self._read_first(field, received)
         if value is not None:
             self.know(field, value)
         return value
