@@ -42,6 +42,7 @@ COMPILED = (
     "security/mediakeys.py",
     "security/passport.py",
     "security/replay.py",
+    "security/sealing.py",
     "security/verification.py",
     "security/verstat.py",
     "security/tokens.py",
@@ -67,15 +68,6 @@ COMPILED = (
 
 LEFT_OUT = frozenset(
     {
-        "sdp",
-        "sdp_attributes",
-        "sdp_lines",
-        "offer",
-        "negotiation",
-        "relocate",
-        "anonymous",
-        "multipart",
-        "validate",
         # It waits for others, in ways that mypyc does not know:
         "remote",
         "__init__",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from functools import lru_cache
+from ipaddress import ip_network
 from typing import Final, NamedTuple
 
 from ringfence.engine.records import Kind
 from ringfence.message.fields.via import Via
+from ringfence.message.ip import ip_address
 
 # RFC 1918, RFC 6598, link-local; RFC 4193, link-local, site-local. The networks for documentation (RFC 5737, RFC 3849)
 # are not among them: examples and laboratories use those as public ones.
@@ -82,6 +84,7 @@ def bare_host(host: str) -> str:
     return host.strip("[]").removesuffix(".").lower()
 
 
+@lru_cache(4096)
 def is_private(host: str) -> bool:
     """Whether an address means something in one network only; False for a name."""
     try:

@@ -13,10 +13,10 @@ text (RFC 3264 prints ``s=``), ``c=`` and ``b=`` after ``t=`` (RFC 3264 figure 1
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ringfence.message.errors import LocalError
@@ -231,6 +231,16 @@ class Media(_Section):
         """The identification of this stream in groups (RFC 5888)."""
         return self.attribute("mid")
 
+    def copy(self) -> Media:
+        """One that can be changed without changing this one."""
+        return replace(
+            self,
+            formats=self.formats.copy(),
+            connections=[copy(connection) for connection in self.connections],
+            bandwidths=self.bandwidths.copy(),
+            attributes=self.attributes.copy(),
+        )
+
     def _lines(self) -> list[str]:
         ports = f"{self.port}" if self.port_count is None else f"{self.port}/{self.port_count}"
         lines = [f"m={self.media} {ports} {self.protocol} {' '.join(self.formats)}"]
@@ -292,7 +302,17 @@ class Session(_Section):
 
     def copy(self) -> Session:
         """One that can be changed without changing this one."""
-        return copy.deepcopy(self)
+        return replace(
+            self,
+            origin=copy(self.origin),
+            emails=self.emails.copy(),
+            phones=self.phones.copy(),
+            connection=copy(self.connection),
+            bandwidths=self.bandwidths.copy(),
+            times=[timing.copy() for timing in self.times],
+            attributes=self.attributes.copy(),
+            media=[media.copy() for media in self.media],
+        )
 
     def to_bytes(self) -> bytes:
         """The description as a message body."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple, TypeVar
 
 from ringfence.message.errors import PeerError
+from ringfence.message.ip import ip_address
 from ringfence.message.sdp_attributes import TOKEN, digits
 
 __all__ = [
@@ -213,6 +214,11 @@ class Timing:
         if len(fields) != 2:
             raise ValueError(f"has {len(fields)} fields, not 2")
         return cls(digits(fields[0]), digits(fields[1]))
+
+    def copy(self) -> Timing:
+        """One that can be changed without changing this one."""
+        repeats = [Repeat(each.interval, each.duration, each.offsets.copy()) for each in self.repeats]
+        return Timing(self.start, self.stop, repeats, self.zone.copy())
 
     def lines(self) -> list[str]:
         lines = [f"t={self.start} {self.stop}", *(f"r={repeat}" for repeat in self.repeats)]

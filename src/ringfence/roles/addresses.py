@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import NamedTuple
 
 from ringfence.engine.places import is_numeric
 from ringfence.message import SipUri
+from ringfence.message.ip import ip_address
 from ringfence.transport.flow import Endpoint, Flow
 
 MAX_TOLD = 1_000

@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_address
 from typing import Any
 
 import structlog
 
 from ringfence.message import Message, PeerError, sdp
+from ringfence.message.ip import ip_address
 from ringfence.roles.media import Figures, Outcome, Party, Rewritten, Silent
 from ringfence.roles.media_body import Description
 from ringfence.roles.media_relay import Timeouts

@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_address
 
 import structlog
 
 from ringfence.message import LocalError, Message, PeerError, sdp
+from ringfence.message.ip import ip_address
 from ringfence.roles.media import Figures, Outcome, Party, Rewritten, Silent
 from ringfence.roles.media_body import Description
 from ringfence.roles.media_session import Session, no_answer, readable

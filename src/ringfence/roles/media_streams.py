@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-
 from ringfence.engine.places import is_private
 from ringfence.message import Message, Response, sdp
+from ringfence.message.ip import ip_address
 from ringfence.message.sdp_attributes import Direction
 from ringfence.transport.relay import Address, Screen
 from ringfence.transport.sockets import address_toward

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 from ringfence.engine.places import is_numeric, is_private
 from ringfence.message import SipUri, parse_uri
+from ringfence.message.ip import ip_address
 from ringfence.roles.outgoing import is_first_hop
 
 if TYPE_CHECKING:

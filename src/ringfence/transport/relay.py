@@ -17,11 +17,12 @@ import asyncio
 import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from ipaddress import ip_address
+from functools import lru_cache
 from socket import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ringfence.message import LocalError, PeerError
+from ringfence.message.ip import KEPT, ip_address
 from ringfence.transport import legs
 from ringfence.transport.legs import Address, Screen
 from ringfence.transport.ports import bind_pair
@@ -48,6 +49,23 @@ SILENCE = 60.0
 """Seconds without a packet of either party until a session counts as dead. RTCP alone comes each 5 s or so."""
 ATTEMPTS = 32
 """Ports to try, when other programs use some of the range."""
+
+
+class _Place(NamedTuple):
+    """What there is to know of an address."""
+
+    text: str
+    unspecified: bool
+    loopback: bool
+    group: bool
+
+
+@lru_cache(KEPT)
+def _read(host: str) -> _Place:
+    """Raises ValueError for text that is no address."""
+    ip = ip_address(host)
+    text = str(ip)
+    return _Place(text, ip.is_unspecified, ip.is_loopback, ip.is_multicast or text == "255.255.255.255")
 
 
 class Side:
@@ -92,36 +110,37 @@ class Side:
         if rtcp is None and target is not None and target[1] < 65_535:
             rtcp = (target[0], target[1] + 1)
         rtcp = self._checked(rtcp, here)
-        hosts = {str(ip_address(host)) for host in also}
-        hosts.update(address[0] for address in (target, rtcp) if address is not None)
-        self._rtp.expect(target, frozenset(hosts))
-        self._rtcp.expect(rtcp, frozenset(hosts))
+        hosts = [_read(host).text for host in also]
+        hosts += [address[0] for address in (target, rtcp) if address is not None]
+        expected = frozenset(hosts)
+        self._rtp.expect(target, expected)
+        self._rtcp.expect(rtcp, expected)
 
     def _checked(self, address: Address | None, here: bool) -> Address | None:
         if address is None:
             return None
         host, port = address
         try:
-            ip = ip_address(host)
+            place = _read(host)
         except ValueError:
             raise PeerError(488, f"the media host {host[:80]!r} is a name, not an address") from None
-        if ip.is_unspecified or not port:
+        if place.unspecified or not port:
             return None
-        if ip.is_multicast or str(ip) == "255.255.255.255":
+        if place.group:
             raise PeerError(488, "media must not go to a group")
         # A stranger must not make us send to services that listen on this machine alone.
-        if ip.is_loopback and not (here or ip_address(self.local).is_loopback):
+        if place.loopback and not (here or _read(self.local).loopback):
             raise PeerError(488, "media must not go to this machine")
         # To a port of ours it may: a call that passes here twice.
-        if not here and not ip.is_loopback and port not in self._ports and self._is_ours(str(ip)):
+        if not here and not place.loopback and port not in self._ports and self._is_ours(place.text):
             raise PeerError(488, "media must not go to this machine")
-        if (str(ip), port) in self.own:
+        if (place.text, port) in self.own:
             raise PeerError(488, "media must not go in a circle")
-        return str(ip), port
+        return place.text, port
 
     def _is_ours(self, host: str) -> bool:
         return host in (self.host, self.local) or (
-            ip_address(self.local).is_unspecified and address_toward(host) == host
+            _read(self.local).unspecified and address_toward(host) == host
         )
 
     @property
@@ -157,24 +176,23 @@ class RelaySession:
         self.a = Side(near, near_port, legs[0], legs[1])
         self.b = Side(far, far_port, legs[2], legs[3])
         sides = (self.a, self.b)
-        self.a.own = self.b.own = frozenset(
-            (host, port)
-            for side in sides
-            for host in (side.host, side.local)
-            for port in (side.port, side.rtcp_port)
-        )
+        own: list[Address] = []
+        for side in sides:
+            for host in (side.host, side.local):
+                own += ((host, side.port), (host, side.rtcp_port))
+        self.a.own = self.b.own = frozenset(own)
         self.idle = 0.0  # seconds since a packet of either party
         self.closed = False
 
     @property
     def counts(self) -> tuple[int, int, int]:
         """Packets and octets relayed, packets dropped, of both parties."""
-        legs = self._legs
-        return (
-            sum(leg.packets for leg in legs),
-            sum(leg.octets for leg in legs),
-            sum(leg.dropped for leg in legs),
-        )
+        packets = octets = dropped = 0
+        for leg in self._legs:
+            packets += leg.packets
+            octets += leg.octets
+            dropped += leg.dropped
+        return packets, octets, dropped
 
     def sweep(self) -> None:
         """Count a second of silence, or start anew."""
