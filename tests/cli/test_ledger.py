@@ -6,6 +6,8 @@ import asyncio
 import csv
 import io
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -98,6 +100,25 @@ def test_what_was_written_is_verified_with_the_public_key_alone(kept: Shell, tmp
     (tmp_path / "empty").write_text("no key\n")
     none = kept.type("ledger", "verify", "--key", "empty", "--database", url)
     assert (none.code, "no public key" in none.err) == (65, True)
+
+
+def test_evidence_that_can_t_be_written_is_verified_where_it_lies(
+    kept: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a disk that is mounted for reading only: nothing is changed, and nothing is put beside it."""
+    evidence = tmp_path / "evidence"
+    evidence.mkdir()
+    sql(book(kept), "PRAGMA wal_checkpoint(TRUNCATE)")
+    for name in ("ledger.db", "ledger.pub", "ledger.witness"):
+        shutil.copy(book(kept).parent / name, evidence)
+    before = {path.name: path.read_bytes() for path in evidence.iterdir()}
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != evidence and access(path, mode))
+    words = ("--key", f"{evidence}/ledger.pub", "--database", f"{evidence}/ledger.db")
+    done = kept.type("ledger", "verify", *words, "--witness", f"{evidence}/ledger.witness", "--json")
+    assert done.code == 0, done.err
+    assert (done.code, done.json["verified"]) == (0, True)
+    assert {path.name: path.read_bytes() for path in evidence.iterdir()} == before
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from ringfence.ledger.chain import Checkpoint, Link
 from ringfence.ledger.events import Event, event_of
 from ringfence.ledger.verification import Fault, Finding, Report, Told, verify
 from ringfence.store import sql_ledger as rows
-from ringfence.store.connect import READ_ONLY, engine_for, translated
+from ringfence.store.connect import READ_ONLY, reading_engine, translated
 from ringfence.store.errors import StoreError
 from ringfence.store.migrate import require_head
 
@@ -143,7 +143,7 @@ def reading(url: str) -> Iterator[Reader]:
         ) from None
     if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file():
         raise StoreError(f"there is no ledger in {parsed.database}: no call has been recorded")
-    engine = engine_for(url)
+    engine = reading_engine(url)
     try:
         with translated("read the ledger"), engine.connect() as connection:
             connection.info[READ_ONLY] = True

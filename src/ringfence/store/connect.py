@@ -59,6 +59,27 @@ def engine_for(url: str, *, lock_seconds: float = LOCK_SECONDS) -> Engine:
     raise StoreError(f"databases of the kind {backend} are not served; use sqlite or postgresql")
 
 
+def reading_engine(url: str) -> Engine:
+    """An engine for who only reads. A SQLite file where nothing can be written, such as a copy that is kept as
+    evidence, is read as it lies there.
+
+    Raises:
+        StoreError: As `engine_for`.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        return engine_for(url)  # which says what is wrong with it
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return engine_for(url)
+    path = Path(parsed.database).absolute()
+    if os.access(path.parent, os.W_OK):
+        return engine_for(url)
+    # SQLite would have to make its -shm file; "immutable" tells it that nobody writes meanwhile.
+    immutable = URL.create("sqlite+pysqlite", database=path.as_uri(), query={"immutable": "1", "uri": "true"})
+    return create_engine(immutable, poolclass=NullPool, hide_parameters=True)
+
+
 def sqlite_url(path: Path) -> str:
     """The URL of a SQLite file."""
     return URL.create("sqlite", database=str(path.absolute())).render_as_string()
