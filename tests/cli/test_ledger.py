@@ -111,6 +111,7 @@ def test_evidence_that_can_t_be_written_is_verified_where_it_lies(
     sql(book(kept), "PRAGMA wal_checkpoint(TRUNCATE)")
     for name in ("ledger.db", "ledger.pub", "ledger.witness"):
         shutil.copy(book(kept).parent / name, evidence)
+    (evidence / "ledger.db-wal").write_bytes(b"left over")  # which SQLite would remove
     before = {path.name: path.read_bytes() for path in evidence.iterdir()}
     access = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != evidence and access(path, mode))
