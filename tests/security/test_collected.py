@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ringfence.cli.verify_smime import entity_in
 from ringfence.message import PeerError
@@ -169,6 +172,32 @@ def test_a_published_authenveloped_object_opens() -> None:
     )  # fmt: skip
     opened = decrypt(data, [Keyring(key, named.sign(key, SHA256()))])
     assert (opened.content, opened.cipher) == (b"auth-enveloped data", cms.AES128_GCM)
+
+
+EVERY = [
+    (source, name)
+    for source in ("rfc4134", "openssl", "bouncycastle", "pyasn1")
+    for name in published(source)
+]
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(EVERY), st.integers(0, 10**6), st.integers(1, 255), st.booleans())
+def test_a_changed_object_is_a_verdict_or_a_peer_error(
+    which: tuple[str, str], place: int, flip: int, bare: bool
+) -> None:
+    data = bytearray(published(which[0])[which[1]])
+    data[place % len(data)] ^= flip
+    with suppress(PeerError):
+        open_body(entity_in(bytes(data)), bare=bare)
+
+
+def test_what_such_changes_have_found() -> None:
+    (layer,) = open_body(entity_in(published("changed")["attribute.der"]), bare=True).layers
+    assert not layer.intact
+    mail = b"Content-Type: multipart/signed; boundary=\xffx\r\n\r\n--x\r\n\r\n--x--\r\n"
+    with pytest.raises(PeerError, match="boundary"):
+        open_body(entity_in(mail), bare=True)
 
 
 class TestOpenssl:

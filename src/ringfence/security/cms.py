@@ -130,6 +130,7 @@ CIPHERS = {
 
 
 _MALFORMED: tuple[type[Exception], ...] = (
+    AttributeError,  # asn1crypto, over a type of value that it does not write
     TypeError,
     KeyError,
     RecursionError,

@@ -67,6 +67,12 @@ _OLD_CIPHERS = {
 }
 """Those of S/MIME version 2 and 3.1, to be refused by their names (RFC 8551 appendix B)."""
 
+_UNFIT = (
+    *(AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError),
+    *(InvalidTag, InvalidUnwrap, UnsupportedAlgorithm),
+)
+"""What the libraries raise over keys and parameters that do not fit."""
+
 _NONCE_OCTETS = 12  # RFC 5084 section 3.2 recommends twelve
 _TAG_OCTETS = 16
 _MIN_TAG_OCTETS = 12  # "a length of 12 octets is RECOMMENDED", and shorter ones can be guessed
@@ -284,7 +290,7 @@ def decrypt(data: bytes, keyrings: Sequence[Keyring]) -> Opened:
         if key is None or len(key) * 8 != cipher.bits:
             raise ValueError("no key, or one of another length")
         content = _open(value, inner, sealed, key, authenticated)
-    except (ValueError, TypeError, KeyError, InvalidTag, InvalidUnwrap, UnsupportedAlgorithm, RecursionError):
+    except _UNFIT:
         raise _undecipherable("it could not be decrypted") from None
     return Opened(content, kind, cipher, ring.certificate)
 

@@ -305,7 +305,7 @@ def _encodings(attributes: Any) -> list[bytes]:
     received: bytes = attributes.untag().dump()
     try:
         made: bytes = attributes.untag().dump(force=True)
-    except ValueError:
+    except (ValueError, TypeError, AttributeError):
         # An attribute of a kind that ``asn1crypto`` can't read, such as a receipt request (RFC 2634 section 2.7).
         return [received]
     return [made] if made == received else [made, received]

@@ -184,7 +184,10 @@ def _parts(entity: Entity, bare: bool) -> list[Entity]:
     except PeerError:
         if not bare:
             raise
-        spans = split(entity.body, entity.media_type.params.get("boundary") or "")
+        boundary = entity.media_type.params.get("boundary") or ""
+        if not boundary.isascii():
+            raise
+        spans = split(entity.body, boundary)
         return [_inside(span, entity.depth + 1, bare) for span in spans]
 
 
