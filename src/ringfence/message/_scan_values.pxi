@@ -175,6 +175,17 @@ cdef Py_ssize_t _first_of_list(const char *text, Py_ssize_t position, Py_ssize_t
     cdef Py_ssize_t i, end = -1
     cdef int count = 0
     cdef bint empty = True, inside = False
+    cdef const char *first = text + position
+    if (
+        memchr(first, 44, stop - position) is NULL
+        and memchr(first, 60, stop - position) is NULL
+        and memchr(first, 34, stop - position) is NULL
+    ):  # one value, nothing in quotes: what there is almost always
+        while stop > position and (text[stop - 1] == 32 or text[stop - 1] == 9):
+            stop -= 1
+        while position < stop and (text[position] == 32 or text[position] == 9):
+            position += 1
+        return stop if stop > position else -1
     for i in range(position, stop):
         if inside:
             if text[i] == 92:
