@@ -34,6 +34,8 @@ MARKED: Final = (
         "Expires",
     ),
     *("Security-Client", "Security-Verify", "Timestamp", "Date", "History-Info", "Call-Info"),
+    *("Remote-Party-Id", "P-Charging-Vector", "P-Charging-Function-Addresses", "Ringfence-Caller"),
+    *("Session-Expires", "Resource-Priority"),
 )
 """Fields that are asked for on the way of nearly every request, most of them in vain."""
 MARKS: Final = {name: 1 << place for place, name in enumerate(MARKED)}
