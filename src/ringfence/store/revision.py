@@ -5,17 +5,23 @@ It tells a process what it has not seen yet: the rows with a greater revision th
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
+from ringfence.store.prepared import fetch
 from ringfence.store.schema import store_revision
 
-_RAISE = update(store_revision).values(value=store_revision.c.value + 1).returning(store_revision.c.value)
+_RAISE = (
+    update(store_revision)
+    .values(value=store_revision.c.value + bindparam("more"))
+    .returning(store_revision.c.value)
+)
+_ONE = {"more": 1}
 _READ = select(store_revision.c.value)
 
 
 def next_revision(connection: Connection) -> int:
     """The revision for what this transaction writes. Other writers wait until it ends."""
-    return int(connection.execute(_RAISE).scalar_one())
+    return int(fetch(connection, _RAISE, _ONE)[0])
 
 
 def current_revision(connection: Connection) -> int:
