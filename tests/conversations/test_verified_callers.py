@@ -102,6 +102,66 @@ def test_the_attestation_of_a_number_is_told(network: Network, carol: Phone, bob
     )
 
 
+@pytest.mark.rfc("8224", "8.1")
+def test_a_number_in_bare_digits_is_one_when_its_token_says_so(
+    network: Network, carol: Phone, bob: Phone
+) -> None:
+    """Trunks write so; the signer still has to have authority over the number."""
+    plain = "<sip:12155551212@carrier.example>"
+    invite = number_call(network, carol)
+    invite.headers.set("From", f"{plain};tag={carol.tag}")
+    carol >> invite << 100
+    bob << "INVITE"
+    assert told(bob).endswith('who="+12155551212"')
+    short = number_call(network, carol, "+5551212")
+    short.headers.set("From", f"<sip:5551212@carrier.example>;tag={carol.tag}")
+    carol >> short << 438
+
+
+@pytest.mark.rfc("8224", "8")
+@pytest.mark.parametrize(
+    "nobody",
+    ["sip:anonymous@anonymous.invalid", "sip:Anonymous@198.51.100.1", "sip:unavailable@unknown.invalid"],
+)
+def test_an_anonymous_caller_is_proven_by_what_it_asserts_and_not_named(
+    nobody: str, network: Network, carol: Phone, bob: Phone
+) -> None:
+    """Carriers sign the P-Asserted-Identity (ATIS-1000074), also of who withholds the number."""
+    invite = number_call(network, carol)
+    invite.headers.set("From", f"<{nobody}>;tag={carol.tag}")
+    invite.headers.add("P-Asserted-Identity", "<sip:+12155551212@carrier.example;user=phone>")
+    carol >> invite << 100
+    bob << "INVITE"
+    assert told(bob) == 'verified;evidence="shaken A signed by Carrier 709J";by="example.org"'
+    assert "2155551212" not in str(bob.request.headers.get("P-Asserted-Identity"))
+
+
+@pytest.mark.parametrize("asserted", ["<sip:+12155551213@carrier.example;user=phone>", "<"])
+def test_an_anonymous_caller_is_not_proven_by_the_number_of_another(
+    asserted: str, network: Network, carol: Phone
+) -> None:
+    invite = number_call(network, carol)
+    invite.headers.set("From", f"<sip:anonymous@anonymous.invalid>;tag={carol.tag}")
+    invite.headers.add("P-Asserted-Identity", asserted)
+    carol >> invite << 438
+
+
+def test_a_name_in_from_is_not_covered_by_what_a_stranger_asserts_beside_it(
+    network: Network, carol: Phone
+) -> None:
+    """A phone would show the bank, and say that it is verified."""
+    invite = number_call(network, carol)
+    invite.headers.set("From", f'"Your bank" <sip:+12025550100@bank.example;user=phone>;tag={carol.tag}')
+    invite.headers.add("P-Asserted-Identity", "<sip:+12155551212@carrier.example;user=phone>")
+    carol >> invite << 438
+
+
+def number_call(network: Network, carol: Phone, number: str = "+12155551212") -> Request:
+    """A call of a telephone number, signed by its carrier."""
+    invite = carol.invite(BOB, from_=f"<sip:{number}@carrier.example;user=phone>")
+    return signed(network, invite, CARRIER, "https://carrier.example/shaken.pem", ppt="shaken", extra=SHAKEN)
+
+
 # -- what is refused, with the code of RFC 8224 section 6.2.2 -------------------------------------------
 
 

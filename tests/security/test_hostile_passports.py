@@ -152,10 +152,14 @@ def test_padding_is_not_base64url(cut: int) -> None:
 
 @pytest.mark.rfc("8224", "8.3")
 @pytest.mark.parametrize(
-    ("written", "status"), [("12155551212", None), ("+12155551212", 438), ("1-215-555-1212", 438)]
-)
-def test_a_number_has_one_spelling_in_a_token(written: str, status: int | None) -> None:
-    """And any in a request: the two sides make the same digits of it."""
+    ("written", "status"),
+    [
+        ("12155551212", None), ("+12155551212", None), ("+1 (215) 555-1212", None), ("1.215.555.1212", None),
+        ("+12155551213", 438), ("tel:+12155551212", 438), ("x12155551212", 438), ("12155551212;ext=1", 438), ("", 438),
+    ],
+)  # fmt: skip
+def test_a_number_is_the_same_however_it_is_written(written: str, status: int | None) -> None:
+    """In a request, where the two sides make the same digits of it, and in the claims of those who leave that out."""
     claims = f'{{"dest":{{"tn":["12155551213"]}},"iat":{IAT},"orig":{{"tn":"{written}"}}}}'
     for caller in (
         "<tel:+1-215-555-1212>",

@@ -39,7 +39,8 @@ def tell_verdict(request: Request, findings: Findings, target: Target) -> None:
         return
     ours = findings.in_dialog and bool(target.flow) and not findings.to_stranger
     if target.registered or target.inside or ours:
-        mark(request, caller, anonymous=findings.private is not None and bool(findings.private.values))
+        private = findings.private is not None and bool(findings.private.values)
+        mark(request, caller, anonymous=private or bool(findings.claimed))
 
 
 def filter_identity(response: Response, findings: Findings, *, believed: bool) -> None:

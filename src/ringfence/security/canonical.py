@@ -22,6 +22,10 @@ _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 # A user part that can be read as a number: digits and RFC 3966 visual separators behind a plus sign.
 _PLUS_NUMBER = re.compile(r"\+[0-9][0-9\-.()]*").fullmatch
 _DIGITS = re.compile(r"[0-9*#][0-9*#\-.()]*").fullmatch
+# What a signer may have left standing in a claim: a plus sign and visual separators (RFC 3966 section 5.1.1).
+_WRITTEN_NUMBER = re.compile(r"\+?[0-9*#][0-9*#\-.() ]*").fullmatch
+# Digits without any label that may be taken for a number: with fewer they are as likely an extension of a company.
+_UNLABELLED = re.compile(r"[1-9][0-9]{7,14}").fullmatch
 
 
 Kind = Literal["tn", "uri"]
@@ -94,6 +98,27 @@ def identity_of(uri: Uri, plan: NumberPlan = NO_PLAN, *, destination: bool = Fal
     if isinstance(uri, OtherUri):
         return Party("uri", f"{uri.scheme}:{uri.rest}")
     return Party("uri", str(uri))
+
+
+def readings_of(uri: Uri, plan: NumberPlan = NO_PLAN, *, destination: bool = False) -> tuple[Party, ...]:
+    """What an address may stand for in the token of somebody else, its canonical identity first.
+
+    Many trunks write numbers as bare digits, without ``user=phone`` or a plus sign, and sign them as numbers. "A
+    verification service implementation could infer from the type of credential that signed a request that the
+    signature must be over a telephone number" (section 8.1). So such an address may be either, and the token says
+    which; its signer must then have authority over the number.
+    """
+    first = identity_of(uri, plan, destination=destination)
+    if first.kind == "tn" or not isinstance(uri, SipUri) or not (uri.user or "").isdecimal():
+        return (first,)
+    number = canonical_number(uri.user or "", plan)
+    return (first, Party("tn", number)) if _UNLABELLED(number) else (first,)
+
+
+def claimed_number(text: str) -> str:
+    """The number that a claim of somebody else names. Digits alone are right (section 8.3); some leave in what stood in
+    the address, and mean the same number. What is no number stays as it is."""
+    return canonical_number(text) if _WRITTEN_NUMBER(text) else text
 
 
 def telephone_number(uri: Uri, plan: NumberPlan = NO_PLAN) -> str | None:

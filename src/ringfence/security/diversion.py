@@ -32,15 +32,15 @@ from ringfence.security.passport import Passport
 from ringfence.security.reasons import Reason
 
 
-def follow(findings: list[Finding], to: Party, target: Party, *, strict: bool) -> list[Finding]:
+def follow(findings: list[Finding], to: Party, targets: tuple[Party, ...], *, strict: bool) -> list[Finding]:
     """Join the tokens of a request into chains, and judge where each chain ends (RFC 8946 section 4.2).
 
-    A token that was signed for somebody else than the To is good when a complete chain leads from it to
-    ``target``, the Request-URI. A ``div`` token that continues nothing, or whose chain ends elsewhere, is
-    not. With ``strict``, a token without a chain must have ``target`` itself as its destination.
+    A token that was signed for somebody else than the To is good when a complete chain leads from it to one of
+    ``targets``, which are what the Request-URI may stand for. A ``div`` token that continues nothing, or whose chain
+    ends elsewhere, is not. With ``strict``, a token without a chain must have one of them as its destination.
     """
     chained = {i for i, one in enumerate(findings) if _is_div(one) and _begins(one, findings, frozenset({i}))}
-    return [_settled(i, findings, chained, to, target, strict) for i in range(len(findings))]
+    return [_settled(i, findings, chained, to, targets, strict) for i in range(len(findings))]
 
 
 def _is_div(finding: Finding) -> bool:
@@ -74,7 +74,7 @@ def _ends(finding: Finding, findings: list[Finding], chained: set[int], passed: 
 
 
 def _settled(
-    i: int, findings: list[Finding], chained: set[int], to: Party, target: Party, strict: bool
+    i: int, findings: list[Finding], chained: set[int], to: Party, targets: tuple[Party, ...], strict: bool
 ) -> Finding:
     finding = findings[i]
     if finding.token is None or not finding.lands:
@@ -83,12 +83,12 @@ def _settled(
         return _wrong(finding, IdentityFlaw.CHAIN, "diverts nothing that is signed in this request")
     goes_on = any(_continues(findings[j], finding) for j in chained - {i})
     if _is_div(finding) or goes_on:
-        if target in _ends(finding, findings, chained, frozenset({i})):
+        if not _ends(finding, findings, chained, frozenset({i})).isdisjoint(targets):
             return finding._replace(reasons=())
-        return _wrong(finding, IdentityFlaw.CHAIN, f"the diversions do not lead to {target!s:.60}")
-    if strict and not finding.reasons and target not in finding.token.dest:
+        return _wrong(finding, IdentityFlaw.CHAIN, f"the diversions do not lead to {targets[0]!s:.60}")
+    if strict and not finding.reasons and not any(target in finding.token.dest for target in targets):
         return _wrong(
-            finding, IdentityFlaw.DESTINATION, f"signed for {to!s:.60}, the call goes to {target!s:.60}"
+            finding, IdentityFlaw.DESTINATION, f"signed for {to!s:.60}, the call goes to {targets[0]!s:.60}"
         )
     return finding
 

@@ -15,7 +15,7 @@ from ringfence.message.fields import DATE
 from ringfence.message.message import Request
 from ringfence.message.uri import Uri
 from ringfence.security import passport as passports
-from ringfence.security.canonical import NO_PLAN, NumberPlan, Party, identity_of
+from ringfence.security.canonical import NO_PLAN, NumberPlan, Party, readings_of
 from ringfence.security.claims import claims_for, mky_of
 from ringfence.security.identity import (
     IdentityFlaw,
@@ -67,7 +67,9 @@ class Facts(NamedTuple):
     """What the signaling says, canonical: the other side of every comparison."""
 
     origins: tuple[tuple[Party, Uri], ...]
-    destination: Party
+    """Who the caller may be; the canonical identity of the From first."""
+    destinations: tuple[Party, ...]
+    """Whom the To may name; its canonical identity first."""
     date: int | None
     keys: tuple[tuple[str, str], ...]
 
@@ -81,8 +83,8 @@ def facts_of(request: Request, policy: Policy, asserted: Iterable[Uri] = ()) -> 
     date = request.headers.first(DATE)
     sources = (request.from_.uri, *asserted)
     return Facts(
-        tuple((identity_of(uri, policy.plan), uri) for uri in sources),
-        identity_of(request.to.uri, policy.plan, destination=True),
+        tuple((party, uri) for uri in sources for party in readings_of(uri, policy.plan)),
+        readings_of(request.to.uri, policy.plan, destination=True),
         None if date is None else int(date.timestamp()),
         tuple(media_keys(request)),
     )
@@ -129,7 +131,7 @@ def _rebuild(token: Passport, header: IdentityHeader, facts: Facts, reasons: lis
     elif facts.date is None:
         reasons.append(Reason(IdentityFlaw.COMPACT, "the compact form needs a Date header field"))
     else:
-        claims = claims_for(facts.origins[0][0], [facts.destination], facts.date, facts.keys)
+        claims = claims_for(facts.origins[0][0], facts.destinations[:1], facts.date, facts.keys)
         return token.rebuilt({"alg": header.alg, "typ": "passport", "x5u": header.info}, claims)
     return token
 
@@ -150,8 +152,8 @@ def _comparison_flaws(header: IdentityHeader, token: Passport, facts: Facts) -> 
         found.append(
             Reason(IdentityFlaw.ORIGIN, f"signed for {token.orig!s:.60}, the call is from {caller!s:.60}")
         )
-    if token.dest and facts.destination not in token.dest and token.div is None:
-        detail = f"signed for a call to {token.dest[0]!s:.60}, this one is to {facts.destination!s:.60}"
+    if token.dest and token.div is None and not any(party in token.dest for party in facts.destinations):
+        detail = f"signed for a call to {token.dest[0]!s:.60}, this one is to {facts.destinations[0]!s:.60}"
         found.append(Reason(IdentityFlaw.DESTINATION, detail))
     signed, sent = token.claims.get("mky"), mky_of(facts.keys)
     # Baseline tokens must cover the fingerprints (RFC 8224 section 4.1); extensions may leave them out.

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from ringfence.message.errors import LocalError, PeerError
-from ringfence.security.canonical import Kind, Party
+from ringfence.security.canonical import Kind, Party, claimed_number
 from ringfence.security.claims import Claims, canonical_json
 from ringfence.security.reasons import Reason, Reasons
 
@@ -133,7 +133,11 @@ def _party(value: object) -> Party | None:
         return None
     kind: Kind = "tn" if "tn" in value else "uri"
     name = value[kind]
-    return Party(kind, name) if isinstance(name, str) else None
+    return _named(kind, name) if isinstance(name, str) else None
+
+
+def _named(kind: Kind, name: str) -> Party:
+    return Party(kind, name if kind == "uri" else claimed_number(name))
 
 
 def _parties(value: object) -> tuple[Party, ...]:
@@ -149,7 +153,7 @@ def _parties(value: object) -> tuple[Party, ...]:
         ):
             if not isinstance(name, str) or len(found) == MAX_PARTIES:
                 return ()
-            found.append(Party(kind, name))
+            found.append(_named(kind, name))
     return tuple(found)
 
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from ringfence.message.message import Request
 from ringfence.message.uri import Uri
-from ringfence.security.canonical import Party, identity_of
+from ringfence.security.canonical import Party, readings_of
 from ringfence.security.diversion import follow
 from ringfence.security.findings import DEFAULT_POLICY, Finding, Policy, facts_of, judge
 from ringfence.security.identity import IdentityFlaw, IdentityHeader, read_identities
@@ -110,8 +110,8 @@ def verify_request(
         return Verdict((), 428, _PHRASES[428])
     facts = facts_of(request, policy, asserted)
     findings = [judge(header, facts, credentials.get(header.info), now, policy) for header in headers]
-    target = identity_of(request.target, policy.plan, destination=True)
-    findings = follow(findings, facts.destination, target, strict=policy.require_diversion)
+    targets = readings_of(request.target, policy.plan, destination=True)
+    findings = follow(findings, facts.destinations[0], targets, strict=policy.require_diversion)
     if replay is not None:
         call = f"{request.call_id} {request.from_.tag}"
         findings = [_not_replayed(finding, replay, call, now) for finding in findings]

@@ -47,14 +47,16 @@ def parse_identity(text: str) -> Identity:
         token, info, _, _, ppt = usual.groups()
         return Identity(token, info, _PARAMS if ppt is None else Params((*_PARAMS.items, ("ppt", ppt))))
     head, semicolon, rest = text.partition(";")
-    match = _token(head.rstrip(" \t"))
+    # Long tokens get folded on the way, as the RFCs print them: white space in one is never part of it.
+    match = _token("".join(head.split()) if head.count(".") == 2 else head.rstrip(" \t"))
     if match is None:
         raise PeerError(400, f"malformed: {text[:60]!r}")
     rest = semicolon + rest
     infos = _INFO.findall(rest)
     if len(infos) > 1:
         raise PeerError(400, "the parameter info stands twice")
-    return Identity(match[2], infos[0] if infos else "", parse_params(_INFO.sub("", rest)))
+    info = "".join(infos[0].split()) if infos else ""
+    return Identity(match[2], info, parse_params(_INFO.sub("", rest)))
 
 
 IDENTITY: Final = field("Identity", parse_identity, compact="y")

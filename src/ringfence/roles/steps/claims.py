@@ -16,6 +16,13 @@ def is_anonymous(uri: Uri) -> bool:
     return getattr(uri, "host", "") == ANONYMOUS_HOST
 
 
+def withholds_name(uri: Uri) -> bool:
+    """Whether a From names nobody, by the RFC or as networks write it (3GPP TS 24.229 has ``unknown.invalid``)."""
+    if is_anonymous(uri) or getattr(uri, "host", "") == "unknown.invalid":
+        return True
+    return (getattr(uri, "user", None) or "").lower() == "anonymous"
+
+
 def honest_from(call: Call) -> Verdict:
     """From must be an address of the account that authenticated, or anonymous; else 403."""
     user = call.findings.user

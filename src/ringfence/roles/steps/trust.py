@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from ringfence.message import NameAddr, parse_uri
+from ringfence.message import NameAddr, PeerError, Request, parse_uri
+from ringfence.message.fields import P_ASSERTED_IDENTITY
 from ringfence.message.names import canonical_name
 from ringfence.roles.call import Call, Trust
 from ringfence.roles.peers import PeerRole
 from ringfence.roles.pipeline import CONTINUE, Verdict
-from ringfence.security.asserted import enter
+from ringfence.roles.steps.claims import withholds_name
+from ringfence.security.asserted import enter, usable
 from ringfence.store.records import Account
 
 CLAIMS = ("P-Asserted-Identity", "P-Preferred-Identity")
@@ -50,9 +52,24 @@ def take_identity(call: Call) -> Verdict:
     identities = identities_of(findings.user.account) if findings.user is not None else ()
     asserted = enter(call.request, trusted=findings.peer is Trust.TRUSTED, identities=identities)
     findings.asserted = asserted.values
+    if findings.user is None and findings.peer is not Trust.TRUSTED and headers.has("Identity"):
+        findings.claimed = _claimed(call.request)
     for name in CLAIMS:
         headers.remove(name)
     return CONTINUE
+
+
+def _claimed(request: Request) -> tuple[NameAddr, ...]:
+    """Whom a stranger with an anonymous From says it is: it counts if it is signed for (RFC 8224 section 8).
+
+    Beside a From that names somebody it stays unheard: phones show the From, and it would be taken for what was proven.
+    """
+    if not withholds_name(request.from_.uri):
+        return ()
+    try:
+        return usable(request.headers.every(P_ASSERTED_IDENTITY))[0]
+    except PeerError:
+        return ()
 
 
 def identities_of(account: Account) -> tuple[NameAddr, ...]:

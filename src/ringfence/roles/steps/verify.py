@@ -107,7 +107,7 @@ def _conclude(call: Call, service: Verification, headers: list[IdentityHeader], 
         known,
         call.services.clock(),
         service.rules,
-        asserted=[address.uri for address in call.findings.asserted],
+        asserted=[address.uri for address in call.findings.asserted or call.findings.claimed],
         replay=service.replay,
         headers=headers,
     )
@@ -205,6 +205,8 @@ def _signed_body(call: Call, service: Verification) -> str:
 def _assert(call: Call, caller: Caller) -> None:
     """Let our phones see a proven caller as P-Asserted-Identity, with the verdict on it (3GPP TS 24.229)."""
     findings = call.findings
+    if findings.claimed:
+        return  # who is proven does not want to be named
     if caller.proof is Proof.PASSPORT and not findings.asserted:
         address = call.request.from_
         findings.asserted = (with_verstat(NameAddr(address.uri, address.display), Verstat.PASSED),)
@@ -227,5 +229,5 @@ def _tell(call: Call, caller: Caller) -> None:
         evidence=caller.evidence,
         checked_by=caller.checked_by,
         call_id=call.request.call_id,
-        private=wants_privacy(call.request.headers),
+        private=bool(call.findings.claimed) or wants_privacy(call.request.headers),
     )
