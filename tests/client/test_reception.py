@@ -25,10 +25,17 @@ async def test_methods_that_a_phone_does_not_serve(
 
 
 @pytest.mark.rfc("3261", "12.2.2")
-@pytest.mark.parametrize("method", ["BYE", "INFO", "UPDATE", "NOTIFY", "PRACK", "REFER"])
+@pytest.mark.parametrize("method", ["BYE", "INFO", "UPDATE", "NOTIFY", "PRACK"])
 @pytest.mark.parametrize("tag", ["", "gone"])
 async def test_calls_that_there_are_not(phones: Phones, stranger: Stranger, method: str, tag: str) -> None:
     assert (await answer_to(phones, stranger, method, to_tag=tag)).status == 481
+
+
+@pytest.mark.parametrize(("tag", "status"), [("", 603), ("gone", 481)])
+async def test_a_transfer_outside_a_call_is_declined(
+    phones: Phones, stranger: Stranger, tag: str, status: int
+) -> None:
+    assert (await answer_to(phones, stranger, "REFER", to_tag=tag)).status == status
 
 
 @pytest.mark.rfc("3261", "8.2.2.3")

@@ -86,6 +86,9 @@ class Reception:
             return None
         begin = self._methods().get(request.method)
         if begin is None:
+            if request.method == "REFER" and not request.to.tag:
+                desk.respond(transaction, 603)  # no dialog is meant: it is declined (RFC 3515 section 2.4.2)
+                return None
             status = 481 if request.method in ONLY_IN_CALLS else 405 if request.method in RECOGNIZED else 501
             desk.respond(transaction, status, headers=() if status == 481 else [("Allow", ALLOW)])
             return None
