@@ -6,21 +6,25 @@ import contextlib
 import socket
 import ssl
 import time
+from base64 import b64decode
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
-from ringfence.transport.fetch import Fetcher, web_context
+from ringfence.transport.fetch import Fetched, Fetcher, web_context
 from ringfence.transport.inquiry import Inquiry
 from tests.interop.node import Node
 from tests.interop.processes import HOST, Program, eventually, free_port
 from tests.security import openssl
 from tests.security.pki import Pair, issue
+from tests.transport.site import Site, page
 
 pytestmark = pytest.mark.interop("openssl")
 
@@ -65,6 +69,10 @@ async def nobody(_host: str) -> tuple[str, ...]:
     return ()
 
 
+async def here(_host: str) -> tuple[str, ...]:
+    return (HOST,)
+
+
 @pytest.mark.rfc("6960", "3.2")
 @pytest.mark.parametrize("by", [ROOT, RESPONDER], ids=["the issuer answers", "a responder of its answers"])
 async def test_openssl_answers(tmp_path: Path, by: Pair) -> None:
@@ -84,6 +92,72 @@ async def test_openssl_answers(tmp_path: Path, by: Pair) -> None:
                 assert [text for _, text in found.unknown] == why
     finally:
         await fetcher.close()
+
+
+@pytest.mark.rfc("9654", "2.1")
+async def test_openssl_gives_our_nonce_back(tmp_path: Path) -> None:
+    port = free_port()
+    good = asking(port, "good")
+    fetcher = Kept()
+    try:
+        with responder(tmp_path, RESPONDER, port, (good, "V")):
+            found = await Inquiry(fetcher).status([good.certificate], (), [ROOT.certificate])
+        assert (found.revoked, found.unknown) == ((), ())
+        [(url, data)] = fetcher.answers
+        asked = ocsp.load_der_ocsp_request(b64decode(unquote(url.rpartition("/")[2])))
+        [nonce] = [each.value for each in ocsp.load_der_ocsp_response(data).extensions]
+        assert nonce == asked.extensions.get_extension_for_class(x509.OCSPNonce).value
+    finally:
+        await fetcher.close()
+
+
+class Kept(Fetcher):
+    """A fetcher that shows what it got."""
+
+    def __init__(self) -> None:
+        super().__init__(web_context(), nobody, allowed=["127.0.0.0/8"])
+        self.answers: list[tuple[str, bytes]] = []
+
+    async def fetch(self, url: str, *, plain: bool = False) -> Fetched:
+        fetched = await super().fetch(url, plain=plain)
+        self.answers.append((url, fetched.data))
+        return fetched
+
+
+@pytest.mark.rfc("6960", "4.4.1")
+@pytest.mark.parametrize(
+    ("question", "why"),
+    [("-no_nonce", []), ("-nonce", ["OCSP: the answer has the nonce of another question"])],
+    ids=["signed beforehand", "played again"],
+)
+async def test_an_answer_of_openssl_to_somebody_else(tmp_path: Path, question: str, why: list[str]) -> None:
+    """Its answer is in a file, as one that was signed for all is; one with a nonce was for who sent that."""
+    site = Site()
+    await site.start()
+    access = x509.AccessDescription(
+        AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(site.url("/"))
+    )
+    good = issue("good", ROOT, extra=[x509.AuthorityInformationAccess([access])], start=START)
+    site.answer = page(answer_of_openssl(tmp_path, good, question))
+    fetcher = Fetcher(web_context(), here, allowed=["127.0.0.0/8"])
+    try:
+        found = await Inquiry(fetcher).status([good.certificate], (), [ROOT.certificate])
+        assert [text for _, text in found.unknown] == why
+        assert found.revoked == ()
+    finally:
+        await fetcher.close()
+        site.close()
+
+
+def answer_of_openssl(folder: Path, about: Pair, question: str) -> bytes:
+    authority = openssl.certificate(folder, ROOT, "ca.pem")
+    named = "-issuer", authority, "-cert", openssl.certificate(folder, about)
+    openssl.run("ocsp", *named, question, "-reqout", folder / "question")
+    index = openssl.write(folder, "index", line(about, "V").encode())
+    by = ["-rsigner", openssl.certificate(folder, RESPONDER, "r.pem")]
+    by += ["-rkey", openssl.key(folder, RESPONDER, "r.key"), "-CA", authority, "-index", index]
+    openssl.run("ocsp", *by, "-nmin", "10", "-reqin", folder / "question", "-respout", folder / "answer")
+    return (folder / "answer").read_bytes()
 
 
 async def test_openssl_answers_with_the_key_of_somebody(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+from base64 import b64decode
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from cryptography import x509
@@ -78,6 +81,21 @@ async def test_a_responder_is_asked_once(site: Site, status: ocsp.OCSPCertStatus
     assert desk.at_once(pair) == said
     desk.now = 1801.0
     assert desk.at_once(pair) is None  # the answer has ended
+
+
+@pytest.mark.rfc("9654", "2.1")
+async def test_each_question_has_a_nonce_of_its_own_and_many_who_ask_share_it(site: Site) -> None:
+    pair = issue("a", ROOT, extra=[asks(site.url("/"))], start=START)
+    site.answer = page(says(pair, GOOD), b"Cache-Control: max-age=60\r\n")
+    desk = Desk()
+    assert await asyncio.gather(*(desk.about(pair) for _ in range(20))) == [""] * 20
+    assert len(site.paths) == 1
+    desk.now = KNOWN_AGE + 1
+    await desk.about(pair)
+    asked = [ocsp.load_der_ocsp_request(b64decode(unquote(path.lstrip("/")))) for path in site.paths]
+    first, second = (each.extensions.get_extension_for_class(x509.OCSPNonce).value.nonce for each in asked)
+    assert len(first) == len(second) == 32
+    assert first != second
 
 
 async def test_a_list_is_fetched(site: Site) -> None:

@@ -17,7 +17,15 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringfence.security.ocsp import MAX_ANSWER, Status, Told, judge_answer, question_url, responders
+from ringfence.security.ocsp import (
+    MAX_ANSWER,
+    NONCE_OCTETS,
+    Status,
+    Told,
+    judge_answer,
+    question_url,
+    responders,
+)
 from tests.security.pki import NOW, Pair, issue
 
 ROOT = issue("Root", ca=True)
@@ -167,6 +175,43 @@ def test_a_question_is_one_url() -> None:
     asked = ocsp.load_der_ocsp_request(b64decode(unquote(encoded)))
     assert asked.serial_number == LEAF.certificate.serial_number
     assert len(url) < 255  # RFC 5019 section 5: longer ones would have to be posted
+
+
+NONCE = bytes(range(NONCE_OCTETS))
+
+
+@pytest.mark.rfc("9654", "2.1")
+def test_a_question_has_a_nonce_of_32_octets() -> None:
+    url = question_url("http://o.test/a/", LEAF.certificate, ROOT.certificate, NONCE)
+    asked = ocsp.load_der_ocsp_request(b64decode(unquote(url.removeprefix("http://o.test/a/"))))
+    [extension] = asked.extensions
+    assert (extension.value, extension.critical) == (x509.OCSPNonce(NONCE), False)
+    assert len(NONCE) == 32
+    assert len(url) < 255
+
+
+@pytest.mark.rfc("6960", "4.4.1")
+@pytest.mark.rfc("9654", "2.1")
+@pytest.mark.parametrize(
+    ("has", "hours", "why"),
+    [
+        (NONCE, 24, ""),
+        (None, 24, ""),
+        (None, 0.5, "the answer ended on 2026-05-04 11:30"),
+        (NONCE, 0.5, "the answer ended on 2026-05-04 11:30"),
+        (NONCE[:-1] + b"\0", 24, "the answer has the nonce of another question"),
+        (NONCE[:16], 24, "the answer has the nonce of another question"),
+    ],
+    ids=["ours", "none and fresh", "none and old", "ours and old", "another", "the half of ours"],
+)
+def test_the_nonce_of_an_answer(has: bytes | None, hours: float, why: str) -> None:
+    data = answer(hours=hours, extension=None if has is None else x509.OCSPNonce(has))
+    assert judge(data, nonce=NONCE).why == why
+    assert judge(data, nonce=NONCE).status is (Status.UNKNOWN if why else Status.GOOD)
+
+
+def test_an_answer_with_a_nonce_to_a_question_without() -> None:
+    assert judge(answer(extension=x509.OCSPNonce(NONCE))).status is Status.UNKNOWN
 
 
 def test_where_a_certificate_says_to_ask() -> None:

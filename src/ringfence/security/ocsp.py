@@ -1,8 +1,9 @@
 """OCSP: what the issuer of a certificate says of it now (RFC 6960), as far as a relying party needs it.
 
-A question is about one certificate and has no nonce, so that it is one URL whose answer can be kept (RFC 5019 sections
-2 and 5). How old an answer may be is said by the answer itself. It is believed when the issuer has signed it, or whom
-the issuer has made a responder by a certificate for that. Nothing is fetched here.
+A question is about one certificate, and one URL (RFC 6960 appendix A.1). It has a nonce (RFC 9654): an answer with
+another one was made for another question, and somebody plays it again. Many responders sign their answers beforehand,
+without a nonce (RFC 5019 section 4); how old an answer may be is said by the answer itself. It is believed when the
+issuer has signed it, or whom the issuer has made a responder by a certificate for that. Nothing is fetched here.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ SKEW = timedelta(minutes=5)
 
 UNSAID = timedelta(days=1)
 """How long an answer holds that does not say when the next one comes (RFC 6960 section 2.4: newer is always there)."""
+
+NONCE_OCTETS = 32
+"""Octets of a nonce of ours: the least that RFC 9654 section 2.1 lets one who asks send, and short enough for a URL."""
 
 _BAD: tuple[type[Exception], ...] = (TypeError, *UNREADABLE)
 _STRONG = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
@@ -70,15 +74,22 @@ def responders(certificate: x509.Certificate) -> list[str]:
     ]
 
 
-def question_url(responder: str, certificate: x509.Certificate, issuer: x509.Certificate) -> str:
-    """The question as one URL to GET (RFC 6960 appendix A.1)."""
-    encoded = b64encode(_question(certificate, issuer).public_bytes(Encoding.DER)).decode()
+def question_url(
+    responder: str, certificate: x509.Certificate, issuer: x509.Certificate, nonce: bytes = b""
+) -> str:
+    """The question as one URL to GET (RFC 6960 appendix A.1). ``nonce``: NONCE_OCTETS at random, or none."""
+    encoded = b64encode(_question(certificate, issuer, nonce).public_bytes(Encoding.DER)).decode()
     return f"{responder.rstrip('/')}/{quote(encoded, safe='')}"
 
 
-def _question(certificate: x509.Certificate, issuer: x509.Certificate) -> ocsp.OCSPRequest:
+def _question(
+    certificate: x509.Certificate, issuer: x509.Certificate, nonce: bytes = b""
+) -> ocsp.OCSPRequest:
     # SHA-1 only names the issuer here; RFC 5019 section 2.1.1 wants it, and some responders know no other.
-    return ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, hashes.SHA1()).build()  # noqa: S303
+    builder = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, hashes.SHA1())  # noqa: S303
+    if nonce:
+        builder = builder.add_extension(x509.OCSPNonce(nonce), critical=False)
+    return builder.build()
 
 
 def judge_answer(
@@ -87,8 +98,13 @@ def judge_answer(
     issuer: x509.Certificate,
     now: float,
     revoked: Iterable[x509.Certificate] = (),
+    *,
+    nonce: bytes = b"",
 ) -> Told:
-    """What an answer says of a certificate (RFC 6960 section 3.2). ``revoked`` are responders known to be so."""
+    """What an answer says of a certificate (RFC 6960 section 3.2).
+
+    ``revoked`` are responders known to be so. ``nonce`` is that of the question; an answer without one will do.
+    """
     if len(data) > MAX_ANSWER:
         return Told(Status.UNKNOWN, f"the answer is longer than {MAX_ANSWER} octets")
     try:
@@ -100,6 +116,10 @@ def judge_answer(
             return Told(Status.UNKNOWN, why)
         if any(each.critical and not isinstance(each.value, x509.OCSPNonce) for each in answer.extensions):
             return Told(Status.UNKNOWN, "the answer has a critical extension that is not understood")
+        if any(
+            isinstance(each.value, x509.OCSPNonce) and each.value.nonce != nonce for each in answer.extensions
+        ):
+            return Told(Status.UNKNOWN, "the answer has the nonce of another question")
         return _status(answer, _question(certificate, issuer), moment)
     except _BAD as error:
         return Told(Status.UNKNOWN, f"the answer can't be read: {str(error)[:80]}")

@@ -115,6 +115,10 @@ class Fetcher:
         self._kept.move_to_end(url)
         return found
 
+    def holds(self, url: str) -> bool:
+        """Whether nothing more has to be asked: what a URL gave is kept, or is just being fetched."""
+        return url in self._flights or self.known(url) is not None
+
     async def fetch(self, url: str, *, plain: bool = False) -> Fetched:
         """What is kept, or what the URL gives now. Never raises: a failure is an answer too.
 

@@ -7,7 +7,9 @@ as lists and answers are signed. All of it goes through the fetcher, which bound
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
@@ -17,7 +19,7 @@ from cryptography import x509
 
 from ringfence.message import PeerError
 from ringfence.security.chains import issuer_among, read_certificates, subject_text
-from ringfence.security.ocsp import Status, Told, judge_answer, question_url, responders
+from ringfence.security.ocsp import NONCE_OCTETS, Status, Told, judge_answer, question_url, responders
 from ringfence.security.revocation import issuer_urls, read_list, revocation_urls, unknown_status
 from ringfence.transport.fetch import Fetched, Fetcher
 
@@ -31,6 +33,9 @@ MAX_QUESTIONS = 4
 
 MAX_RESPONDERS = 2
 """Responders that are asked about one certificate, one after the other."""
+
+MAX_NONCES = 20_000
+"""Nonces that are remembered, half a kilobyte each: as many as the fetcher keeps answers."""
 
 
 class Revocation(StrEnum):
@@ -72,6 +77,7 @@ class Inquiry:
         self._fetcher = fetcher
         self._clock = clock
         self._ticks = ticks
+        self._nonces: OrderedDict[str, bytes] = OrderedDict()
 
     async def lists(self, chain: Sequence[x509.Certificate]) -> Lists:
         """The lists that the certificates of a chain name, as far as they can be had."""
@@ -134,13 +140,26 @@ class Inquiry:
         if issuer is None or not places:
             return Told(Status.UNKNOWN, why)
         for place in places[:MAX_RESPONDERS]:
-            fetched = await self._fetcher.fetch(question_url(place, certificate, issuer), plain=True)
+            nonce = self._nonce(place, certificate, issuer)
+            fetched = await self._fetcher.fetch(question_url(place, certificate, issuer, nonce), plain=True)
             if fetched.failure:
                 told = Told(Status.UNKNOWN, fetched.failure)
             else:
-                told = judge_answer(fetched.data, certificate, issuer, self._clock())
+                told = judge_answer(fetched.data, certificate, issuer, self._clock(), nonce=nonce)
             if told.status is not Status.UNKNOWN:
                 return told
             log.info("no answer by OCSP", responder=place, subject=subject_text(certificate), reason=told.why)
             why = f"OCSP: {told.why}"
         return Told(Status.UNKNOWN, why)
+
+    def _nonce(self, place: str, certificate: x509.Certificate, issuer: x509.Certificate) -> bytes:
+        """A new one for each question that is sent. While an answer is kept, or on its way, it is that of its question:
+        else a flood of calls by one signer would be a flood of questions."""
+        name = question_url(place, certificate, issuer)
+        nonce = self._nonces.get(name)
+        if nonce is None or not self._fetcher.holds(question_url(place, certificate, issuer, nonce)):
+            nonce = self._nonces[name] = secrets.token_bytes(NONCE_OCTETS)
+        self._nonces.move_to_end(name)
+        while len(self._nonces) > MAX_NONCES:
+            self._nonces.popitem(last=False)
+        return nonce
