@@ -135,7 +135,10 @@ def main() -> None:
     out = options.out or MEASURED
     run_all(options, out)
     kept = json.loads(out.read_text(encoding="utf-8"))
-    text = text_of(kept)
+    try:
+        text = text_of(kept)
+    except ValueError as error:
+        sys.exit(f"{out}: {error}")
     print(text)
     if options.write:
         write(kept, text)

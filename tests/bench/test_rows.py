@@ -46,6 +46,15 @@ def test_a_price_is_told_over_the_plain_call_and_alone() -> None:
     assert "| 150 | 1.50 | +40 | p1 |" in report.price_table(rows)
 
 
+def test_rows_of_different_turns_are_named() -> None:
+    rows = [
+        measure.Measured("p0", "plain", 100, {"ringfence": runs(100)}),
+        measure.Measured("p1", "flow", 100, {"ringfence": runs(110, 120)}),
+    ]
+    with pytest.raises(ValueError, match="row p1 has 2 runs and its base, row p0, has 1"):
+        report.price_table(rows)
+
+
 def test_what_was_measured_is_kept_row_by_row(tmp_path: Path) -> None:
     path = tmp_path / "measured.json"
     for row, figure in (("c", 3.0), ("b", 1.0), ("c", 2.0)):

@@ -90,6 +90,21 @@ def ratios(one: Sequence[float], other: Sequence[float]) -> list[float]:
     return [a / b for a, b in zip(one, other, strict=False) if b]
 
 
+def added(row: Measured, base: Measured) -> list[float]:
+    """Microseconds of CPU a call that a row takes more than its base, turn by turn.
+
+    Raises:
+        ValueError: they were not measured in the same turns, as when one of them failed and an older one was kept.
+    """
+    ours, theirs = row.us(), base.us()
+    if len(ours) != len(theirs):
+        raise ValueError(
+            f"row {row.row} has {len(ours)} runs and its base, row {base.row}, has {len(theirs)}: one of them failed, "
+            f"or is of another day; measure both again: --rows {base.row},{row.row}"
+        )
+    return [one - other for one, other in zip(ours, theirs, strict=True)]
+
+
 def measure(row: Row, options: Options, say: Say) -> Measured:
     """One row, beside other servers."""
     rate = min(options.rate, row.top_rate)

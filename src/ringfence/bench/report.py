@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ringfence.bench.measure import Measured, is_beside, ratios
+from ringfence.bench.measure import Measured, added, is_beside, ratios
 from ringfence.bench.rows import ALL
 
 RING, KAMAILIO = "ringfence", "kamailio"
@@ -56,8 +56,7 @@ def price_table(measured: Sequence[Measured]) -> str:
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for each in measured:
         base = rows[ALL[each.row].over or "p0"]
-        added = [one - other for one, other in zip(each.us(), base.us(), strict=True)]
-        alone = ["–", "–"] if each is plain else [spread(added, "{:+.0f}"), base.row]
+        alone = ["–", "–"] if each is plain else [spread(added(each, base), "{:+.0f}"), base.row]
         times = "1" if each is plain else spread(ratios(each.us(), plain.us()), "{:.2f}")
         failed = sum(run.failed for run in each.runs[RING])
         cells = [each.row, each.what, _figure(each.us()), times, *alone, _times(each, RING), str(failed)]
