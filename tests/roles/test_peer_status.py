@@ -18,7 +18,7 @@ from ringfence.roles.revocation import KNOWN_AGE, UNKNOWN_AGE, PeerStatus
 from ringfence.transport.fetch import Fetcher, web_context
 from ringfence.transport.flow import PeerCertificate
 from ringfence.transport.inquiry import Inquiry, Revocation
-from tests.roles.test_signers import ROOT, START, asks, crl, says, with_list
+from tests.roles.test_signers import ROOT, START, asks, crl, listed_by, says, with_list
 from tests.security.pki import Pair, issue
 from tests.transport.site import Site, page
 
@@ -107,6 +107,16 @@ async def test_a_list_is_fetched(site: Site) -> None:
     assert desk.at_once(pair) == "a has been revoked"
     desk.now = KNOWN_AGE
     assert desk.at_once(pair) is None
+
+
+@pytest.mark.rfc("5280", "6.3.3")
+async def test_an_indirect_list_is_fetched_and_who_has_signed_it(site: Site) -> None:
+    pair = listed_by(issue("Lister", ROOT, ca=True, start=START), site)
+    assert await Desk().about(pair) == "a has been revoked"
+    forged = listed_by(issue("Lister", ca=True, start=START), site)
+    assert await Desk().about(forged) == ""
+    said = await Desk(Revocation.REQUIRE).about(forged)
+    assert said.startswith("nobody tells whether a is revoked")
 
 
 async def test_a_list_at_hand_makes_it_needless(site: Site) -> None:

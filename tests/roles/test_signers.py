@@ -331,12 +331,11 @@ async def test_a_list_makes_a_question_needless(site: Site, plain: Site, signers
     assert plain.paths == ["/crl"]
 
 
-@pytest.mark.rfc("5280", "5.2.7")
-async def test_the_issuer_of_an_indirect_list_is_found_by_the_list(
-    site: Site, plain: Site, signers_of: Make
-) -> None:
-    """As with SHAKEN, where one party lists what several authorities have revoked."""
-    lister = issue("Lister", ROOT, ca=True, start=START)
+def listed_by(lister: Pair, plain: Site) -> Pair:
+    """A certificate of the root that another one's indirect list revokes: the site has the list, and whose it is.
+
+    As with SHAKEN, where one party lists what several authorities have revoked.
+    """
     point = x509.DistributionPoint(
         [x509.UniformResourceIdentifier(plain.url("/crl"))],
         None,
@@ -371,13 +370,38 @@ async def test_the_issuer_of_an_indirect_list_is_found_by_the_list(
         .add_revoked_certificate(entry.build())
         .sign(lister.key, SHA256())
     )
-    site.pages["/cert.pem"] = page(pair.pem)
     plain.pages["/crl"] = page(made.public_bytes(Encoding.DER))
     plain.pages["/lister"] = page(lister.certificate.public_bytes(Encoding.DER))
+    return pair
+
+
+@pytest.mark.rfc("5280", "5.2.7")
+async def test_the_issuer_of_an_indirect_list_is_found_by_the_list(
+    site: Site, plain: Site, signers_of: Make
+) -> None:
+    pair = listed_by(issue("Lister", ROOT, ca=True, start=START), plain)
+    site.pages["/cert.pem"] = page(pair.pem)
     credential = await one(signers_of(), site.url())
     assert credential is not None
     assert [reason.code for reason in credential.problems] == ["revoked"]
     assert plain.paths == ["/crl", "/lister"]
+
+
+@pytest.mark.rfc("5280", "6.3.3")
+@pytest.mark.parametrize(
+    ("revocation", "problems"), [(Revocation.TRY, []), (Revocation.REQUIRE, ["revocation unknown"])]
+)
+async def test_an_indirect_list_of_another_root_is_as_none(
+    revocation: Revocation, problems: list[str], site: Site, plain: Site, signers_of: Make
+) -> None:
+    """Although both are trusted: one may not speak about the certificates of the other."""
+    other = issue("Other root", ca=True, start=START)
+    pair = listed_by(issue("Lister", other, ca=True, start=START), plain)
+    site.pages["/cert.pem"] = page(pair.pem)
+    both = Anchors((ROOT.certificate, other.certificate))
+    credential = await one(signers_of(both, revocation=revocation), site.url())
+    assert credential is not None
+    assert [reason.code for reason in credential.problems] == problems
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
-from ringfence.security.chains import ChainFlaw, judge_chain, revocation_flaws
+from ringfence.security.chains import ChainFlaw, judge_chain, list_signers, revocation_flaws, sound_lists
 from ringfence.security.revocation import tells, unknown_status
 from tests.security.pki import NOW, Pair, issue
 
@@ -28,10 +28,16 @@ SCOPE: dict[str, Any] = {
 }
 
 
-def point(url: str = "", issuer: Pair | None = None) -> x509.CRLDistributionPoints:
+def place(
+    url: str = "", issuer: Pair | None = None, reasons: frozenset[x509.ReasonFlags] | None = None
+) -> x509.DistributionPoint:
     names = [x509.UniformResourceIdentifier(url)] if url else None
     by = [x509.DirectoryName(issuer.certificate.subject)] if issuer is not None else None
-    return x509.CRLDistributionPoints([x509.DistributionPoint(names, None, None, by)])
+    return x509.DistributionPoint(names, None, reasons, by)
+
+
+def point(url: str = "", issuer: Pair | None = None) -> x509.CRLDistributionPoints:
+    return x509.CRLDistributionPoints([place(url, issuer)])
 
 
 def listed(issuer: Pair, revoked: Pair | None = None, **scope: Any) -> x509.CertificateRevocationList:
@@ -88,16 +94,19 @@ def test_a_list_by_who_may_not_sign_lists_counts_for_nothing() -> None:
 # ---- indirect lists ----
 
 
-def indirect(issuer: Pair, *entries: tuple[Pair, Pair | None]) -> x509.CertificateRevocationList:
+def indirect(
+    issuer: Pair, *entries: tuple[Pair, Pair | None], url: str = "", begin: float = NOW - 3600
+) -> x509.CertificateRevocationList:
     """A list for several issuers: each entry a certificate, and the issuer that the entry names, if it does."""
-    begin = datetime.fromtimestamp(NOW - 3600, UTC)
+    start = datetime.fromtimestamp(begin, UTC)
     builder = x509.CertificateRevocationListBuilder().issuer_name(issuer.certificate.subject)
-    builder = builder.last_update(begin).next_update(begin + timedelta(days=7))
-    scope = x509.IssuingDistributionPoint(**(SCOPE | {"indirect_crl": True}))
+    builder = builder.last_update(start).next_update(start + timedelta(days=7))
+    names = [x509.UniformResourceIdentifier(url)] if url else None
+    scope = x509.IssuingDistributionPoint(**(SCOPE | {"indirect_crl": True, "full_name": names}))
     builder = builder.add_extension(scope, critical=True)
     for pair, by in entries:
         entry = x509.RevokedCertificateBuilder().serial_number(pair.certificate.serial_number)
-        entry = entry.revocation_date(begin)
+        entry = entry.revocation_date(start)
         if by is not None:
             named = x509.CertificateIssuer([x509.DirectoryName(by.certificate.subject)])
             entry = entry.add_extension(named, critical=True)
@@ -145,6 +154,95 @@ def test_an_indirect_list_counts_when_the_certificate_names_its_issuer_and_a_roo
     chain = [NAMES_IT.certificate, STRANGER.certificate, LISTER.certificate]
     judged = judge_chain(chain, [ROOT.certificate], NOW, [forged])
     assert [flaw.code for flaw in judged.reasons] == [ChainFlaw.REVOCATION_UNKNOWN]
+
+
+BETWEEN = issue("Between", ROOT, ca=True)
+TOP = issue("Lister", ca=True)
+
+
+def codes(found: Any) -> list[str]:
+    return [str(reason.code) for reason in found]
+
+
+@pytest.mark.rfc("5280", "6.3.3")
+@pytest.mark.parametrize(
+    ("lister", "beside", "anchors", "said"),
+    [
+        (LISTER, [LISTER], [ROOT], "revoked"),
+        (LISTER, [LISTER], [ROOT, OTHER], "revoked"),
+        (LISTER, [], [ROOT, LISTER], "revoked"),
+        (STRANGER, [STRANGER], [ROOT, OTHER], "revocation unknown"),
+        (STRANGER, [], [ROOT, STRANGER], "revocation unknown"),
+        (TOP, [], [ROOT, TOP], "revocation unknown"),
+        (TOP, [TOP], [ROOT], "revocation unknown"),
+    ],
+    ids=[
+        "of the same root",
+        "of the same, of two",
+        "itself trusted, too",
+        "of another trusted root",
+        "of another, trusted itself",
+        "another root",
+        "an unknown root",
+    ],
+)
+def test_the_issuer_of_an_indirect_list_leads_to_the_root_of_the_certificate(
+    lister: Pair, beside: list[Pair], anchors: list[Pair], said: str
+) -> None:
+    """ "The trust anchor for the certification path MUST be the same" (step f)."""
+    chain = [NAMES_IT.certificate, *(each.certificate for each in beside)]
+    trusted = [each.certificate for each in anchors]
+    assert codes(judge_chain(chain, trusted, NOW, [indirect(lister, (NAMES_IT, ROOT))]).reasons) == [said]
+
+
+@pytest.mark.rfc("5280", "6.3.3")
+def test_the_issuer_of_an_indirect_list_may_stand_below_others() -> None:
+    below = issue("Lister", BETWEEN, ca=True).certificate
+    path = (NAMES_IT.certificate, ROOT.certificate)
+    crls = [indirect(LISTER)]
+    assert list_signers(crls, path, [below, BETWEEN.certificate], NOW) == [below]
+    assert list_signers(crls, path, [below], NOW) == []
+    ended = issue("Lister", ROOT, ca=True, start=NOW - 9 * 86400, days=1).certificate
+    assert list_signers(crls, path, [ended], NOW) == []
+
+
+@pytest.mark.rfc("5280", "6.3.3")
+def test_the_issuer_of_an_indirect_list_that_has_been_revoked_tells_nothing() -> None:
+    """Else its stolen key would give back whatever was taken."""
+    chain = [NAMES_IT.certificate, LISTER.certificate]
+    crls = [indirect(LISTER), listed(ROOT, LISTER, only_contains_ca_certs=True)]
+    assert codes(judge_chain(chain, [ROOT.certificate], NOW, crls).reasons) == ["revocation unknown"]
+
+
+@pytest.mark.rfc("5280", "6.3.3")
+def test_issuer_and_place_of_an_indirect_list_are_of_one_distribution_point() -> None:
+    """The issuer's list of another place is silent on this certificate because it stands elsewhere."""
+    here, there = "http://ca.test/here", "http://ca.test/there"
+    points = x509.CRLDistributionPoints([place(here, LISTER), place(there)])
+    leaf = issue("leaf", ROOT, extra=[points]).certificate
+    assert tells(indirect(LISTER, url=here), leaf)
+    assert not tells(indirect(LISTER, url=there), leaf)
+    assert not tells(indirect(LISTER, url="http://ca.test/elsewhere"), leaf)
+
+
+@pytest.mark.rfc("5280", "6.3.3")
+def test_a_distribution_point_for_some_reasons_tells_of_these_alone() -> None:
+    some = place(issuer=LISTER, reasons=frozenset({x509.ReasonFlags.key_compromise}))
+    leaf = issue("leaf", ROOT, extra=[x509.CRLDistributionPoints([some])])
+    assert not tells(indirect(LISTER), leaf.certificate)
+    chain = [leaf.certificate, LISTER.certificate]
+    judged = judge_chain(chain, [ROOT.certificate], NOW, [indirect(LISTER, (leaf, ROOT))])
+    assert codes(judged.reasons) == ["revoked"]
+
+
+def test_lists_that_can_be_believed() -> None:
+    path, signers = (NAMES_IT.certificate, ROOT.certificate), [LISTER.certificate]
+    long_ago = NOW - 30 * 86400
+    good, ended = indirect(LISTER), indirect(LISTER, begin=long_ago)
+    took = indirect(LISTER, (NAMES_IT, ROOT), begin=long_ago)
+    assert sound_lists([good, ended, took], path, NOW, signers) == (good, took)
+    assert sound_lists([good], path, NOW) == ()
+    assert sound_lists([indirect(STRANGER)], path, NOW, signers) == ()
 
 
 @pytest.mark.rfc("5280", "5.2")

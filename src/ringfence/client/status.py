@@ -15,7 +15,13 @@ from cryptography import x509
 from ringfence.client.certificates import Certificates
 from ringfence.client.protection import Protection
 from ringfence.message import Uri
-from ringfence.security.chains import ChainFlaw, revocation_flaws, subject_text
+from ringfence.security.chains import (
+    ChainFlaw,
+    list_signers,
+    revocation_flaws,
+    sound_lists,
+    subject_text,
+)
 from ringfence.security.reasons import Reason
 from ringfence.security.revocation import unknown_status
 from ringfence.transport.inquiry import Inquiry, Revocation, Verdict
@@ -70,9 +76,12 @@ class Status:
         at_hand = self._certificates.revocation
         found = await self._inquiry.lists(path)
         verdict = Verdict()
-        reasons = list(revocation_flaws(path, found.lists, time.time(), found.issuers))
+        now = time.time()
+        signers = list_signers(found.lists, path, found.issuers, now)
+        sound = sound_lists(found.lists, path, now, signers)
+        reasons = list(revocation_flaws(path, sound, now, signers))
         if not reasons:
-            verdict = await self._inquiry.status(path, (*at_hand, *found.lists))
+            verdict = await self._inquiry.status(path, (*at_hand, *sound))
             reasons = [
                 Reason(ChainFlaw.REVOKED, f"{subject_text(one)} has been revoked") for one in verdict.revoked
             ]

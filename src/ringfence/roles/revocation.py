@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from cryptography import x509
 
-from ringfence.security.chains import revocation_flaws, subject_text
+from ringfence.security.chains import list_signers, revocation_flaws, sound_lists, subject_text
 from ringfence.security.revocation import unknown_status
 from ringfence.security.unreadable import UNREADABLE
 from ringfence.transport.flow import PeerCertificate
@@ -66,13 +66,16 @@ class PeerStatus:
         lists: tuple[x509.CertificateRevocationList, ...],
     ) -> str:
         found = await self._inquiry.lists(chain)
-        verdict = Verdict()
+        verdict, now = Verdict(), time.time()
+        sound: tuple[x509.CertificateRevocationList, ...] = ()
         try:
-            flaws = [each.detail for each in revocation_flaws(chain, found.lists, time.time())]
+            signers = list_signers(found.lists, chain, found.issuers, now)
+            sound = sound_lists(found.lists, chain, now, signers)
+            flaws = [each.detail for each in revocation_flaws(chain, sound, now, signers)]
         except UNREADABLE as error:  # an entry of a list
             flaws = [f"a revocation list can't be read: {str(error)[:80]}"]
         if not flaws:
-            verdict = await self._inquiry.status(chain, (*lists, *found.lists))
+            verdict = await self._inquiry.status(chain, (*lists, *sound))
             flaws = [f"{subject_text(one)} has been revoked" for one in verdict.revoked]
         for one, why in verdict.unknown:
             log.info(

@@ -136,14 +136,25 @@ class Signers:
             fetched = await self._fetcher.fetch(place)
             listed, until = fetched.data or None, min(until, fetched.until)
         found = Lists() if self._revocation is Revocation.OFF else await self._inquiry.lists(chain)
-        lists = (*self.anchors.lists, *found.lists)
+        known = (*chain, *found.issuers)
+        lists = (*self.anchors.lists, *(each for each in found.lists if self._is_sound(each, known, now)))
         if listed is not None or found.lists:
-            credential = self._trusted((*chain, *found.issuers), now, lists, listed)
+            credential = self._trusted(known, now, lists, listed)
         until = min(until, found.until)
         if credential.problems or self._revocation is Revocation.OFF:
             return credential, until
         verdict = await self._inquiry.status(chain, lists, (*self.anchors.named, *self.anchors.web))
         return self._with_status(credential, verdict), min(until, verdict.until)
+
+    def _is_sound(
+        self, crl: x509.CertificateRevocationList, chain: Sequence[x509.Certificate], now: float
+    ) -> bool:
+        """Whether a list that was fetched can be believed; else it is as if it had not been had (``sound_lists``)."""
+        flaws = {reason.code: reason.detail for reason in self._trusted(chain, now, (crl,)).problems}
+        if ChainFlaw.REVOKED in flaws or ChainFlaw.REVOCATION_UNKNOWN not in flaws:
+            return True
+        log.info("revocation list not believed", reason=flaws[ChainFlaw.REVOCATION_UNKNOWN])
+        return False
 
     def _with_status(self, credential: Credential, verdict: Verdict) -> Credential:
         """Refuse what is revoked; say whose status is not known, and refuse that where it is wanted."""

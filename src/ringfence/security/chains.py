@@ -140,7 +140,7 @@ def judge_chain(
         except (VerificationError, ValueError, UnsupportedAlgorithm) as error:
             return Judged(path, (_path_flaw(leaf, error),))
     lists = tuple(revocation)
-    signers = _list_signers(lists, path, chain, anchors, now) if lists else ()
+    signers = list_signers(lists, path, (*chain[1:], *anchors), now) if not reasons else ()
     return Judged(path, reasons + revocation_flaws(path, lists, now, signers))
 
 
@@ -192,11 +192,11 @@ def _usage_flaws(leaf: x509.Certificate, usages: Iterable[x509.ObjectIdentifier]
 
 def revocation_flaws(
     path: Sequence[x509.Certificate],
-    lists: tuple[x509.CertificateRevocationList, ...],
+    lists: Sequence[x509.CertificateRevocationList],
     now: float,
     signers: Sequence[x509.Certificate] = (),
 ) -> Reasons:
-    """What these lists say against the certificates of a path. ``signers`` are trusted issuers of indirect lists."""
+    """What these lists say against the certificates of a path. ``signers`` are those of ``list_signers``."""
     reasons: list[Reason] = []
     moment = datetime.fromtimestamp(now, UTC)
     for certificate, issuer in pairwise(path):
@@ -216,24 +216,47 @@ def revocation_flaws(
     return tuple(reasons)
 
 
-def _list_signers(
-    lists: tuple[x509.CertificateRevocationList, ...],
+def list_signers(
+    lists: Sequence[x509.CertificateRevocationList],
     path: Sequence[x509.Certificate],
-    chain: Sequence[x509.Certificate],
-    anchors: Sequence[x509.Certificate],
+    beside: Sequence[x509.Certificate],
     now: float,
 ) -> list[x509.Certificate]:
-    """Issuers of lists that stand beside the path, but lead to a trusted root, too (section 6.3.3 step f)."""
+    """Issuers of indirect lists that do not stand in a path that was built, but beside it.
+
+    "The trust anchor for the certification path MUST be the same as the trust anchor used to validate the target
+    certificate" (section 6.3.3 step f): else who may speak in one trust domain could unsay what another one revokes.
+    An issuer that these lists revoke themselves is none.
+    """
     wanted = {crl.issuer for crl in lists} - {one.subject for one in path}
-    if not wanted:
-        return []
-    found = [one for one in anchors if one.subject in wanted]
-    for one in chain[1:]:
+    found: list[x509.Certificate] = []
+    for one in beside if wanted else ():
         if one.subject in wanted and one not in found:
             with suppress(VerificationError, ValueError, UnsupportedAlgorithm):
-                _build([one, *chain[1:]], anchors, now)
-                found.append(one)
+                up = _build([one, *path[1:], *beside], path[-1:], now)
+                said = revocation_flaws(up, lists, now)
+                if all(flaw.code is not ChainFlaw.REVOKED for flaw in said):
+                    found.append(one)
     return found
+
+
+def sound_lists(
+    lists: Sequence[x509.CertificateRevocationList],
+    path: Sequence[x509.Certificate],
+    now: float,
+    signers: Sequence[x509.Certificate] = (),
+) -> tuple[x509.CertificateRevocationList, ...]:
+    """Those lists that can be believed, which leaves out what has ended, or was signed by nobody who may.
+
+    What was fetched and is not sound is as if it had not been had: whoever can put it there can hold it back, too. What
+    an issuer has revoked stays so when its list has ended.
+    """
+    found = []
+    for crl in lists:
+        codes = {flaw.code for flaw in revocation_flaws(path, (crl,), now, signers)}
+        if ChainFlaw.REVOCATION_UNKNOWN not in codes or ChainFlaw.REVOKED in codes:
+            found.append(crl)
+    return tuple(found)
 
 
 def _signed_by(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:

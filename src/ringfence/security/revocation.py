@@ -81,7 +81,12 @@ def tells(crl: x509.CertificateRevocationList, certificate: x509.Certificate) ->
     """Whether a list says of this certificate that it is revoked, or by its silence that it is not."""
     scope = _scope(crl)
     partial = scope is not None and scope.only_some_reasons is not None
-    return applies(crl, certificate) and not partial
+    if partial or not applies(crl, certificate):
+        return False
+    # Reasons of a point narrow the list that is there as well (section 6.3.3 step d 3).
+    return crl.issuer == certificate.issuer or any(
+        point.reasons is None for point in _points_naming(crl, scope, certificate)
+    )
 
 
 def applies(crl: x509.CertificateRevocationList, certificate: x509.Certificate) -> bool:
@@ -92,7 +97,7 @@ def applies(crl: x509.CertificateRevocationList, certificate: x509.Certificate) 
     """
     scope = _scope(crl)
     direct = crl.issuer == certificate.issuer
-    if not direct and not (scope is not None and scope.indirect_crl and _named(crl, certificate)):
+    if not direct and not _points_naming(crl, scope, certificate):
         return False
     try:
         critical = [each.value for each in crl.extensions if each.critical]
@@ -109,13 +114,29 @@ def _scope(crl: x509.CertificateRevocationList) -> x509.IssuingDistributionPoint
         return None
 
 
-def _named(crl: x509.CertificateRevocationList, certificate: x509.Certificate) -> bool:
-    """Whether the certificate says that the issuer of this list speaks for its own (section 6.3.3 step b 1)."""
-    return any(
-        isinstance(name, x509.DirectoryName) and name.value == crl.issuer
+def _points_naming(
+    crl: x509.CertificateRevocationList,
+    scope: x509.IssuingDistributionPoint | None,
+    certificate: x509.Certificate,
+) -> list[x509.DistributionPoint]:
+    """The points where a certificate says that the issuer of this indirect list speaks for its own.
+
+    Issuer and place have to be of the same point (section 6.3.3 steps b 1 and b 2): the issuer's list of another place
+    may be silent on this certificate.
+    """
+    if scope is None or not scope.indirect_crl:
+        return []
+    by = x509.DirectoryName(crl.issuer)
+    return [
+        point
         for point in distribution_points(certificate)
-        for name in point.crl_issuer or ()
-    )
+        if by in (point.crl_issuer or ()) and (not scope.full_name or _is_of(scope.full_name, point))
+    ]
+
+
+def _is_of(names: Iterable[x509.GeneralName], point: x509.DistributionPoint) -> bool:
+    wanted = point.full_name or point.crl_issuer or ()
+    return any(name in wanted for name in names)
 
 
 def _in_scope(scope: x509.IssuingDistributionPoint, certificate: x509.Certificate) -> bool:
@@ -133,8 +154,7 @@ def _shares_a_name(names: Iterable[x509.GeneralName], certificate: x509.Certific
     points = distribution_points(certificate)
     if not points:
         return x509.DirectoryName(certificate.issuer) in names
-    wanted = [name for point in points for name in point.full_name or point.crl_issuer or ()]
-    return any(name in wanted for name in names)
+    return any(_is_of(names, point) for point in points)
 
 
 def _is_authority(certificate: x509.Certificate) -> bool:
