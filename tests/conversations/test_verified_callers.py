@@ -320,6 +320,16 @@ def test_a_connection_with_the_domains_certificate_speaks_for_it(network: Networ
     dave >> dave.invite(BOB, from_="<sip:+12155551212@atlanta.example;user=phone>") << 428
 
 
+@pytest.mark.rfc("5922", "7.3")
+def test_a_certificate_that_nobody_has_verified_speaks_for_no_domain(network: Network, bob: Phone) -> None:
+    """Such a one is on a connection to a server, where ``[tls] verify_servers`` is off."""
+    network.services.verification = verification(Refuse.UNVERIFIED)
+    shown = proved(ATLANTA)._replace(verified=False)
+    eve = Phone(network, "eve", "203.0.113.9", "TLS", domain="atlanta.example", peer=shown)
+    eve >> eve.invite(BOB) << 428
+    network_is_quiet(eve, bob)
+
+
 @pytest.mark.rfc("3893", "7")
 def test_a_signed_identity_body_proves_its_sender(network: Network, strict: Phone, bob: Phone) -> None:
     names = [x509.UniformResourceIdentifier("sip:carol@atlanta.example")]

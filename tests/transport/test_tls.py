@@ -236,6 +236,10 @@ async def test_client_certificates(make: MakeSide, authority: Authority, tmp_pat
     flow, reason = await attempt(make, optional, forged)
     assert flow is None
     assert "the peer's certificate is not good" in reason
+    expired = authority.issue("sip:example.net", expired=True)
+    flow, reason = await attempt(make, optional, Contexts(TlsSettings((expired,), (authority.root,))))
+    assert flow is None
+    assert "certificate has expired" in reason
     required = authority.contexts("example.org", client_certificates="required")
     flow, reason = await attempt(make, required, nobody)
     assert flow is None
