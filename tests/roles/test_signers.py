@@ -404,6 +404,16 @@ async def test_an_indirect_list_of_another_root_is_as_none(
     assert [reason.code for reason in credential.problems] == problems
 
 
+async def test_one_whom_the_owner_has_named_lists_for_all(site: Site, plain: Site, signers_of: Make) -> None:
+    lister = issue("Lister", ca=True, start=START)
+    pair = listed_by(lister, plain)
+    site.pages["/cert.pem"] = page(pair.pem)
+    anchors = Anchors((ROOT.certificate,), list_issuers=(lister.certificate,))
+    credential = await one(signers_of(anchors), site.url())
+    assert credential is not None
+    assert [reason.code for reason in credential.problems] == ["revoked"]
+
+
 @pytest.mark.parametrize(
     ("revocation", "problems"), [(Revocation.TRY, []), (Revocation.REQUIRE, ["revocation unknown"])]
 )

@@ -195,6 +195,18 @@ def test_the_issuer_of_an_indirect_list_leads_to_the_root_of_the_certificate(
     assert codes(judge_chain(chain, trusted, NOW, [indirect(lister, (NAMES_IT, ROOT))]).reasons) == [said]
 
 
+@pytest.mark.parametrize(
+    ("signer", "said"), [(TOP, "revoked"), (STRANGER, "revocation unknown")], ids=["itself", "its namesake"]
+)
+def test_the_owner_may_name_who_lists_for_all(signer: Pair, said: str) -> None:
+    """As SHAKEN has it: its policy administrator leads to no root of those whose certificates it lists."""
+    crl = indirect(signer, (NAMES_IT, ROOT))
+    chain, roots, named = [NAMES_IT.certificate], [ROOT.certificate], [TOP.certificate]
+    assert codes(judge_chain(chain, roots, NOW, [crl], list_issuers=named).reasons) == [said]
+    later = NOW + 20 * 365 * 86400
+    assert "revoked" not in codes(judge_chain(chain, roots, later, [crl], list_issuers=named).reasons)
+
+
 @pytest.mark.rfc("5280", "6.3.3")
 def test_the_issuer_of_an_indirect_list_may_stand_below_others() -> None:
     below = issue("Lister", BETWEEN, ca=True).certificate

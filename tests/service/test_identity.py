@@ -140,7 +140,9 @@ async def test_the_defaults_verify_and_do_not_sign(domain: Domain) -> None:
 
 async def test_every_key_arrives(domain: Domain) -> None:
     root = issue("root", ca=True)
+    lister = issue("lister", ca=True)
     domain.write("root.pem", chain_pem([root.certificate]))
+    domain.write("lister.pem", chain_pem([lister.certificate]))
     domain.write("revoked.pem", crl_pem(domain.authority.revoke([7], now=NOW)))
     text = (
         SIGN
@@ -151,6 +153,7 @@ async def test_every_key_arrives(domain: Domain) -> None:
     trust = ["root.pem"]
     system_trust = false
     crl = ["revoked.pem"]
+    list_issuers = ["lister.pem"]
     revocation = "require"
     freshness_seconds = 30
     providers = ["709J"]
@@ -180,6 +183,7 @@ async def test_every_key_arrives(domain: Domain) -> None:
         assert verification.signers.anchors.named == (domain.authority.certificate, root.certificate)
         assert verification.signers.anchors.web == ()
         assert len(verification.signers.anchors.lists) == 1
+        assert verification.signers.anchors.list_issuers == (lister.certificate,)
         assert verification.signers._revocation is Revocation.REQUIRE
         assert (verification.replay.seconds, verification.rules.freshness) == (60, 30)
         assert verification.rules.providers == {"709J"}

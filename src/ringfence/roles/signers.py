@@ -45,6 +45,8 @@ class Anchors:
     web: tuple[x509.Certificate, ...] = ()
     lists: tuple[x509.CertificateRevocationList, ...] = ()
     """Revocation lists at hand, beside those that are fetched."""
+    list_issuers: tuple[x509.Certificate, ...] = ()
+    """Who may sign indirect lists for certificates of any of these roots."""
 
 
 class _Entry(NamedTuple):
@@ -179,7 +181,9 @@ class Signers:
     ) -> Credential:
         """By the named roots; where those know no path, by the web's, which say nothing about numbers."""
         lists = self.anchors.lists if lists is None else lists
-        credential = credential_from(chain, self.anchors.named, now, lists, listed=listed)
+        credential = credential_from(
+            chain, self.anchors.named, now, lists, listed=listed, list_issuers=self.anchors.list_issuers
+        )
         unknown = {reason.code for reason in credential.problems} & {
             ChainFlaw.UNTRUSTED,
             ChainFlaw.SELF_SIGNED,

@@ -123,12 +123,14 @@ def judge_chain(
     revocation: Iterable[x509.CertificateRevocationList] = (),
     *,
     usages: Iterable[x509.ObjectIdentifier] = (),
+    list_issuers: Sequence[x509.Certificate] = (),
 ) -> Judged:
     """Find a path from the first certificate of ``chain`` to a trusted one and judge it.
 
     ``anchors`` are the trusted roots, or the certificate itself when it is trusted by name. When ``usages``
     is given and the certificate limits its usage, one of them must be among it. ``revocation`` holds the
-    lists at hand; a certificate whose issuer has none there is not refused for that.
+    lists at hand; a certificate whose issuer has none there is not refused for that. ``list_issuers`` may sign
+    indirect lists for any root, by the owner's word.
     """
     leaf, path = chain[0], tuple(chain)
     reasons = time_flaws(leaf, now) + _usage_flaws(leaf, usages)
@@ -140,7 +142,8 @@ def judge_chain(
         except (VerificationError, ValueError, UnsupportedAlgorithm) as error:
             return Judged(path, (_path_flaw(leaf, error),))
     lists = tuple(revocation)
-    signers = list_signers(lists, path, (*chain[1:], *anchors), now) if not reasons else ()
+    signers = list_signers(lists, path, (*chain[1:], *anchors), now) if not reasons else []
+    signers += [one for one in list_issuers if not time_flaws(one, now)]
     return Judged(path, reasons + revocation_flaws(path, lists, now, signers))
 
 

@@ -269,10 +269,12 @@ def credential_from(
     revocation: Iterable[x509.CertificateRevocationList] = (),
     *,
     listed: bytes | None = None,
+    list_issuers: Sequence[x509.Certificate] = (),
 ) -> Credential:
     """Read a fetched chain, leaf first, and judge it once.
 
-    ``listed`` is the TN Authorization List that the certificate gives by reference.
+    ``listed`` is the TN Authorization List that the certificate gives by reference, ``list_issuers`` as in
+    ``judge_chain``.
 
     Raises:
         PeerError: 436 when the data holds no certificate, 437 when its key or extensions can't be read.
@@ -281,7 +283,7 @@ def credential_from(
     leaf = chain[0]
     try:
         key = leaf.public_key()
-        judged = judge_chain(chain, anchors, now, revocation)
+        judged = judge_chain(chain, anchors, now, revocation, list_issuers=list_issuers)
         scopes = [number_list_of(item) for item in judged.path]
         own = listed if listed is not None else scopes[0]
         limits = [_extension(leaf, oid) for oid in (JWT_CLAIM_CONSTRAINTS, ENHANCED_CLAIM_CONSTRAINTS)]

@@ -349,6 +349,7 @@ class Config(Section):
         needed += [("identity", "trust", path) for path in identity.trust]
         needed += [("certificates", "trust", path) for path in self.certificates.trust]
         needed += [("identity", "crl", path) for path in identity.crl]
+        needed += [("identity", "list_issuers", path) for path in identity.list_issuers]
         needed += [("identity", "fetch_trust", path) for path in identity.fetch_trust]
         return [
             self.problem(
