@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -206,3 +207,16 @@ async def test_a_busy_writer_waits_longer_for_company(make: Make, file: Path) ->
     batches = stored(file)
     assert (batches["alone"], batches["alone too"]) == (1, 1)
     assert {batches[f"later {number}"] for number in range(10)} == {10}
+
+
+async def test_it_waits_no_longer_than_enough_take_to_come(make: Make) -> None:
+    writer = make(gather_seconds=0.0, busy_seconds=5.0, busy_items=3, enough=2)
+    await writer.put("alone")
+    go = threading.Event()
+    held = writer.run(lambda _: go.wait(5), read_only=True)
+    together = [writer.put(f"{number}") for number in range(20)]
+    go.set()
+    await asyncio.gather(held, *together)
+    begun = time.monotonic()
+    await writer.put("next")  # a tenth of what the twenty took
+    assert time.monotonic() - begun < 1.0

@@ -72,7 +72,8 @@ class Writer(Generic[Item, Result]):
 
     `write` puts items into the database, inside a transaction, and gives a result for each. A writer belongs
     to the event loop that is running when it is made. ``gather_seconds`` is how long after a transaction the next one
-    begins at the earliest; ``busy_seconds`` after one with ``busy_items`` that did not wait for company before.
+    begins at the earliest; ``busy_seconds`` after one with ``busy_items`` that did not wait for company before, or sooner,
+    when ``enough`` of them are there by then at the pace that they come at.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Writer(Generic[Item, Result]):
         gather_seconds: float = GATHER_SECONDS,
         busy_seconds: float | None = None,
         busy_items: int = 0,
+        enough: int | None = None,
         name: str = "store-writer",
     ) -> None:
         self._engine = engine
@@ -92,6 +94,7 @@ class Writer(Generic[Item, Result]):
         self._gather_seconds = self._pause = gather_seconds
         self._busy_seconds = gather_seconds if busy_seconds is None else busy_seconds
         self._busy_items = busy_items
+        self._enough = enough
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Put | _Call | None] = SimpleQueue()
         self._waiting = 0
@@ -190,13 +193,22 @@ class Writer(Generic[Item, Result]):
         try:
             results = self._transact(lambda connection: self._write(connection, items))
             if fresh := sum(not put.gathered for put in batch):
-                self._last_commit = time.monotonic()
-                self._pause = self._busy_seconds if fresh >= self._busy_items else self._gather_seconds
+                now = time.monotonic()
+                self._pause = self._pause_after(fresh, now - self._last_commit)
+                self._last_commit = now
         except Exception as error:
             if len(batch) == 1 or isinstance(error, STORAGE_FAILURES):
                 return [_Outcome(put, None, store_error("write", error)) for put in batch]
             return [outcome for put in batch for outcome in self._commit([put])]
         return [_Outcome(put, result, None) for put, result in zip(batch, results, strict=True)]
+
+    def _pause_after(self, fresh: int, seconds: float) -> float:
+        """How long the next transaction waits for company, after so many items in so many seconds."""
+        if fresh < self._busy_items:
+            return self._gather_seconds
+        if self._enough is None:
+            return self._busy_seconds
+        return max(self._gather_seconds, min(self._busy_seconds, self._enough * seconds / fresh))
 
     def _perform(self, call: _Call) -> _Outcome:
         try:
