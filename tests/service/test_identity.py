@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from ringfence.cli.certificate_files import new_serial
 from ringfence.message import Headers, LocalError, Request
-from ringfence.roles.identity import Refuse, Treatment
+from ringfence.roles.identity import Refuse, Treatment, Unproven
 from ringfence.security.authority import DAY, Authority, new_key
 from ringfence.security.identity import Signer, sign_request
 from ringfence.security.pem import chain_pem, crl_pem, key_pem
@@ -164,6 +164,10 @@ async def test_every_key_arrives(domain: Domain) -> None:
     national_prefix = "0"
     international_prefix = "00"
     bare_digits = true
+    unproven_priority = "mark"
+    [[identity.priority]]
+    namespaces = ["ETS", "wps"]
+    signers = ["Priority.example", "AB:CD"]
     [callers]
     verified = "challenge"
     unverified = "refuse"
@@ -188,6 +192,9 @@ async def test_every_key_arrives(domain: Domain) -> None:
         assert (verification.replay.seconds, verification.rules.freshness) == (60, 30)
         assert verification.rules.providers == {"709J"}
         assert verification.rules.require_diversion
+        assert verification.unproven_priority is Unproven.MARK
+        givers = frozenset({"priority.example", "abcd"})
+        assert verification.rules.priorities == {"ets": givers, "wps": givers}
         assert verification.rules.plan == ("358", "0", "00", True)
         assert node.parts.fetcher.may_ask("127.0.0.1")
         assert not node.parts.fetcher.may_ask("127.0.0.2")

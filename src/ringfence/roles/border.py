@@ -40,7 +40,7 @@ def tell_verdict(request: Request, findings: Findings, target: Target) -> None:
     ours = findings.in_dialog and bool(target.flow) and not findings.to_stranger
     if target.registered or target.inside or ours:
         private = findings.private is not None and bool(findings.private.values)
-        mark(request, caller, anonymous=private or bool(findings.claimed))
+        mark(request, caller, anonymous=private or bool(findings.claimed), unproven=findings.unproven)
 
 
 def filter_identity(response: Response, findings: Findings, *, believed: bool) -> None:

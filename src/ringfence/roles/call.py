@@ -166,6 +166,9 @@ class Findings:
     passport: Verdict | None = None
     """What the Identity header fields of a request from outside prove (RFC 8224)."""
 
+    unproven: str = ""
+    """Values of Resource-Priority that nobody who gives priority has signed, and that stay (RFC 8443)."""
+
     caller: Caller | None = None
     """Who calls, on what evidence, and who checked it; None for what needs no verdict, such as a BYE."""
 

@@ -79,11 +79,11 @@ class Caller:
         return Told.FAILED if self.proof is Proof.FAILED else Told.UNVERIFIED
 
 
-def mark(request: Request, caller: Caller, *, anonymous: bool = False) -> None:
+def mark(request: Request, caller: Caller, *, anonymous: bool = False, unproven: str = "") -> None:
     """Tell a phone of ours who calls, unless the caller wants not to be named."""
     named = caller.proven and not anonymous and not wants_privacy(request.headers)
     who = str(caller.who) if named else ""
-    request.headers.set(MARK, Word(caller.told, caller.evidence, caller.checked_by, who))
+    request.headers.set(MARK, Word(caller.told, caller.evidence, caller.checked_by, who, unproven))
 
 
 def wants_privacy(headers: Headers) -> bool:

@@ -41,7 +41,7 @@ def is_emergency(request: Request, numbers: frozenset[str]) -> bool:
 def is_important(call: Call) -> bool:
     """Whether a request is among those that are refused last.
 
-    A Resource-Priority counts when its sender is known, since anybody can write one.
+    A Resource-Priority counts when its sender is known, or it is signed (RFC 8443), since anybody can write one.
     """
     findings, request = call.findings, call.request
     if findings.in_dialog or request.method in NEVER_FIRST:
@@ -51,9 +51,10 @@ def is_important(call: Call) -> bool:
         return True
     if policy.priority_namespaces and request.headers.has("Resource-Priority"):
         known = findings.user is not None or findings.peer is not Trust.STRANGER or call.flow.user is not None
+        proven = findings.passport.priorities if findings.passport is not None else frozenset()
         with suppress(PeerError):
-            return known and any(
-                each.namespace in policy.priority_namespaces
+            return any(
+                each.namespace in policy.priority_namespaces and (known or each in proven)
                 for each in request.headers.every(RESOURCE_PRIORITY)
             )
     return False

@@ -21,6 +21,7 @@ from ringfence.roles.steps.locate import locate_user
 from ringfence.roles.steps.malware import scanned
 from ringfence.roles.steps.media import anchor_media
 from ringfence.roles.steps.network import admit_registration, by_border, to_core
+from ringfence.roles.steps.priority import judge_priority
 from ringfence.roles.steps.privacy import ask_privacy, keep_private, to_anonymous, within_private
 from ringfence.roles.steps.rates import within_rates
 from ringfence.roles.steps.reveal import reveal
@@ -58,6 +59,7 @@ STEPS: tuple[Step, ...] = (
     tell_certificate,
     register,
     verify_identity,
+    judge_priority,
     known_caller,
     to_anonymous,
     locate_user,

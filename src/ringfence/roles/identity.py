@@ -29,6 +29,17 @@ class Refuse(StrEnum):
     """Everybody who does not prove who it is."""
 
 
+class Unproven(StrEnum):
+    """What happens to a value of Resource-Priority from outside that no valid ``rph`` covers (RFC 8443 section 4.2)."""
+
+    REMOVE = "remove"
+    """It is taken off, and the call is an ordinary one."""
+    MARK = "mark"
+    """It stays, and the phone is told."""
+    KEEP = "keep"
+    """Nobody looks at it."""
+
+
 @dataclass(slots=True)
 class Verification:
     """The verification service."""
@@ -40,6 +51,7 @@ class Verification:
     """Twice the freshness: a token may come that much before and after its time."""
     bodies: ReplayWindow = field(default_factory=lambda: ReplayWindow(2 * MAX_AGE))
     """The same for authenticated identity bodies."""
+    unproven_priority: Unproven = Unproven.REMOVE
 
 
 @dataclass(slots=True)

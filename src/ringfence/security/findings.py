@@ -6,8 +6,8 @@ with the clock, the cheap checks first. ``verification`` puts the findings of a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ringfence.message.errors import PeerError
@@ -25,6 +25,7 @@ from ringfence.security.identity import (
 )
 from ringfence.security.mediakeys import media_keys
 from ringfence.security.passport import FRESHNESS, Flaw, Passport
+from ringfence.security.priorities import PPT, authorized, priority_flaws
 from ringfence.security.reasons import Reason, Reasons
 from ringfence.security.tnauth import Credential
 
@@ -34,7 +35,7 @@ class Policy:
     """What a verification service accepts. Times in seconds."""
 
     freshness: float = FRESHNESS
-    types: frozenset[str] = frozenset({"shaken", "div", "rcd"})
+    types: frozenset[str] = frozenset({"shaken", "div", "rcd", "rph"})
     """``ppt`` values that are understood; ``div-o`` is for other protocols than SIP (RFC 8946 section 5)."""
     providers: frozenset[str] | None = None
     """Service provider codes that are believed for any number; None believes every trusted certificate."""
@@ -44,6 +45,8 @@ class Policy:
     """Whether a request whose Request-URI is not what was signed must show by ``div`` how it got there. To is
     compared always; many networks retarget without saying so (RFC 8224 section 12.1.1)."""
     plan: NumberPlan = NO_PLAN
+    priorities: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Who may give priority in each namespace (RFC 8443): domains and fingerprints of certificates."""
 
 
 DEFAULT_POLICY = Policy()
@@ -61,6 +64,11 @@ class Finding(NamedTuple):
     def lands(self) -> bool:
         """Whether the only thing wrong is the destination, which a diversion can explain."""
         return all(reason.code is IdentityFlaw.DESTINATION for reason in self.reasons)
+
+    @property
+    def of_priority(self) -> bool:
+        """Whether it is about the priority of the call, and says nothing of the caller (RFC 8443)."""
+        return self.header.ppt == PPT or (self.token is not None and self.token.ppt == PPT)
 
 
 class Facts(NamedTuple):
@@ -177,6 +185,11 @@ def _credential_flaws(
     found = [Reason(IdentityFlaw.CREDENTIAL, reason.detail) for reason in credential.problems]
     if token.iat is not None:
         found += credential_time_flaws(credential, token.iat)
+    if token.ppt == PPT:
+        if not authorized(token.claims):
+            found.append(Reason(Flaw.CLAIM, "rph has no auth with values of Resource-Priority"))
+        found += priority_flaws(credential, token.claims, policy.priorities)
+        return found + list(credential.claim_flaws(token.claims))
     # The signer of a diversion speaks for the number that diverted, not for the caller (RFC 8946 section
     # 4.1).
     party = token.div or token.orig

@@ -51,6 +51,7 @@ class IdentityFlaw(StrEnum):
     COMPACT = "compact form"
     REPLAYED = "replayed"
     CHAIN = "diversion"
+    PRIORITY = "priority"
 
 
 class IdentityHeader(NamedTuple):

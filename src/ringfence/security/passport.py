@@ -63,8 +63,8 @@ _RANDOMISED = ec.ECDSA(SHA256())
 MAX_HEADERS = 512
 """Headers of tokens that are remembered as read, one for each signer and type: some 400 bytes each."""
 
-SUPPORTED_TYPES = frozenset({"shaken", "div", "div-o", "rcd"})
-"""``ppt`` values that this file knows the required claims of (RFC 8588, RFC 8946, RFC 9795)."""
+SUPPORTED_TYPES = frozenset({"shaken", "div", "div-o", "rcd", "rph"})
+"""``ppt`` values that this file knows the required claims of (RFC 8588, RFC 8946, RFC 9795, RFC 8443)."""
 
 
 class Flaw(StrEnum):
@@ -334,6 +334,8 @@ def _type_flaws(ppt: str | None, passport: Passport) -> list[str]:
         not isinstance(claims.get("rcd"), dict) or not isinstance(claims["rcd"].get("nam"), str)
     ):
         wrong.append("rcd has no nam")  # RFC 9795 section 5.1
+    if ppt == "rph" and not isinstance(claims.get("rph"), dict):
+        wrong.append("rph is no object")  # RFC 8443 section 3; what its auth holds is judged in priorities
     return wrong
 
 

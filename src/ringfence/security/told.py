@@ -42,11 +42,15 @@ class Word(NamedTuple):
     evidence: str
     by: str
     who: str = ""
+    unproven: str = ""
+    """Values of Resource-Priority that stand in the request and that nobody has signed (RFC 8443)."""
 
     def __str__(self) -> str:
         who = f";who={quote(printable(self.who))}" if self.who else ""
+        unproven = f";unproven-priority={quote(printable(self.unproven))}" if self.unproven else ""
         return (
-            f"{self.verdict};evidence={quote(printable(self.evidence))};by={quote(printable(self.by))}{who}"
+            f"{self.verdict};evidence={quote(printable(self.evidence))};by={quote(printable(self.by))}"
+            f"{who}{unproven}"
         )
 
 
@@ -62,6 +66,7 @@ def read_word(headers: Headers) -> Word | None:
             params.get("evidence") or "",
             params.get("by") or "",
             params.get("who") or "",
+            params.get("unproven-priority") or "",
         )
     except (PeerError, ValueError):
         return None

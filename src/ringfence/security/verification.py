@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ringfence.message.fields.resource_priority import ResourcePriority
 from ringfence.message.message import Request
 from ringfence.message.uri import Uri
 from ringfence.security.canonical import Party, readings_of
@@ -18,6 +19,7 @@ from ringfence.security.diversion import follow
 from ringfence.security.findings import DEFAULT_POLICY, Finding, Policy, facts_of, judge
 from ringfence.security.identity import IdentityFlaw, IdentityHeader, read_identities
 from ringfence.security.passport import Flaw
+from ringfence.security.priorities import authorized
 from ringfence.security.reasons import Reason
 from ringfence.security.replay import ReplayWindow
 from ringfence.security.tnauth import Credential, ScopeFlaw
@@ -54,9 +56,21 @@ class Verdict:
     def proof(self) -> Finding | None:
         """The valid header field that speaks for the caller, or None."""
         for finding in self.findings:
-            if not finding.reasons and finding.token is not None and finding.token.div is None:
+            if finding.reasons or finding.token is None or finding.of_priority:
+                continue
+            if finding.token.div is None:
                 return finding
         return None
+
+    @property
+    def priorities(self) -> frozenset[ResourcePriority]:
+        """What the caller may have in Resource-Priority, as those who give it out have signed (RFC 8443)."""
+        return frozenset(
+            value
+            for finding in self.findings
+            if finding.of_priority and not finding.reasons and finding.token is not None
+            for value in authorized(finding.token.claims)
+        )
 
     @property
     def who(self) -> Party | None:
@@ -77,7 +91,12 @@ class Verdict:
         proof = self.proof
         if proof is None or proof.signer is None:
             return (
-                "; ".join(str(reason) for finding in self.findings for reason in finding.reasons)
+                "; ".join(
+                    str(reason)
+                    for finding in self.findings
+                    if not finding.of_priority
+                    for reason in finding.reasons
+                )
                 or "unsigned"
             )
         kind = (proof.header.ppt or "PASSporT") + (f" {self.attestation}" if self.attestation else "")
@@ -118,7 +137,8 @@ def verify_request(
     verdict = Verdict(tuple(findings), None, "")
     if verdict.proof is not None:
         return verdict
-    status, phrase = _answer(findings)
+    # A wrong rph token loses the priority, not the call (RFC 8443 section 4.2).
+    status, phrase = _answer([finding for finding in findings if not finding.of_priority])
     return Verdict(tuple(findings), status, phrase)
 
 
@@ -134,11 +154,13 @@ def _not_replayed(finding: Finding, replay: ReplayWindow, call: str, now: float)
 
 
 def _answer(findings: list[Finding]) -> tuple[int, str]:
+    if not findings:
+        return 428, _PHRASES[428]
     # Each code speaks for the request as a whole only when all header fields fail in that way; a mixture is
     # "no header field with a valid and supported PASSporT object" (438). A diversion alone proves nothing.
     found = {_status_of(finding) for finding in findings if finding.reasons}
     status = found.pop() if len(found) == 1 else _INVALID
-    if status == 428 and findings:
+    if status == 428:
         return status, "Use Supported PASSporT Format"
     codes = {reason.code for finding in findings for reason in finding.reasons}
     if status == _INVALID and codes <= {Flaw.CLAIM, Flaw.TYPE}:

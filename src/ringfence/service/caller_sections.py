@@ -44,6 +44,16 @@ def _check_url(url: str) -> None:
         ) from None
 
 
+class PriorityAuthority(Section):
+    """Who may sign priorities (RFC 8443): the values of Resource-Priority in some namespaces."""
+
+    namespaces: Annotated[Many[str], Field(min_length=1, examples=[["ets", "wps"]])]
+    """Namespaces of Resource-Priority (RFC 4412)."""
+    signers: Annotated[Many[str], Field(min_length=1, examples=[["priority.example"]])]
+    """Domains of certificates, or their SHA-256 fingerprints in hexadecimal. Each has to lead to a root as any other
+    certificate of a signature has to."""
+
+
 class Identity(Section):
     """Signatures of callers (RFC 8224): ours, and those of others."""
 
@@ -87,6 +97,11 @@ class Identity(Section):
     """Service provider codes that are believed for any number; empty: those of every trusted certificate."""
     numbers_by_domain: bool = False
     """A certificate for a domain speaks for telephone numbers at it, too: for federations without RFC 8226."""
+    priority: Many[PriorityAuthority] = ()
+    """Who gives priority to calls from outside. Without one nobody does."""
+    unproven_priority: Literal["remove", "mark", "keep"] = "remove"
+    """What becomes of a Resource-Priority from outside that no such signer has signed. remove: it is taken off, and the
+    call is an ordinary one (RFC 8443 section 4.2). mark: it stays, and the phone is told. keep: it is not looked at."""
     require_diversion: bool = False
     """A call has to show how it came to be for somebody else than it was signed for (RFC 8946)."""
     fetch_from: Many[Network] = ()

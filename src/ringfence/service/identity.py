@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from ringfence.guard.reputation import DAY, Reputation, ReputationPolicy
 from ringfence.message import LocalError
-from ringfence.roles.identity import Refuse, Signing, Strangers, Treatment, Verification
+from ringfence.roles.identity import Refuse, Signing, Strangers, Treatment, Unproven, Verification
 from ringfence.roles.peers import Peers
 from ringfence.roles.policy import Services
 from ringfence.roles.revocation import PeerStatus
@@ -82,7 +82,18 @@ def make_rules(config: Config) -> Policy:
         numbers_by_domain=identity.numbers_by_domain,
         require_diversion=identity.require_diversion,
         plan=plan,
+        priorities=_priorities(config),
     )
+
+
+def _priorities(config: Config) -> dict[str, frozenset[str]]:
+    """For each namespace, who may sign it; domains and fingerprints as certificates are read."""
+    found: dict[str, frozenset[str]] = {}
+    for authority in config.identity.priority:
+        signers = frozenset(each.replace(":", "").lower() for each in authority.signers)
+        for namespace in authority.namespaces:
+            found[namespace.lower()] = found.get(namespace.lower(), frozenset()) | signers
+    return found
 
 
 def make_verification(
@@ -101,7 +112,13 @@ def make_verification(
     pinned = {} if signing is None else {each.info: each.credential for each in signing.signers}
     signers = Signers(fetcher, anchors, pinned=pinned, revocation=Revocation(identity.revocation))
     window = ReplayWindow(2 * identity.freshness_seconds)
-    return Verification(signers, Refuse(identity.verify), rules, window)
+    return Verification(
+        signers,
+        Refuse(identity.verify),
+        rules,
+        window,
+        unproven_priority=Unproven(identity.unproven_priority),
+    )
 
 
 def make_signing(config: Config, rules: Policy, secret: bytes) -> Signing:
