@@ -72,8 +72,8 @@ class Writer(Generic[Item, Result]):
 
     `write` puts items into the database, inside a transaction, and gives a result for each. A writer belongs
     to the event loop that is running when it is made. ``gather_seconds`` is how long after a transaction the next one
-    begins at the earliest; ``busy_seconds`` after one with ``busy_items`` that did not wait for company before, or sooner,
-    when ``enough`` of them are there by then at the pace that they come at.
+    begins at the earliest; ``busy_seconds`` after one with ``busy_items`` that did not wait for company before, or
+    sooner, when ``enough`` of them are there by then at the pace that they come at.
     """
 
     def __init__(

@@ -119,7 +119,6 @@ class ByteStream(asyncio.Protocol):
     __slots__ = (
         "_above",
         "_active",
-        "_deadline",
         "_expected",
         "_held",
         "_held_until",
@@ -130,6 +129,7 @@ class ByteStream(asyncio.Protocol):
         "_streams",
         "_transport",
         "accepted",
+        "deadline",
         "local",
         "remote",
     )
@@ -146,7 +146,8 @@ class ByteStream(asyncio.Protocol):
         self._joined: list[bytes] = []  # written, to be sent with what else is written in this turn
         self._held: asyncio.TimerHandle | None = None
         self._held_until = 0.0
-        self._deadline = NEVER
+        self.deadline = NEVER
+        """When what is expected is overdue."""
         self._expected = ""
         self.local = self.remote = Endpoint("", 0)
 
@@ -266,17 +267,17 @@ class ByteStream(asyncio.Protocol):
 
     def expect(self, seconds: float, what: str) -> None:
         """Abort the stream unless ``expect_nothing`` or another ``expect`` comes within this time."""
-        self._deadline = asyncio.get_running_loop().time() + seconds
+        self.deadline = asyncio.get_running_loop().time() + seconds
         self._expected = what
 
     def expect_nothing(self) -> None:
         """Nothing is overdue; the idle time counts."""
-        self._deadline = NEVER
+        self.deadline = NEVER
 
     @property
     def expecting(self) -> bool:
         """Whether a time is running."""
-        return self._deadline != NEVER
+        return self.deadline != NEVER
 
     def close(self, reason: str) -> None:
         """Close after what was written has gone out; when that takes too long, at once."""
@@ -284,7 +285,7 @@ class ByteStream(asyncio.Protocol):
             self._reason = reason
             if self._transport is not None:
                 self.flush()
-                self._deadline = asyncio.get_running_loop().time() + self._streams.limits.close_time
+                self.deadline = asyncio.get_running_loop().time() + self._streams.limits.close_time
                 self._transport.close()
 
     def abort(self, reason: str) -> None:
@@ -314,7 +315,7 @@ class ByteStream(asyncio.Protocol):
 
     def check(self, now: float) -> None:
         """Hold the time limits."""
-        if now >= self._deadline:
+        if now >= self.deadline:
             self.abort(f"timed out waiting for {self._expected}")
         elif self._active:
             self._active = False

@@ -14,7 +14,7 @@ from ringfence.message.build import explain
 from ringfence.message.framing import PING, Framer, FramingError, Mark
 from ringfence.transport.flow import Endpoint, Flow, PeerCertificate
 from ringfence.transport.limits import Limits
-from ringfence.transport.stream import ByteStream
+from ringfence.transport.stream import NEVER, ByteStream
 
 PONG_TIME = 10.0
 """Seconds that a pong may take (RFC 5626 section 4.4.1)."""
@@ -121,14 +121,18 @@ class StreamFlow(Flow):
         except FramingError as error:
             self._refuse(error)
             return
-        self._deliver(items)
+        if len(items) == 1 and type(items[0]) is bytes:  # the usual case
+            self._received(items[0], self)
+        else:
+            self._deliver(items)
         if self.closed:
             return
+        stream = self._stream
         if framer.pending:
-            if items or not self._stream.expecting:
-                self._stream.expect(self._office.limits.message_time, "the rest of a message")
-        elif items:
-            self._stream.expect_nothing()
+            if items or not stream.expecting:
+                stream.expect(self._office.limits.message_time, "the rest of a message")
+        elif items and stream.deadline != NEVER:
+            stream.expect_nothing()
 
     def _deliver(self, items: list[bytes | Mark]) -> None:
         for item in items:
@@ -159,15 +163,16 @@ class StreamFlow(Flow):
     def send(self, data: bytes) -> None:
         """Send one message, or keep it until the connection is ready."""
         if self._open:
-            self._write(data)
-        elif not self.closed:
+            self._stream.write(data)
+        else:
+            self._keep(data)
+
+    def _keep(self, data: bytes) -> None:
+        if not self.closed:
             self._waiting.append(data)
             self._waiting_size += len(data)
             if self._waiting_size > self._office.limits.unsent:
                 self.close("too much to send before the connection was ready")
-
-    def _write(self, data: bytes) -> None:
-        self._stream.write(data)
 
     def ping(self) -> None:
         """Ask the peer for a sign of life; without one in ten seconds the flow fails (RFC 5626 4.4.1).

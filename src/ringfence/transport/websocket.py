@@ -139,7 +139,7 @@ class WebSocketFlow(StreamFlow):
         self._size = 0
         self._stream.expect_nothing()
         if data == b"\r\n\r\n":
-            self._write(b"\r\n")  # RFC 7118 section 6: the keepalive of RFC 5626 may be used too
+            self.send(b"\r\n")  # RFC 7118 section 6: the keepalive of RFC 5626 may be used too
         elif data.strip(b"\r\n"):
             self._received(data, self)
 
@@ -192,7 +192,11 @@ class WebSocketFlow(StreamFlow):
 
     # -- from above ------------------------------------------------------------------------------------
 
-    def _write(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
+        """Send one message, or keep it until the connection is ready."""
+        if not self._open:
+            self._keep(data)
+            return
         message: TextMessage | BytesMessage
         try:
             message = TextMessage(data=data.decode())
