@@ -41,6 +41,13 @@ def asking(network: Network, carol: Phone, *values: str, auth: Any = None, **how
     return invite
 
 
+def given(caller: Party, moment: float) -> str:
+    """An Identity of the authority of ets, which speaks for nobody's address or number here."""
+    url = "https://atlanta.example/cert.pem"
+    claims = claims_for(caller, [Party("uri", BOB)], int(moment), extra={"rph": {"auth": ["ets.0"]}})
+    return write_identity(passport.sign(signer(ATLANTA, url).key, header_for(url, "rph"), claims), url, "rph")
+
+
 def asked(phone: Phone) -> list[str]:
     """The priorities that reach Bob's phone."""
     return list(phone.request.headers.all("Resource-Priority"))
@@ -100,6 +107,39 @@ def test_a_signer_gives_priority_in_its_own_namespaces_alone(
     assert asked(bob) == []
 
 
+@pytest.mark.rfc("8443", "7.1")
+def test_a_token_of_another_call_gives_no_priority(network: Network, carol: Phone, bob: Phone) -> None:
+    first = asking(network, carol, "ets.0", auth=["ets.0"])
+    carol >> first << 100
+    bob << "INVITE"
+    again = signed(network, carol.invite(BOB))
+    again.headers.add("Identity", first.headers.all("Identity")[1])
+    again.headers.add("Resource-Priority", "ets.0")
+    carol >> again << 100
+    bob << "INVITE"
+    assert asked(bob) == []
+
+
+@pytest.mark.rfc("8443", "4.2")
+@pytest.mark.parametrize("age", [-120, 120])
+def test_a_token_of_another_time_gives_no_priority(
+    age: int, network: Network, carol: Phone, bob: Phone
+) -> None:
+    """Its iat is judged as that of any other token (RFC 8224 section 6.2 step 4)."""
+    invite = asking(network, carol, "ets.0")
+    invite.headers.add("Identity", given(Party("uri", "sip:carol@atlanta.example"), now_of(network) + age))
+    carol >> invite << 100
+    bob << "INVITE"
+    assert asked(bob) == []
+
+
+def test_a_message_of_a_stranger_has_no_priority(network: Network, carol: Phone, bob: Phone) -> None:
+    """An rph token is for an INVITE; what else asks for priority has nothing that could cover it."""
+    carol >> carol.ask("MESSAGE", BOB, ("Resource-Priority", "ets.0"))
+    bob << "MESSAGE"
+    assert asked(bob) == []
+
+
 @pytest.mark.rfc("8443", "3")
 def test_who_gives_priority_proves_no_caller(network: Network, carol: Phone, bob: Phone) -> None:
     """Not even where its certificate would cover the number: the token is about something else."""
@@ -123,15 +163,7 @@ def test_who_gives_priority_proves_no_caller(network: Network, carol: Phone, bob
 def test_who_gives_priority_need_not_speak_for_the_number(network: Network, carol: Phone, bob: Phone) -> None:
     invite = carol.invite(BOB, from_=NUMBER)
     invite.headers.add("Resource-Priority", "ets.0")
-    url = "https://atlanta.example/cert.pem"
-    claims = claims_for(
-        Party("tn", "12155551212"),
-        [Party("uri", BOB)],
-        int(now_of(network)),
-        extra={"rph": {"auth": ["ets.0"]}},
-    )
-    token = passport.sign(signer(ATLANTA, url).key, header_for(url, "rph"), claims)
-    invite.headers.add("Identity", write_identity(token, url, "rph"))
+    invite.headers.add("Identity", given(Party("tn", "12155551212"), now_of(network)))
     carol >> invite << 100
     bob << "INVITE"
     assert asked(bob) == ["ets.0"]

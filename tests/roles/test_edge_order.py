@@ -28,6 +28,7 @@ ORDER = [step.__name__ for step in edge.STEPS]
         ("take_identity", "connected_identity", "what a phone asserts of itself is off before we assert it"),
         ("connected_identity", "verify_identity", "who of us it is needs no signature"),
         ("take_identity", "verify_identity", "a token may be for the identity that a trusted peer asserts"),
+        ("verify_identity", "judge_priority", "a priority counts by what its signature says"),
         ("verify_identity", "known_caller", "reports are about proven callers"),
         ("known_caller", "locate_user", "whom the callee refuses does not learn where it is"),
         ("locate_user", "sign_identity", "what is signed depends on where the call goes"),

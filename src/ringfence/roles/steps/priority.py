@@ -63,12 +63,14 @@ def _tell(
     passport = call.findings.passport
     found = () if passport is None else passport.findings
     reasons = [str(reason) for each in found if each.of_priority for reason in each.reasons]
+    if passport is not None and (signed := passport.priorities):
+        reasons.append("signed for " + " ".join(sorted(map(str, signed))))
     call.services.driver.counts["priority proven" if proven else "priority unproven"] += 1
     log.info(
         "priority",
         proven=" ".join(map(str, proven)),
         unproven=" ".join(map(str, unproven)),
-        evidence="; ".join(reasons) or ("signed" if proven else "unsigned"),
+        evidence="; ".join(reasons) or "unsigned",
         unproven_is={Unproven.REMOVE: "removed", Unproven.MARK: "marked"}[then],
         call_id=call.request.call_id,
     )
