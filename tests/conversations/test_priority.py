@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
-from ringfence.message import Request
+from ringfence.message import Request, sip_uri
+from ringfence.roles.call import Call
+from ringfence.roles.congestion import is_important
 from ringfence.roles.identity import Refuse, Unproven
+from ringfence.roles.steps.verify import verify_identity
 from ringfence.security import passport
 from ringfence.security.canonical import Party
 from ringfence.security.claims import claims_for, header_for
@@ -105,6 +108,20 @@ def test_a_signer_gives_priority_in_its_own_namespaces_alone(
     carol >> asking(network, carol, *auth, auth=auth) << 100
     bob << "INVITE"
     assert asked(bob) == []
+
+
+@pytest.mark.rfc("8443", "4.2")
+@pytest.mark.parametrize(("value", "first"), [("ets.0", True), ("wps.0", False), ("ets.1", False)])
+def test_a_signed_priority_goes_first_where_the_owner_has_named_its_namespace(
+    value: str, first: bool, network: Network, carol: Phone
+) -> None:
+    network.policy.priority_namespaces = frozenset({"ets"})
+    request = asking(network, carol, value, auth=["ets.0", "wps.0"])
+    call = Call(request, None, carol.wire, network.services, sip_uri(request.uri))
+    assert not is_important(call)
+    call.findings.for_us = True
+    verify_identity(call)
+    assert is_important(call) is first
 
 
 @pytest.mark.rfc("8443", "7.1")
