@@ -327,7 +327,11 @@ nonces = "server"
     [
         ("rfc5090", "radius", []),
         ("sterman", "radius", ["radius.digest: the draft before RFC 5090 has no nonces of the server"]),
-        ("rfc5090", "database", ["accounts.nonces: no server is asked about passwords that could make nonces"]),
+        (
+            "rfc5090",
+            "database",
+            ["accounts.nonces: no server is asked about passwords that could make nonces"],
+        ),
     ],
 )
 def test_nonces_of_servers(domain: Domain, digest: str, source: str, found: list[str]) -> None:

@@ -53,8 +53,8 @@ BUSY_SECONDS = 0.03
 BUSY_STARTS = 2
 
 ENOUGH = 6
-"""Starts that make a transaction worth its price, some 0.4 ms of CPU: then the ledger takes less than a tenth of a call, and
-the busier a node is the shorter its calls wait: 30 ms at most at 200 calls a second, 10 ms at 600."""
+"""Starts that make a transaction worth its price, some 0.4 ms of CPU: then the ledger takes under a tenth of a call.
+The busier a node is the shorter its calls wait: 30 ms at most at 200 calls a second, 10 ms at 600."""
 
 GATHER_SECONDS = 0.25
 """How long an event that nobody waits for may wait for company. A crash within it costs the end of a call, which

@@ -28,7 +28,14 @@ from ringfence.message.uri import SipUri
 # each signer (RFC 8224 section 4.1). In-Reply-To is a list that reads its own lines. Those fields that we do not
 # read are nobody's to restrict.
 _MAY_REPEAT = frozenset(
-    {"Authorization", "Proxy-Authorization", "WWW-Authenticate", "Proxy-Authenticate", "Identity", "In-Reply-To"}
+    {
+        "Authorization",
+        "Proxy-Authorization",
+        "WWW-Authenticate",
+        "Proxy-Authenticate",
+        "Identity",
+        "In-Reply-To",
+    }
     | {name for name, field in REGISTRY.items() if field.parse is parse_text}
 ) - {"Organization", "Server", "Subject", "User-Agent"}
 
