@@ -70,7 +70,7 @@ def test_options_of_serving_need_serve(shell: Shell) -> None:
 
 
 def test_a_fresh_directory(shell: Shell) -> None:
-    """It gets a domain, and a call goes through it. (A longer name of the test makes the path of the socket too long.)"""
+    """It gets a domain, and a call goes through it. (With a longer name the path of the socket is too long.)"""
     done = shell.type("demo", "--serve", "--once", "--json")
     assert done.code == 0
     facts = done.json
