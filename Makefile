@@ -17,7 +17,7 @@ run: $(STAMP)  ## set up all, start a node for ringfence.localhost, place a secu
 	@$(BIN)/ringfence demo --serve
 
 test: $(STAMP)  ## set up all and run every test
-	$(BIN)/python scripts/run_tests.py
+	$(BIN)/pytest
 
 test-wheel:  ## the same tests on the package as pip installs it: compiled
 	scripts/test_wheel
