@@ -69,6 +69,18 @@ async def test_491_is_tried_again(phones: Phones, stranger: Stranger) -> None:
 
 
 @pytest.mark.rfc("3261", "14.2")
+async def test_who_is_asked_to_wait_tries_again(phones: Phones, stranger: Stranger) -> None:
+    """The ACK of the change before may come later than this one, where a proxy has several processes."""
+    call = await answered(await phones("alice"), stranger)
+    holding = asyncio.create_task(call.hold())
+    stranger.respond(await stranger.request("INVITE"), 500, headers={"Retry-After": "0"})
+    await stranger.request("ACK")
+    stranger.respond(await stranger.request("INVITE"), 200, body=stranger.sdp() + "a=recvonly\r\n")
+    await stranger.request("ACK")
+    await holding
+
+
+@pytest.mark.rfc("3261", "14.2")
 async def test_a_change_of_the_peer_while_ours_waits(phones: Phones, stranger: Stranger) -> None:
     bob = await phones("bob")
     call, tag = await received(bob, stranger)

@@ -21,6 +21,7 @@ from ringfence.client.states import Ending
 from ringfence.engine.dialog import MAX_RETRY_AFTER
 from ringfence.engine.machine import ServerTransaction
 from ringfence.message import LocalError, PeerError, Request, Response, response_to
+from ringfence.message.fields import RETRY_AFTER
 from ringfence.transport.driver import Work
 
 if TYPE_CHECKING:
@@ -107,6 +108,12 @@ async def _take_answer(call: Call, response: Response) -> None:
 async def _may_try_again(call: Call, response: Response) -> bool:
     if response.status == 422:
         return call.timer.too_brief(response)
+    if response.status == 500:  # its ACK has not come there yet, say (RFC 3261 section 14.2)
+        later = response.headers.first(RETRY_AFTER)
+        if later is None or later.seconds > MAX_RETRY_AFTER:
+            return False
+        await asyncio.sleep(later.seconds)
+        return True
     if response.status != 491:
         return False
     await _wait(call)
