@@ -47,14 +47,14 @@ START_SECONDS = 0.005
 """How long after a transaction with the start of a call the next one begins at the earliest: on a quiet node a start
 is written at once."""
 
-BUSY_SECONDS = 0.03
+BUSY_SECONDS = 0.04
 """The same after a transaction with ``BUSY_STARTS`` or more, unless ``ENOUGH`` are there sooner."""
 
 BUSY_STARTS = 2
 
-ENOUGH = 6
+ENOUGH = 8
 """Starts that make a transaction worth its price, some 0.4 ms of CPU: then the ledger takes under a tenth of a call.
-The busier a node is the shorter its calls wait: 30 ms at most at 200 calls a second, 10 ms at 600."""
+The busier a node is the shorter its calls wait: 40 ms at most at 200 calls a second, 13 ms at 600."""
 
 GATHER_SECONDS = 0.25
 """How long an event that nobody waits for may wait for company. A crash within it costs the end of a call, which
