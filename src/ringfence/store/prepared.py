@@ -1,8 +1,8 @@
 """Statements of the frequent transactions, compiled by SQLAlchemy once and given to the driver's cursor.
 
 What SQLAlchemy's own way of executing does for each statement costs more CPU time than the database takes for a change
-of one binding. The text is still SQLAlchemy's, for whichever database it is. Columns have to be of types that the driver
-takes as they are: text, numbers and octets.
+of one binding. The text is still SQLAlchemy's, for whichever database it is. Columns have to be of types that the
+driver takes as they are: text, numbers and octets.
 """
 
 from __future__ import annotations
